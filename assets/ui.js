@@ -1,0 +1,81 @@
+// What the browser can do without asking the server: dialogs with a focus trap, menus that close, copying, the narrow navigation.
+(() => {
+  const opened = new Map();
+
+  const openDialog = (dialog) => {
+    if (dialog.open || opened.has(dialog)) return;
+    opened.set(dialog, document.activeElement);
+    dialog.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      dialog.querySelector("[data-close]")?.click();
+    });
+    dialog.showModal();
+    dialog.querySelector("[data-autofocus]")?.focus();
+  };
+
+  const forgetDialogs = () => {
+    for (const [dialog, before] of opened) {
+      if (dialog.isConnected) continue;
+      opened.delete(dialog);
+      if (before?.isConnected) before.focus();
+    }
+  };
+
+  new MutationObserver(() => {
+    document.querySelectorAll("dialog[data-modal]").forEach(openDialog);
+    forgetDialogs();
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
+  const setNavigation = (open) => {
+    document.documentElement.classList.toggle("nav-open", open);
+    document.querySelectorAll("[data-nav-toggle]").forEach((one) => one.setAttribute("aria-expanded", String(open)));
+  };
+
+  const closeMenus = (except) => {
+    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+      if (menu !== except) menu.open = false;
+    });
+  };
+
+  const copy = async (button) => {
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+    } catch {
+      return;
+    }
+    button.dataset.copied = "";
+    const label = button.getAttribute("aria-label");
+    button.setAttribute("aria-label", "Copied");
+    setTimeout(() => {
+      delete button.dataset.copied;
+      button.setAttribute("aria-label", label);
+    }, 1500);
+  };
+
+  document.addEventListener("click", (event) => {
+    const target = event.target instanceof Element ? event.target : null;
+    if (!target) return;
+    if (target.closest(".skip-link")) {
+      event.preventDefault();
+      document.getElementById("content")?.focus();
+    }
+    const toggle = target.closest("[data-nav-toggle]");
+    if (toggle) setNavigation(!document.documentElement.classList.contains("nav-open"));
+    else if (target.closest(".rail a, .nav-veil")) setNavigation(false);
+    closeMenus(target.closest("details.menu"));
+    const copying = target.closest("[data-copy]");
+    if (copying) copy(copying);
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    const menu = document.querySelector("details.menu[open]");
+    if (menu) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    } else if (document.documentElement.classList.contains("nav-open")) {
+      setNavigation(false);
+      document.querySelector("[data-nav-toggle]")?.focus();
+    }
+  });
+})();

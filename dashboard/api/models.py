@@ -1,0 +1,241 @@
+"""Bodies and answers of the API, as its OpenAPI document shows them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic_core import PydanticCustomError
+
+_EXAMPLE_RANGE = {"start": "2025-01-01T00:00:00Z", "end": "2025-07-01T00:00:00Z"}
+
+
+class Body(BaseModel):
+    # An unknown name is a mistake: a misspelt "dry_run" would otherwise start a real sync.
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nul(cls, given: Any) -> Any:
+        if _has_nul(given):
+            raise PydanticCustomError("nul", "Text must not contain NUL characters")
+        return given
+
+
+def _has_nul(given: Any) -> bool:
+    """PostgreSQL keeps no NUL in text."""
+    if isinstance(given, str):
+        return "\x00" in given
+    if isinstance(given, dict):
+        return any(_has_nul(one) for pair in given.items() for one in pair)
+    return isinstance(given, list) and any(_has_nul(one) for one in given)
+
+
+class ErrorDetail(BaseModel):
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+class ErrorResponse(BaseModel):
+    error: ErrorDetail
+
+
+class ConnectBody(Body):
+    api_key: StrictStr = Field(description="A restricted (rk_…) or secret (sk_…) key of the account.")
+
+
+class WebhookSecretBody(Body):
+    webhook_secret: StrictStr = Field(description="The endpoint's signing secret (whsec_…); empty forgets it.")
+
+
+class DisconnectBody(Body):
+    confirmation: StrictStr = Field(description="The account's name, or its id when it has none.")
+
+
+class DateRange(Body):
+    """By the objects' `created`; the end is exclusive. Epoch seconds or RFC 3339; at least one of the two."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE_RANGE]})
+
+    start: StrictInt | StrictStr | None = None
+    end: StrictInt | StrictStr | None = None
+
+
+class NarrowStrategies(Body):
+    """Strategies that differ from the run's: {"prices": "overwrite"} and {"customers.name": "flag"}."""
+
+    default: StrictStr | None = Field(default=None, description="As conflict_strategy; given back, not needed.")
+    entities: dict[str, StrictStr] = Field(default_factory=dict)
+    fields: dict[str, StrictStr] = Field(default_factory=dict)
+
+
+class StartBody(Body):
+    entity_types: list[StrictStr] = Field(max_length=100, examples=[["customers", "products"]])
+    batch_size: StrictInt = Field(default=100, description="Objects in a page, 1 to 100.")
+    concurrent_batches: StrictInt = Field(default=3, description="Pages read at once, 1 to 20.")
+    conflict_strategy: StrictStr = Field(default="skip", description="skip, overwrite or flag.")
+    strategies: NarrowStrategies = Field(default_factory=NarrowStrategies)
+    dry_run: StrictBool = False
+    date_range: DateRange | None = None
+
+
+class ApplyBody(Body):
+    limit: StrictInt | None = Field(default=None, description="Only the first so many objects of the plan.")
+
+
+class Check(BaseModel):
+    name: str
+    label: str
+    status: str
+    message: str
+    hint: str
+    code: str
+    parts: list[dict[str, Any]]
+    took_ms: int | None
+    request_id: str | None
+    checked_at: int
+
+
+class ConnectionKey(BaseModel):
+    kind: str
+    last4: str
+
+
+class Connection(BaseModel):
+    id: str
+    object: Literal["connection"]
+    provider: Literal["stripe"]
+    account_id: str
+    account_name: str | None
+    country: str | None
+    default_currency: str | None
+    livemode: bool
+    sandbox: bool
+    key: ConnectionKey
+    webhook_secret_set: bool
+    checks: list[Check]
+    checked_at: int | None
+    created_at: int
+    updated_at: int
+
+
+class SessionDateRange(BaseModel):
+    start: str | None
+    end: str | None
+
+
+class SessionConfig(BaseModel):
+    workspace_id: str
+    entity_types: list[str]
+    batch_size: int
+    concurrent_batches: int
+    conflict_strategy: str
+    strategies: dict[str, Any]
+    dry_run: bool
+    date_range: SessionDateRange | None = None
+    limit: int | None = None
+
+
+class EntityProgress(BaseModel):
+    """`successful` is created, updated and unchanged together; `last_error` is absent when there is none."""
+
+    entity_type: str
+    total_estimated: int
+    estimated_exact: bool
+    processed: int
+    successful: int
+    failed: int
+    skipped: int
+    fetched: int
+    planned: int
+    created: int
+    updated: int
+    unchanged: int
+    conflicts: int
+    last_cursor: str
+    is_complete: bool
+    last_error: str | None = None
+    phase: str
+    requested: bool
+    requests: int
+    verified: dict[str, Any] | None
+
+
+class SyncSession(BaseModel):
+    """Times are epoch seconds; those that have not come are absent."""
+
+    id: str
+    object: Literal["sync_session"]
+    workspace_id: str
+    status: str
+    config: SessionConfig
+    progress: dict[str, EntityProgress]
+    started_at: int | None = None
+    completed_at: int | None = None
+    created_at: int
+    updated_at: int
+    session_type: str
+    phase: str
+    cancel_requested: bool
+    source_session_id: str | None
+    error_summary: dict[str, Any] | None
+    created_by: str
+
+
+class SyncSessionList(BaseModel):
+    """The newest first; `next_cursor` asks for the next page."""
+
+    object: Literal["list"] = "list"
+    data: list[SyncSession]
+    has_more: bool
+    next_cursor: str | None
+
+
+class SyncEvent(BaseModel):
+    id: str
+    object: Literal["sync_event"]
+    event_type: str
+    entity_type: str
+    entity_id: str | None
+    external_id: str | None
+    message: str
+    details: dict[str, Any] | None
+    occurred_at: int
+
+
+class SyncEventList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[SyncEvent]
+    has_more: bool
+    next_cursor: str | None
+
+
+class SyncReport(BaseModel):
+    """`matrix` is by entity type and action; in a dry run it is what would happen."""
+
+    object: Literal["sync_report"]
+    session: SyncSession
+    summary: str
+    verified: bool | None
+    totals: dict[str, int]
+    matrix: dict[str, dict[str, int]]
+    reasons: list[dict[str, Any]]
+
+
+class Estimate(BaseModel):
+    object: Literal["sync_estimate"]
+    entities: dict[str, dict[str, Any]]
+    records: int
+    requests: int
+    seconds: dict[str, int]
+    reads: dict[str, float]
+    warning: str | None
+
+
+class Received(BaseModel):
+    received: bool
+
+
+class Health(BaseModel):
+    status: Literal["ok"]

@@ -1,0 +1,156 @@
+"""/sync/stripe: syncs"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from dashboard.api.access import CallingActor, OpenDatabase, OurSettings
+from dashboard.api.answers import noes
+from dashboard.api.dates import start_request
+from dashboard.api.errors import granted
+from dashboard.api.models import (
+    ApplyBody,
+    Estimate,
+    StartBody,
+    SyncEventList,
+    SyncReport,
+    SyncSession,
+    SyncSessionList,
+)
+from sync_core.domain.vocabulary import EntityType, EventType, SessionStatus
+from sync_core.services import estimate as estimates
+from sync_core.services import sessions
+
+router = APIRouter(prefix="/sync/stripe", tags=["sync"])
+
+
+class Paging(BaseModel):
+    cursor: str | None = Field(default=None, max_length=100, description="`next_cursor` of the page before.")
+    limit: int = Field(default=25, ge=1, le=sessions.MOST_ROWS)
+
+
+class SessionQuery(Paging):
+    status: SessionStatus | None = None
+    dry_run: bool | None = None
+
+
+class EventQuery(Paging):
+    event_type: EventType | None = None
+    entity_type: EntityType | None = None
+
+
+@router.post(
+    "/initial",
+    status_code=201,
+    response_model=SyncSession,
+    response_model_exclude_unset=True,
+    responses=noes(403, 409),
+    summary="Start a sync or a dry run",
+)
+async def start_initial_sync(body: StartBody, actor: CallingActor, database: OpenDatabase) -> dict[str, Any]:
+    return granted(await sessions.start(database, actor, granted(start_request(body)))).to_json()
+
+
+@router.post("/estimate", response_model=Estimate, responses=noes(403, 409, 502), summary="What a sync would cost")
+async def estimate(
+    body: StartBody, actor: CallingActor, database: OpenDatabase, settings: OurSettings
+) -> dict[str, Any]:
+    """Reads a few pages of each entity type."""
+    asked = granted(start_request(body))
+    return granted(await estimates.estimate(database, actor, asked, settings=settings)).to_json()
+
+
+@router.get(
+    "/sessions",
+    response_model=SyncSessionList,
+    response_model_exclude_unset=True,
+    responses=noes(),
+    summary="Syncs, the newest first",
+)
+async def list_sessions(
+    actor: CallingActor, database: OpenDatabase, query: Annotated[SessionQuery, Query()]
+) -> dict[str, Any]:
+    page = granted(await sessions.list_sessions(database, actor, **query.model_dump()))
+    return _listed([one.to_json() for one in page.items], page.cursor)
+
+
+@router.get(
+    "/sessions/{session_id}",
+    response_model=SyncSession,
+    response_model_exclude_unset=True,
+    responses=noes(),
+    summary="A sync and its progress",
+)
+async def get_session(session_id: UUID, actor: CallingActor, database: OpenDatabase) -> dict[str, Any]:
+    return granted(await sessions.get(database, actor, session_id)).to_json()
+
+
+@router.put(
+    "/sessions/{session_id}/cancel",
+    response_model=SyncSession,
+    response_model_exclude_unset=True,
+    responses=noes(403, 409),
+    summary="Stop a sync",
+)
+async def cancel_session(session_id: UUID, actor: CallingActor, database: OpenDatabase) -> dict[str, Any]:
+    """What was written stays; the sync can be resumed."""
+    return granted(await sessions.cancel(database, actor, session_id)).to_json()
+
+
+@router.post(
+    "/sessions/{session_id}/resume",
+    response_model=SyncSession,
+    response_model_exclude_unset=True,
+    responses=noes(403, 409),
+    summary="Go on with a sync that failed, was cancelled or left errors",
+)
+async def resume_session(session_id: UUID, actor: CallingActor, database: OpenDatabase) -> dict[str, Any]:
+    return granted(await sessions.resume(database, actor, session_id)).to_json()
+
+
+@router.post(
+    "/sessions/{session_id}/apply",
+    status_code=201,
+    response_model=SyncSession,
+    response_model_exclude_unset=True,
+    responses=noes(403, 409),
+    summary="Apply a dry run's plan",
+)
+async def apply_session(
+    session_id: UUID, actor: CallingActor, database: OpenDatabase, body: ApplyBody | None = None
+) -> dict[str, Any]:
+    """Nothing is fetched again. A record that changed since the dry run is planned anew, not overwritten."""
+    limit = None if body is None else body.limit
+    return granted(await sessions.apply(database, actor, session_id, limit=limit)).to_json()
+
+
+@router.get(
+    "/sessions/{session_id}/events",
+    response_model=SyncEventList,
+    responses=noes(),
+    summary="What happened, the newest first",
+)
+async def list_events(
+    session_id: UUID, actor: CallingActor, database: OpenDatabase, query: Annotated[EventQuery, Query()]
+) -> dict[str, Any]:
+    page = granted(await sessions.events(database, actor, session_id, **query.model_dump()))
+    return _listed([one.to_json() for one in page.items], page.cursor)
+
+
+@router.get(
+    "/sessions/{session_id}/report",
+    response_model=SyncReport,
+    response_model_exclude_unset=True,
+    responses=noes(),
+    summary="What a sync did, or a dry run would do",
+)
+async def get_report(session_id: UUID, actor: CallingActor, database: OpenDatabase) -> dict[str, Any]:
+    return granted(await sessions.report(database, actor, session_id)).to_json()
+
+
+def _listed(data: list[dict[str, Any]], cursor: str | None) -> dict[str, Any]:
+    return {"object": "list", "data": data, "has_more": cursor is not None, "next_cursor": cursor}

@@ -1,0 +1,73 @@
+"""A preview of many decisions as the screen shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dashboard.pages.conflict_rows import NOTHING, PATH, TAKES, plural
+from sync_core.domain.fields import FIELDS, JsonValue
+from sync_core.services.conflict_bulk_views import BulkPreview, FieldEffect, Sample
+from sync_core.services.record_views import value_text
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRow:
+    label: str
+    entity: str
+    rows: str
+    about: str
+    money: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRow:
+    label: str
+    href: str
+    changes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewRows:
+    id: str = ""
+    hash: str = ""
+    count: int = 0
+    said: str = ""
+    money: bool = False
+    effects: list[EffectRow] = field(default_factory=list)
+    samples: list[SampleRow] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def preview_rows(preview: BulkPreview, zone: str) -> PreviewRows:
+    kinds = ", ".join(f"{count:,} {entity.label.lower()}" for entity, count in preview.entities.items())
+    return PreviewRows(
+        id=str(preview.id),
+        hash=preview.hash,
+        count=preview.rows,
+        said=f"{plural(preview.rows, 'conflict')} would be settled" + (f": {kinds}." if kinds else "."),
+        money=preview.money,
+        effects=[_effect(one) for one in preview.fields],
+        samples=[_sample(one, zone) for one in preview.samples[:8]],
+        missing=[f"{plural(one.rows, 'conflict')} stay open. {one.reason}" for one in preview.not_covered],
+    )
+
+
+def _effect(one: FieldEffect) -> EffectRow:
+    notes = [
+        f"{one.filled:,} empty here" if one.filled else "",
+        f"{one.emptied:,} empty in Stripe" if one.emptied else "",
+    ]
+    what = TAKES[one.take] if one.take else "Merged by itself"
+    return EffectRow(one.label, one.entity.label, f"{one.rows:,}", " · ".join(filter(None, [what, *notes])), one.money)
+
+
+def _sample(one: Sample, zone: str) -> SampleRow:
+    fields = {field.name: field for field in FIELDS[one.entity]}
+
+    def text(name: str, value: JsonValue) -> str:
+        return value_text(fields[name], value, {"currency": one.currency}, zone)[:80] or NOTHING
+
+    changes = [f"{made.label}: {text(made.name, made.before)} → {text(made.name, made.after)}" for made in one.changes]
+    return SampleRow(
+        one.label, f"{PATH}/{one.conflict_id}", [*changes, *([one.record] if one.record else [])] or ["stays as it is"]
+    )

@@ -1,0 +1,187 @@
+"""Connect: the workspace's Stripe account, the checks of its key, and the ready sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import reflex as rx
+
+from dashboard.navigation import add_page
+from dashboard.pages.connect_rows import Card, CheckRow, card, check_rows
+from dashboard.pages.connect_view import view
+from dashboard.state import PageState
+from sync_core.errors import Refusal
+from sync_core.services import attempts, connections
+from sync_core.services.actor import Permission
+from sync_core.services.checks import CheckName
+from sync_core.settings import get_settings
+from sync_core.store.database import get_database
+
+_LOOK_SECONDS = 0.15
+_WEBHOOK_SAID = {
+    "webhook_secret_malformed": "A signing secret starts with whsec_. It is shown beside the endpoint in Stripe's dashboard.",
+    "not_connected": "Connect a Stripe account first.",
+    "forbidden": "Your role may not change the connection. Ask an admin.",
+}
+
+
+class ConnectState(PageState):
+    card: Card = Card()
+    checks: list[CheckRow] = []
+    examining: bool = False
+    problem: str = ""
+    problem_mark: str = ""
+    may_manage: bool = False
+    sandbox_offered: bool = False
+    replacing: bool = False
+    rechecking: str = ""
+    disconnecting: bool = False
+    confirm_problem: str = ""
+    webhook_url: str = ""
+    webhook_problem: str = ""
+    loaded: bool = False
+
+    def _attempt_id(self) -> UUID | None:
+        try:
+            return UUID(dict(self.router.url.query_parameters).get("attempt", ""))
+        except ValueError:
+            return None
+
+    async def _show(self) -> None:
+        """The connection as it is stored."""
+        actor = await self._actor()
+        found = await connections.current(get_database(), actor)
+        settings = get_settings()
+        self.may_manage = actor.can(Permission.MANAGE_CONNECTION)
+        self.sandbox_offered = settings.demo
+        self.webhook_url = f"{settings.origin}/api/v1/webhooks/stripe/{actor.workspace_id}"
+        self.card = Card() if found is None else card(found, actor.time_zone)
+        self.checks = [] if found is None else check_rows(found.checks, running=False)
+
+    @rx.event
+    async def load(self) -> None:
+        await self._show()
+        self.problem = self.problem_mark = self.confirm_problem = self.webhook_problem = ""
+        self.examining = self._attempt_id() is not None
+        if self.examining:
+            self.checks = check_rows((), running=True)
+        self.replacing = self.examining and bool(self.card.account_id)
+        self.disconnecting = False
+        webhook = dict(self.router.url.query_parameters).get("webhook", "")
+        if webhook == "saved":
+            self._say("The signing secret is kept.")
+        self.webhook_problem = _WEBHOOK_SAID.get(webhook, "")
+        self.loaded = True
+
+    @rx.event(background=True, supersedes=True)
+    async def watch(self) -> Any:
+        """Follow the attempt in the address, if there is one, until it is done."""
+        async with self:
+            attempt_id = self._attempt_id()
+        if attempt_id is not None:
+            async for event in self._follow(attempt_id):
+                yield event
+
+    @rx.event(background=True, supersedes=True)
+    async def try_sandbox(self) -> Any:
+        async with self:
+            actor = await self._actor()
+            attempt_id = attempts.begin_sandbox(get_database(), actor)
+            self.examining, self.problem, self.problem_mark = True, "", ""
+            self.checks = check_rows((), running=True)
+        async for event in self._follow(attempt_id):
+            yield event
+
+    async def _follow(self, attempt_id: UUID) -> Any:
+        seen = -1
+        while True:
+            async with self:
+                found = attempts.read(await self._actor(), attempt_id)
+                if found is None or found.done:
+                    await self._conclude(found)
+                    break
+                if len(found.checks) != seen:
+                    seen = len(found.checks)
+                    self.checks = check_rows(found.checks, running=True)
+            await asyncio.sleep(_LOOK_SECONDS)
+        if found is not None and found.connected:
+            yield rx.redirect("/connect", replace=True)
+
+    async def _conclude(self, found: attempts.AttemptView | None) -> None:
+        self.examining = False
+        if found is None or found.connected:
+            await self._show()
+        if found is not None and found.connected:
+            self.problem = ""
+            self._say(f"Connected to {self.card.title}.")
+        elif found is not None and found.refusal is not None:
+            self.problem = found.refusal.message
+            self.problem_mark = "This key was not kept." if found.refusal.field == "api_key" else ""
+            self.checks = check_rows(found.checks, running=False)
+            self.replacing = bool(self.card.account_id)
+
+    @rx.event
+    async def recheck(self, name: str) -> Any:
+        """One check, or all of them for an empty name."""
+        known = {one.value for one in CheckName}
+        self.rechecking = name if name in known else "all"
+        yield
+        chosen = CheckName(name) if name in known else None
+        result = await connections.recheck(get_database(), await self._actor(), chosen)
+        self.rechecking = ""
+        if isinstance(result, Refusal):
+            self._refuse(result)
+            return
+        await self._show()
+
+    @rx.event
+    async def start_replacing(self) -> None:
+        self.replacing = True
+
+    @rx.event
+    async def stop_replacing(self) -> None:
+        self.replacing, self.problem, self.problem_mark = False, "", ""
+        await self._show()
+
+    @rx.event
+    async def ask_disconnect(self) -> None:
+        self.disconnecting, self.confirm_problem = True, ""
+
+    @rx.event
+    async def keep_connected(self) -> None:
+        self.disconnecting = False
+
+    @rx.event
+    async def disconnect(self, form: dict[str, Any]) -> Any:
+        typed = form.get("confirmation")
+        refused = await connections.disconnect(
+            get_database(), await self._actor(), typed if isinstance(typed, str) else ""
+        )
+        if refused is not None:
+            self.confirm_problem = refused.message
+            return None
+        self._say("Disconnected. The key is forgotten; records and history stay.")
+        await self._show()
+        self.disconnecting, self.confirm_problem, self.problem = False, "", ""
+        return rx.redirect("/connect", replace=True)
+
+    @rx.event
+    async def forget_webhook(self) -> None:
+        result = await connections.set_webhook_secret(get_database(), await self._actor(), "")
+        if isinstance(result, Refusal):
+            self._refuse(result)
+            return
+        self._say("The signing secret is forgotten.")
+        await self._show()
+
+
+def register(app: rx.App) -> None:
+    add_page(
+        app,
+        lambda: view(ConnectState),
+        route="/connect",
+        title="Connect",
+        on_load=[ConnectState.load, ConnectState.watch],
+    )

@@ -1,0 +1,95 @@
+"""What the Connect page shows, as values: pure, so that it can be tested without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sync_core.services.checks import Check, CheckName, CheckStatus
+from sync_core.services.connections import ConnectionView
+
+
+@dataclass(frozen=True, slots=True)
+class PartRow:
+    label: str
+    ok: bool
+    permission: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRow:
+    """`status` is a CheckStatus or "waiting"; `aside` is small print: how long it took, Stripe's request id."""
+
+    name: str
+    label: str
+    status: str
+    status_label: str
+    message: str
+    hint: str
+    parts: list[PartRow]
+    aside: str
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """The connected account. An empty `account_id` means that there is none."""
+
+    account_id: str = ""
+    title: str = ""
+    details: str = ""
+    live: bool = False
+    sandbox: bool = False
+    masked_key: str = ""
+    key_kind: str = ""
+    checked: str = ""
+    since: str = ""
+    webhook: bool = False
+    confirmation: str = ""
+
+
+def check_rows(checks: Sequence[Check], *, running: bool) -> list[CheckRow]:
+    """All eight, always: those to come are waiting, or were not reached."""
+    found = {check.name: check for check in checks}
+    return [_row(name, found.get(name), running=running) for name in CheckName]
+
+
+def _row(name: CheckName, check: Check | None, *, running: bool) -> CheckRow:
+    if check is None:
+        status, label = ("waiting", "Waiting") if running else (CheckStatus.SKIPPED.value, CheckStatus.SKIPPED.label)
+        return CheckRow(name.value, name.label, status, label, "", "", [], "")
+    parts = [PartRow(part.entity_type.label, part.ok, part.permission or "") for part in check.parts]
+    aside = " · ".join(filter(None, (f"{check.took_ms} ms" if check.took_ms is not None else "", check.request_id)))
+    return CheckRow(
+        name.value,
+        name.label,
+        check.status.value,
+        check.status.label,
+        check.message,
+        check.hint,
+        parts,
+        aside,
+    )
+
+
+def card(view: ConnectionView, time_zone: str) -> Card:
+    zone = ZoneInfo(time_zone)
+    where = [part for part in (view.country, view.default_currency and view.default_currency.upper()) if part]
+    return Card(
+        account_id=view.account_id,
+        title=view.account_name or view.account_id,
+        details=" · ".join(where),
+        live=view.livemode,
+        sandbox=view.is_sandbox,
+        masked_key=view.masked_key,
+        key_kind="Restricted key" if view.key_kind == "restricted" else "Secret key",
+        checked="" if view.checked_at is None else _moment(view.checked_at, zone),
+        since=_moment(view.created_at, zone),
+        webhook=view.has_webhook_secret,
+        confirmation=view.confirmation,
+    )
+
+
+def _moment(seconds: int, zone: ZoneInfo) -> str:
+    return datetime.fromtimestamp(seconds, zone).strftime("%-d %B %Y, %H:%M")

@@ -1,0 +1,254 @@
+"""All syncs, newest first; two of them side by side; and what became of one record in all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import reflex as rx
+
+from dashboard import components as ui
+from dashboard.navigation import add_page
+from dashboard.pages import run_parts as parts
+from dashboard.state import PageState
+from sync_core.domain.vocabulary import Action, SessionStatus
+from sync_core.errors import Refusal
+from sync_core.services import history
+from sync_core.services.history import PastRun
+from sync_core.services.record_views import When
+from sync_core.store.database import get_database
+
+_SHOWN = (Action.CREATE, Action.UPDATE, Action.CONFLICT, Action.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    session_id: str
+    href: str
+    kind: str
+    entities: str
+    status: str
+    started: str
+    started_utc: str
+    took: str
+    rate: str
+    counts: list[str]
+    total: str
+    by: str
+
+
+class HistoryState(PageState):
+    """`chosen` are the ids of the runs ticked for comparison: two at most, the later tick wins."""
+
+    loaded: bool = False
+    runs: list[RunRow] = []
+    chosen: list[str] = []
+    status: str = ""
+    kind: str = ""
+    narrowed: bool = False
+    first_url: str = ""
+    next_url: str = ""
+    compare_href: str = ""
+    record_error: str = ""
+
+    @rx.event
+    async def load(self) -> None:
+        words = dict(self.router.url.query_parameters)
+        actor = await self._actor()
+        status = words.get("status", "")
+        kind = words.get("kind", "")
+        found = await history.page(
+            get_database(),
+            actor,
+            cursor=words.get("after") or None,
+            status=SessionStatus(status) if status in {one.value for one in SessionStatus} else None,
+            dry_run={"dry": True, "real": False}.get(kind),
+        )
+        if isinstance(found, Refusal):
+            self._refuse(found)
+            self.loaded = True
+            return
+        self.status, self.kind, self.narrowed = status, kind, bool(status or kind)
+        self.chosen, self.compare_href, self.record_error = [], "", ""
+        self.runs = [run_row(one, actor.time_zone) for one in found.runs]
+        self.first_url = _href(status, kind) if words.get("after") else ""
+        self.next_url = _href(status, kind, found.cursor) if found.cursor else ""
+        self.loaded = True
+
+    @rx.event
+    async def show_status(self, value: str) -> Any:
+        return rx.redirect(_href(value if value in {one.value for one in SessionStatus} else "", self.kind))
+
+    @rx.event
+    async def show_kind(self, value: str) -> Any:
+        return rx.redirect(_href(self.status, value if value in ("dry", "real") else ""))
+
+    @rx.event
+    async def choose(self, session_id: str) -> None:
+        known = {run.session_id for run in self.runs}
+        if session_id not in known:
+            return
+        kept = [one for one in self.chosen if one != session_id]
+        self.chosen = kept if len(kept) < len(self.chosen) else [*kept[-1:], session_id]
+        self.compare_href = ""
+        if len(self.chosen) == 2:
+            self.compare_href = "/syncs/compare?" + urlencode({"one": self.chosen[0], "other": self.chosen[1]})
+
+    @rx.event
+    async def find_record(self, form: dict[str, Any]) -> Any:
+        word = str(form.get("id") or "").strip()
+        if not word or len(word) > 255:
+            self.record_error = "Give a Stripe id, such as cus_NffrFeUfNV2Hib."
+            return None
+        return rx.redirect("/syncs/record?" + urlencode({"id": word}))
+
+
+def _href(status: str, kind: str, after: str = "") -> str:
+    words = {name: word for name, word in (("status", status), ("kind", kind), ("after", after)) if word}
+    return f"/syncs?{urlencode(words)}" if words else "/syncs"
+
+
+def run_row(run: PastRun, zone: str) -> RunRow:
+    view = run.session
+    started = When.of(view.started_at or view.created_at, zone)
+    return RunRow(
+        session_id=str(view.id),
+        href=parts.report_href(view.id) if view.has_plan else parts.run_href(view.id),
+        kind=history.kind_of(view),
+        entities=", ".join(entity.label for entity in view.config.entity_types),
+        status=view.status.value,
+        started=started.text,
+        started_utc=started.utc,
+        took=parts.duration(run.seconds),
+        rate=parts.rate(run.rate) if run.processed else "—",
+        counts=[f"{run.counts[action]:,}" for action in _SHOWN],
+        total=f"{run.processed:,}",
+        by=view.created_by,
+    )
+
+
+def view() -> rx.Component:
+    return ui.page_shell(
+        "Syncs",
+        tools(),
+        rx.cond(
+            HistoryState.loaded,
+            rx.cond(HistoryState.runs.length() > 0, listing(), nothing()),
+            ui.table_skeleton(),
+        ),
+        current="/syncs",
+        lead="Every dry run and every sync, with what it did.",
+        actions=[ui.button_link("New sync", "/syncs/new", variant="primary", icon_name="circle-plus")],
+    )
+
+
+def tools() -> rx.Component:
+    return ui.spread(
+        ui.row(
+            ui.select(
+                "history-kind",
+                [("", "Dry runs and syncs"), ("dry", "Dry runs"), ("real", "Syncs")],
+                label="Kind",
+                value=HistoryState.kind,
+                on_change=HistoryState.show_kind,
+            ),
+            ui.select(
+                "history-status",
+                [("", "Any status"), *((one.value, one.label) for one in SessionStatus)],
+                label="Status",
+                value=HistoryState.status,
+                on_change=HistoryState.show_status,
+            ),
+        ),
+        rx.el.form(
+            rx.el.label("History of one record", html_for="record-id", class_name="sr-only"),
+            rx.el.div(
+                rx.el.input(
+                    id="record-id",
+                    name="id",
+                    placeholder="History of one record: its Stripe id",
+                    auto_complete="off",
+                    max_length=255,
+                    class_name="input",
+                    style={"minWidth": "min(320px, 58vw)"},
+                    **ui.described("record-id", error=HistoryState.record_error),
+                ),
+                ui.button("Show", type="submit"),
+                style={"display": "flex", "gap": "var(--s2)"},
+            ),
+            ui.field_error("record-id", HistoryState.record_error),
+            on_submit=HistoryState.find_record,
+            class_name="field",
+        ),
+    )
+
+
+def nothing() -> rx.Component:
+    return rx.cond(
+        HistoryState.narrowed,
+        ui.empty_state("Nothing matches", "No sync has this kind and status.", "Show all", "/syncs"),
+        ui.empty_state(
+            "No syncs yet",
+            "A dry run shows what a sync would do, without writing anything.",
+            "New sync",
+            "/syncs/new",
+            icon_name="refresh-cw",
+        ),
+    )
+
+
+def listing() -> rx.Component:
+    columns = [
+        ui.Column("Compare", hidden=True),
+        ui.Column("Sync"),
+        ui.Column("Status"),
+        ui.Column("Started"),
+        ui.Column("Took", number=True),
+        *(ui.Column(label, number=True) for label in ("Created", "Updated", "To review", "Failed")),
+        ui.Column("Objects", number=True),
+        ui.Column("Pace", number=True),
+        ui.Column("By"),
+    ]
+    return ui.stack(
+        ui.row(
+            rx.cond(
+                HistoryState.compare_href != "",
+                ui.button_link(
+                    "Compare these two", HistoryState.compare_href, variant="primary", icon_name="columns-2", small=True
+                ),
+                rx.el.span("Tick two to compare them.", class_name="muted small"),
+            ),
+            role="status",
+        ),
+        ui.data_table(columns, rx.foreach(HistoryState.runs, run), caption="Syncs, newest first"),
+        ui.pagination(HistoryState.first_url, None, HistoryState.next_url),
+    )
+
+
+def run(one: rx.Var[RunRow]) -> rx.Component:
+    return rx.el.tr(
+        rx.el.td(
+            rx.el.input(
+                type="checkbox",
+                name="compare",
+                checked=HistoryState.chosen.contains(one.session_id),
+                on_change=HistoryState.choose(one.session_id),
+                aria_label="Compare " + one.kind + " of " + one.started,
+                style={"width": "18px", "height": "18px", "accentColor": "var(--accent)"},
+            )
+        ),
+        rx.el.th(ui.link(one.kind, one.href), rx.el.div(one.entities, class_name="muted small"), scope="row"),
+        rx.el.td(ui.session_status_pill(one.status)),
+        rx.el.td(ui.moment(one.started, one.started_utc)),
+        rx.el.td(one.took, class_name="number nowrap"),
+        rx.foreach(one.counts, lambda count: rx.el.td(count, class_name="number")),
+        rx.el.td(one.total, class_name="number"),
+        rx.el.td(one.rate, class_name="number nowrap"),
+        rx.el.td(one.by, class_name="small"),
+        key=one.session_id,
+    )
+
+
+def register(app: rx.App) -> None:
+    add_page(app, view, route="/syncs", title="Syncs", on_load=[HistoryState.load])

@@ -1,0 +1,292 @@
+"""Lists of records: everything that a list shows is in its address, so that links, the back button and reloads work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import reflex as rx
+
+from dashboard import components as ui
+from dashboard.navigation import add_page
+from dashboard.state import PageState
+from sync_core.domain.vocabulary import EntityType, SyncStatus
+from sync_core.errors import Refusal
+from sync_core.services import records
+from sync_core.services.record_views import Row
+from sync_core.services.records import PAGE_SIZES, RecordQuery, RecordsPage
+from sync_core.store.database import get_database
+from sync_core.store.record_lists import MATCH_END, Sort
+
+_HINTS = {
+    EntityType.CUSTOMERS: "Email or name starts with…, or a Stripe id",
+    EntityType.PRODUCTS: "Name starts with…, or a Stripe id",
+    EntityType.PRICES: "Product starts with…, or a Stripe id",
+    EntityType.SUBSCRIPTIONS: "Customer's email or name starts with…, or a Stripe id",
+    EntityType.INVOICES: "Number or customer starts with…, or a Stripe id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    label: str
+    count: str
+    href: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """`href` re-sorts by this column; `sorted` is the aria-sort of it."""
+
+    label: str
+    href: str
+    sorted: str
+    number: bool
+
+
+def headings(query: RecordQuery, page: RecordsPage) -> list[Heading]:
+    own = [_heading(query, one.label, one.sort, number=one.number) for one in page.columns]
+    turned = Sort.OLDEST if query.sort is Sort.NEWEST else Sort.NEWEST
+    way = {Sort.NEWEST: "descending", Sort.OLDEST: "ascending"}.get(query.sort, "none")
+    return [
+        *own,
+        Heading("Created", query.having(sort=turned).url, way, number=False),
+        Heading("Sync", "", "none", number=False),
+        Heading("Stripe id", "", "none", number=False),
+    ]
+
+
+def _heading(query: RecordQuery, label: str, sort: str, *, number: bool) -> Heading:
+    if not sort:
+        return Heading(label, "", "none", number)
+    chosen = query.sort.value == sort
+    return Heading(label, query.having(sort=Sort(sort)).url, "ascending" if chosen else "none", number)
+
+
+def tabs(query: RecordQuery, page: RecordsPage) -> list[Tab]:
+    return [
+        Tab(entity.label, page.tabs[entity], RecordQuery(entity, size=query.size).url, entity is query.entity)
+        for entity in EntityType
+    ]
+
+
+class RecordsState(PageState):
+    tabs: list[Tab] = []
+    headings: list[Heading] = []
+    rows: list[Row] = []
+    kind: str = "customers"
+    hint: str = ""
+    search: str = ""
+    status: str = ""
+    size: str = str(PAGE_SIZES[0])
+    total: str = ""
+    crowded: bool = False
+    narrowed: bool = False
+    first_url: str = ""
+    previous_url: str = ""
+    next_url: str = ""
+    plain_url: str = ""
+    problem: str = ""
+    loaded: bool = False
+
+    def _query(self) -> RecordQuery:
+        """What the address asks for; the websocket's own path has no part in it."""
+        parts = [part for part in self.router.url.path.split("/") if part]
+        kind = parts[1] if len(parts) > 1 else EntityType.CUSTOMERS.value
+        return RecordQuery.parse(kind, dict(self.router.url.query_parameters))
+
+    @rx.event
+    async def load(self) -> None:
+        query = self._query()
+        page = await records.list_records(get_database(), await self._actor(), query)
+        if isinstance(page, Refusal):
+            self.problem, self.loaded = page.message, True
+            return
+        self.problem, self.kind, self.hint = "", query.entity.value, _HINTS[query.entity]
+        self.tabs, self.headings, self.rows = tabs(query, page), headings(query, page), page.rows
+        self.search, self.size = query.search, str(query.size)
+        self.status = "deleted" if query.deleted else query.status.value if query.status else ""
+        self.total, self.crowded = page.total, page.crowded
+        self.narrowed = bool(query.search or self.status)
+        self.plain_url = RecordQuery(query.entity, size=query.size).url
+        self.first_url, self.previous_url, self.next_url = page.first_url, page.previous_url, page.next_url
+        self.loaded = True
+
+    @rx.event
+    async def find(self, form: dict[str, Any]) -> Any:
+        text = form.get("q")
+        return rx.redirect(
+            self._query().having(search=records.writable(text).strip() if isinstance(text, str) else "").url
+        )
+
+    @rx.event
+    async def show_status(self, value: str) -> Any:
+        status = SyncStatus(value) if value in {one.value for one in SyncStatus} else None
+        return rx.redirect(self._query().having(status=status, deleted=value == "deleted").url)
+
+    @rx.event
+    async def show_size(self, value: str) -> Any:
+        size = int(value) if value in {str(one) for one in PAGE_SIZES} else PAGE_SIZES[0]
+        return rx.redirect(self._query().having(size=size).url)
+
+
+_STATUSES = (("", "Any status"), *((one.value, one.label) for one in SyncStatus), ("deleted", "Deleted"))
+_SIZES = tuple((str(one), f"{one} a page") for one in PAGE_SIZES)
+
+
+def view() -> rx.Component:
+    return ui.page_shell(
+        "Records",
+        tab_bar(),
+        filters(),
+        rx.cond(
+            RecordsState.problem != "",
+            ui.error_state("Records can't be shown", RecordsState.problem, retry=RecordsState.load),
+            rx.cond(RecordsState.loaded, listing(), ui.table_skeleton()),
+        ),
+        current="/records",
+        lead="What this workspace keeps, and how it stands to Stripe.",
+    )
+
+
+def tab_bar() -> rx.Component:
+    return ui.tab_links(
+        rx.foreach(
+            RecordsState.tabs, lambda tab: ui.tab_link(tab.label, tab.href, current=tab.current, count=tab.count)
+        ),
+        label="Kinds of records",
+    )
+
+
+def filters() -> rx.Component:
+    search = rx.el.input(
+        id="records-search",
+        name="q",
+        type="search",
+        aria_label="Search",
+        default_value=RecordsState.search,
+        placeholder=RecordsState.hint,
+        max_length=records.SEARCH_LENGTH,
+        auto_complete="off",
+        class_name="input",
+        # A new list brings its own text; while somebody types, nothing may replace theirs.
+        key=RecordsState.kind + "/" + RecordsState.search,
+    )
+    return rx.el.div(
+        rx.el.form(
+            search,
+            ui.button("Search", type="submit", icon_name="search"),
+            on_submit=RecordsState.find,
+            role="search",
+            class_name="search",
+        ),
+        ui.select(
+            "records-status",
+            _STATUSES,
+            label="Sync status",
+            value=RecordsState.status,
+            on_change=RecordsState.show_status,
+        ),
+        ui.select(
+            "records-size", _SIZES, label="Rows a page", value=RecordsState.size, on_change=RecordsState.show_size
+        ),
+        class_name="toolbar",
+    )
+
+
+def listing() -> rx.Component:
+    return rx.el.section(
+        rx.el.p(
+            RecordsState.total,
+            rx.cond(RecordsState.total == "1", " record", " records"),
+            rx.cond(RecordsState.crowded, f". More than {MATCH_END:,} match: type more to see the rest.", ""),
+            role="status",
+            class_name="muted small",
+        ),
+        rx.cond(RecordsState.rows.length() > 0, table(), nothing()),
+        ui.pagination(RecordsState.first_url, RecordsState.previous_url, RecordsState.next_url),
+        aria_label="List",
+        class_name="stack-sm",
+    )
+
+
+def nothing() -> rx.Component:
+    return rx.cond(
+        RecordsState.narrowed,
+        ui.empty_state(
+            "Nothing matches",
+            "No record fits this search and filter.",
+            "Show all",
+            RecordsState.plain_url,
+            icon_name="search-x",
+        ),
+        ui.empty_state(
+            "No records yet",
+            "They arrive with the first sync from Stripe.",
+            "New sync",
+            "/syncs/new",
+            icon_name="database",
+        ),
+    )
+
+
+def table() -> rx.Component:
+    """Its columns differ by kind, so its heads are rows of the state like any other."""
+    return rx.el.div(
+        rx.el.table(
+            rx.el.caption("Records", class_name="sr-only"),
+            rx.el.thead(rx.el.tr(rx.foreach(RecordsState.headings, heading))),
+            rx.el.tbody(rx.foreach(RecordsState.rows, record_row)),
+            class_name="table",
+        ),
+        tab_index=0,
+        role="region",
+        aria_label="Records",
+        class_name="table-scroll",
+    )
+
+
+def heading(one: Any) -> rx.Component:
+    column = ui.Column(one.label, sort=one.href, sorted=one.sorted)
+    return rx.cond(
+        one.href != "",
+        ui.column_head(column),
+        rx.el.th(one.label, scope="col", class_name=rx.cond(one.number, "number", "")),
+    )
+
+
+def record_row(row: Any) -> rx.Component:
+    return rx.el.tr(
+        rx.el.th(
+            ui.link(row.title, "/records/" + RecordsState.kind + "/" + row.record_id),
+            rx.cond(row.note != "", rx.el.div(row.note, class_name="muted xsmall"), rx.fragment()),
+            scope="row",
+            style={"minWidth": "160px"},
+        ),
+        rx.foreach(row.cells, cell),
+        rx.el.td(ui.moment(row.created, row.created_utc)),
+        rx.el.td(sync_pill(row.status, row.deleted)),
+        rx.el.td(
+            rx.cond(row.external_id != "", ui.id_chip(row.external_id, label="Copy Stripe id"), rx.fragment()),
+            style={"maxWidth": "170px"},
+        ),
+        key=row.record_id,
+    )
+
+
+def cell(one: Any) -> rx.Component:
+    return rx.el.td(
+        rx.el.span(one.text, title=one.hint),
+        rx.cond(one.note != "", rx.el.div(one.note, class_name="muted xsmall"), rx.fragment()),
+        class_name=rx.cond(one.number, "number nowrap", "nowrap"),
+    )
+
+
+def sync_pill(status: Any, deleted: Any) -> rx.Component:
+    return rx.cond(deleted, ui.pill("Deleted", "neutral", "trash-2"), ui.sync_status_pill(status))
+
+
+def register(app: rx.App) -> None:
+    add_page(app, view, route="/records", title="Records", on_load=[RecordsState.load])
+    add_page(app, view, route="/records/[record_kind]", title="Records", on_load=[RecordsState.load])

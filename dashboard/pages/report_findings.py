@@ -1,0 +1,199 @@
+"""The lower half of the report: checks, the strategies side by side, fields that differ, reasons."""
+
+from __future__ import annotations
+
+import reflex as rx
+
+from dashboard import components as ui
+from dashboard.pages.report_rows import BarRow, EffectRow, RailRow, ReasonRow
+from dashboard.pages.report_state import ReportState
+from sync_core.services.findings import TransitionView
+
+
+def checks() -> rx.Component:
+    return ui.card(
+        rx.el.ul(rx.foreach(ReportState.rails, rail), class_name="rails"),
+        rx.cond(
+            ReportState.orphans != "",
+            ui.callout(
+                rx.fragment(
+                    ReportState.orphans,
+                    " name a parent that Stripe did not return. Every missing parent was asked for by its id already;"
+                    " resume asks again, one request each.",
+                ),
+                kind="warn",
+                title="Orphans",
+            ),
+            rx.fragment(),
+        ),
+        title="Checks",
+    )
+
+
+def rail(one: rx.Var[RailRow]) -> rx.Component:
+    return rx.el.li(
+        rx.match(
+            one.level,
+            ("warn", ui.icon("triangle-alert", 16)),
+            ("note", ui.icon("info", 16)),
+            ui.icon("circle-check", 16),
+        ),
+        rx.el.div(
+            rx.el.strong(one.name),
+            rx.match(
+                one.level,
+                ("warn", rx.el.span(" (warning)", class_name="sr-only")),
+                ("note", rx.el.span(" (note)", class_name="sr-only")),
+                rx.el.span(" (passed)", class_name="sr-only"),
+            ),
+            rx.el.div(one.message, class_name="muted"),
+        ),
+        rx.cond(one.href != "", ui.button_link("Rows", one.href, small=True), rx.el.span()),
+        class_name=rx.match(one.level, ("warn", "tone-warn"), ("note", "tone-info"), "tone-success"),
+        key=one.name + one.message,
+    )
+
+
+def effects() -> rx.Component:
+    return ui.card(
+        ui.data_table(
+            [
+                ui.Column("Strategy"),
+                ui.Column("Updated", number=True),
+                ui.Column("To review", number=True),
+                ui.Column("Left as they are", number=True),
+            ],
+            rx.foreach(ReportState.effects, effect),
+            caption="What each strategy would do with the records that differ",
+        ),
+        title="The same plan under each strategy",
+        about="Of the records that exist here and differ; what is new is created under all of them.",
+        flush=True,
+    )
+
+
+def effect(one: rx.Var[EffectRow]) -> rx.Component:
+    return rx.el.tr(
+        rx.el.th(
+            ui.row(one.label, rx.cond(one.chosen, ui.pill("This plan", "info", "check"), rx.fragment())), scope="row"
+        ),
+        rx.el.td(one.updates, class_name="number"),
+        rx.el.td(one.conflicts, class_name="number"),
+        rx.el.td(one.skips, class_name="number"),
+        key=one.label,
+    )
+
+
+def fields() -> rx.Component:
+    return rx.cond(
+        ReportState.bars.length() > 0,
+        ui.card(
+            ui.data_table(
+                [
+                    ui.Column("Field"),
+                    ui.Column("Differs", number=True),
+                    ui.Column("Updated, to review, left", hidden=True),
+                    ui.Column("Updated", number=True),
+                    ui.Column("To review", number=True),
+                    ui.Column("Left", number=True),
+                    ui.Column("How"),
+                ],
+                rx.foreach(ReportState.bars, bar),
+                caption="Fields that differ",
+            ),
+            title="Fields that differ",
+            about=rx.cond(
+                ReportState.is_whole,
+                "Choose a field to see its commonest changes.",
+                "Of the first 20,000 rows of each kind. Choose a field to see its commonest changes.",
+            ),
+            flush=True,
+        ),
+        rx.fragment(),
+    )
+
+
+def bar(one: rx.Var[BarRow]) -> rx.Component:
+    return rx.el.tr(
+        rx.el.th(
+            ui.button(one.label, variant="ghost", small=True, on_click=ReportState.show_field(one.entity, one.field)),
+            rx.cond(one.money, ui.pill("Money", "warn", "coins"), rx.fragment()),
+            rx.el.div(one.entity_label, class_name="muted xsmall"),
+            scope="row",
+        ),
+        rx.el.td(one.count, class_name="number"),
+        rx.el.td(
+            rx.el.div(
+                rx.el.span(style={"width": one.update_width}, class_name="tone-info"),
+                rx.el.span(style={"width": one.conflict_width}, class_name="tone-conflict"),
+                rx.el.span(style={"width": one.skip_width}, class_name="tone-neutral"),
+                class_name="bar",
+                aria_hidden="true",
+            )
+        ),
+        rx.el.td(one.updates, class_name="number"),
+        rx.el.td(one.conflicts, class_name="number"),
+        rx.el.td(one.skips, class_name="number"),
+        rx.el.td(one.kinds, class_name="muted small"),
+        key=one.key,
+    )
+
+
+def reasons() -> rx.Component:
+    return rx.cond(
+        ReportState.reasons.length() > 0,
+        ui.card(
+            ui.data_table(
+                [
+                    ui.Column("Reason"),
+                    ui.Column("Action"),
+                    ui.Column("Objects", number=True),
+                    ui.Column("What to do"),
+                    ui.Column("First ids"),
+                ],
+                rx.foreach(ReportState.reasons, reason),
+                caption="Reasons",
+            ),
+            title="Reasons",
+            flush=True,
+        ),
+        rx.fragment(),
+    )
+
+
+def reason(one: rx.Var[ReasonRow]) -> rx.Component:
+    return rx.el.tr(
+        rx.el.th(one.label, rx.el.div(one.entity, class_name="muted small"), scope="row"),
+        rx.el.td(ui.action_pill(one.action)),
+        rx.el.td(ui.link(one.count, one.href), class_name="number"),
+        rx.el.td(one.repair, class_name="small"),
+        rx.el.td(rx.el.code(one.sample, class_name="small")),
+        key=one.key,
+    )
+
+
+def field_dialog() -> rx.Component:
+    return ui.dialog(
+        ReportState.field_title != "",
+        ui.data_table(
+            [ui.Column("Ours"), ui.Column("Stripe's"), ui.Column("Objects", number=True)],
+            rx.foreach(ReportState.transitions, transition),
+            caption="The commonest changes",
+            tall=True,
+        ),
+        title=ReportState.field_title,
+        about="The commonest changes, at most twenty.",
+        on_close=ReportState.close_field,
+        close_label="Close",
+        wide=True,
+        actions=[ui.button_link("Rows that it updates", ReportState.field_href, variant="primary")],
+    )
+
+
+def transition(one: rx.Var[TransitionView], index: rx.Var[int]) -> rx.Component:
+    return rx.el.tr(
+        rx.el.td(rx.el.del_(one.ours)),
+        rx.el.td(rx.el.ins(one.theirs)),
+        rx.el.td(one.count, class_name="number"),
+        key=index.to(str),
+    )

@@ -1,0 +1,265 @@
+"""A report as rows for the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from dashboard.pages import run_parts as parts
+from sync_core.domain.vocabulary import Action, EntityType
+from sync_core.services.findings import Effect
+from sync_core.services.guardrails import FieldBar, Guardrail, Reason
+from sync_core.services.record_views import href
+from sync_core.services.report import Freshness, Line, LineQuery, ReportView, field_label
+
+
+@dataclass(frozen=True, slots=True)
+class CellRow:
+    """`href` leads to the rows behind a count; empty for none."""
+
+    action: str
+    count: str
+    href: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixLine:
+    entity: str
+    label: str
+    cells: list[CellRow]
+    total: str
+    share: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    label: str
+    ours: str
+    theirs: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineRow:
+    key: str
+    external_id: str
+    label: str
+    href: str
+    reason: str
+    message: str
+    field: str
+    request_id: str
+    changes: list[ChangeRow]
+    more: str
+    drifted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RailRow:
+    level: str
+    name: str
+    message: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class BarRow:
+    """Widths are percentages of the field that differs most."""
+
+    key: str
+    entity: str
+    entity_label: str
+    field: str
+    label: str
+    money: bool
+    count: str
+    updates: str
+    conflicts: str
+    skips: str
+    update_width: str
+    conflict_width: str
+    skip_width: str
+    kinds: str
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRow:
+    label: str
+    updates: str
+    conflicts: str
+    skips: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonRow:
+    key: str
+    entity: str
+    action: str
+    label: str
+    count: str
+    sample: str
+    repair: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedRow:
+    href: str
+    label: str
+    status: str
+
+
+_CHANGES_SHOWN = 6
+
+
+def rows_href(session_id: str, **words: object) -> str:
+    kept = {name: str(word) for name, word in words.items() if word not in (None, "")}
+    return f"{parts.report_href(session_id)}?{urlencode(kept)}"
+
+
+def query_href(session_id: str, query: LineQuery, *, after: int | None = None, before: int | None = None) -> str:
+    return rows_href(
+        session_id,
+        entity=query.entity,
+        action=query.action,
+        reason=query.reason,
+        field=query.field,
+        after=after,
+        before=before,
+    )
+
+
+def matrix(report: ReportView, query: LineQuery | None) -> list[MatrixLine]:
+    session_id = str(report.session.id)
+    return [
+        MatrixLine(
+            entity=row.entity.value,
+            label=row.entity.label if row.requested else f"{row.entity.label} (came along)",
+            cells=[_cell(session_id, row.entity, action, row.counts, query) for action in Action],
+            total=f"{row.total:,}",
+            share="" if row.share is None else f"{row.share:.0%}",
+        )
+        for row in report.matrix
+    ]
+
+
+def _cell(
+    session_id: str, entity: EntityType, action: Action, counts: Mapping[Action, int], query: LineQuery | None
+) -> CellRow:
+    count = counts[action]
+    return CellRow(
+        action=action.value,
+        count=f"{count:,}",
+        href=rows_href(session_id, entity=entity, action=action) if count else "",
+        current=query is not None and (query.entity, query.action) == (entity, action),
+    )
+
+
+def totals(report: ReportView) -> list[str]:
+    return [f"{report.totals[action]:,}" for action in Action]
+
+
+def line(one: Line) -> LineRow:
+    shown = one.changes[:_CHANGES_SHOWN]
+    rest = len(one.changes) - len(shown)
+    return LineRow(
+        key=f"{one.seq}",
+        external_id=one.external_id,
+        label=one.label or one.external_id,
+        href="" if one.record_id is None else href(one.entity, one.record_id),
+        reason="" if one.reason is None else one.reason.label,
+        message=one.message,
+        field=field_label(one.entity, one.field) if one.field else "",
+        request_id=one.request_id,
+        changes=[ChangeRow(change.label, _short(change.ours), _short(change.theirs)) for change in shown],
+        more=f"and {parts.plural(rest, 'more field')}" if rest else "",
+        drifted=one.drifted,
+    )
+
+
+def _short(text: str) -> str:
+    if not text:
+        return "nothing"
+    return text if len(text) <= 120 else f"{text[:119]}…"
+
+
+def rail(session_id: str, one: Guardrail) -> RailRow:
+    leads = one.entity is not None and one.action is not None
+    address = rows_href(session_id, entity=one.entity, action=one.action, field=one.field) if leads else ""
+    return RailRow(one.level.value, one.name, one.message, address)
+
+
+def bars(found: tuple[FieldBar, ...]) -> list[BarRow]:
+    most = max((bar.count for bar in found), default=1)
+
+    def width(count: int) -> str:
+        return f"{100 * count / most:.1f}%"
+
+    return [
+        BarRow(
+            key=f"{bar.entity}.{bar.name}",
+            entity=bar.entity.value,
+            entity_label=bar.entity.label,
+            field=bar.name,
+            label=bar.label,
+            money=bar.money,
+            count=f"{bar.count:,}",
+            updates=f"{bar.updates:,}",
+            conflicts=f"{bar.conflicts:,}",
+            skips=f"{bar.skips:,}",
+            update_width=width(bar.updates),
+            conflict_width=width(bar.conflicts),
+            skip_width=width(bar.skips),
+            kinds=_kinds(bar),
+        )
+        for bar in found[:40]
+    ]
+
+
+def _kinds(bar: FieldBar) -> str:
+    replaced = bar.count - bar.filled - bar.emptied
+    named = [(bar.filled, "filled in"), (replaced, "another value"), (bar.emptied, "emptied")]
+    return ", ".join(f"{count:,} {word}" for count, word in named if count)
+
+
+def effect(one: Effect, *, exact: bool) -> EffectRow:
+    sign = "" if exact else "~"
+    return EffectRow(
+        label=one.strategy.label,
+        updates=f"{sign}{one.updates:,}",
+        conflicts=f"{sign}{one.conflicts:,}",
+        skips=f"{sign}{one.skips:,}",
+        chosen=one.is_chosen,
+    )
+
+
+def reason(session_id: str, one: Reason) -> ReasonRow:
+    return ReasonRow(
+        key=f"{one.entity}/{one.action}/{one.code}/{one.field}",
+        entity=one.entity.label,
+        action=one.action.value,
+        label=one.code.label,
+        count=f"{one.count:,}" if one.is_whole else f"{one.count:,}+",
+        sample=", ".join(one.sample[:3]),
+        repair=one.repair,
+        href=rows_href(session_id, entity=one.entity, action=one.action, reason=one.code),
+    )
+
+
+def applied(report: ReportView) -> list[AppliedRow]:
+    return [
+        AppliedRow(
+            parts.run_href(one.id), "the whole plan" if one.limit is None else f"its first {one.limit:,}", one.status
+        )
+        for one in report.applied
+    ]
+
+
+FRESHNESS = {
+    Freshness.FRESH: ("Fresh", "success", "circle-check"),
+    Freshness.EXPIRED: ("Expired", "warn", "clock-alert"),
+    Freshness.APPLIED: ("Applied", "info", "check-check"),
+    Freshness.UNFINISHED: ("Not finished", "neutral", "circle-dashed"),
+}

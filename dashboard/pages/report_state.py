@@ -1,0 +1,237 @@
+"""What the report's page knows: the head at once, its rows by the address, what has to be counted a moment later."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import reflex as rx
+
+from dashboard.pages import report_rows as rows
+from dashboard.pages import run_parts as parts
+from dashboard.pages.report_rows import (
+    AppliedRow,
+    BarRow,
+    EffectRow,
+    LineRow,
+    MatrixLine,
+    RailRow,
+    ReasonRow,
+)
+from dashboard.state import PageState
+from sync_core.domain.vocabulary import Action, EntityType
+from sync_core.errors import Refusal
+from sync_core.services import findings, report, sessions
+from sync_core.services.actor import Actor, Permission
+from sync_core.services.findings import TransitionView
+from sync_core.services.record_views import When
+from sync_core.services.report import Freshness, LineQuery, ReportView
+from sync_core.store.database import get_database
+
+
+class ReportState(PageState):
+    """`looked_at` is the run whose findings are shown: they are counted once, not with every page of rows."""
+
+    loaded: bool = False
+    problem: str = ""
+    session_id: str = ""
+    run_href: str = ""
+    title: str = "Report"
+    about: str = ""
+    is_dry: bool = True
+    sentence: str = ""
+    freshness: str = ""
+    until: str = ""
+    until_utc: str = ""
+    made: str = ""
+    made_utc: str = ""
+    by: str = ""
+    requests: str = ""
+    took: str = ""
+    objects: str = ""
+    can_apply: bool = False
+    applied: list[AppliedRow] = []
+    matrix: list[MatrixLine] = []
+    totals: list[str] = []
+    total: str = ""
+
+    query_entity: str = ""
+    query_action: str = ""
+    query_about: str = ""
+    lines: list[LineRow] = []
+    first_url: str = ""
+    previous_url: str = ""
+    next_url: str = ""
+    has_query: bool = False
+    csv_href: str = ""
+
+    looked_at: str = ""
+    rails: list[RailRow] = []
+    bars: list[BarRow] = []
+    effects: list[EffectRow] = []
+    reasons: list[ReasonRow] = []
+    is_whole: bool = True
+    orphans: str = ""
+
+    field_title: str = ""
+    field_href: str = ""
+    transitions: list[TransitionView] = []
+
+    applying: bool = False
+    drift: str = ""
+    drifted: list[str] = []
+    limit_error: str = ""
+    has_drift: bool = False
+
+    def _id(self) -> UUID | None:
+        return parts.id_in(self.router.url.path)
+
+    @rx.event
+    async def load(self) -> None:
+        actor, session_id = await self._actor(), self._id()
+        self.problem, self.applying, self.field_title = "", False, ""
+        found = await report.summary(get_database(), actor, session_id) if session_id else sessions.NOT_FOUND
+        if isinstance(found, Refusal):
+            self.problem, self.loaded = found.message, True
+            return
+        query = LineQuery.parse(dict(self.router.url.query_parameters))
+        if self.session_id != str(found.session.id):
+            self.looked_at, self.rails, self.bars, self.effects, self.reasons = "", [], [], [], []
+        self._show(found, actor, query)
+        self.has_query = query is not None
+        self.lines = []
+        if query is not None:
+            await self._read_lines(actor, query)
+        self.loaded = True
+
+    def _show(self, found: ReportView, actor: Actor, query: LineQuery | None) -> None:
+        view = found.session
+        self.session_id, self.run_href = str(view.id), parts.run_href(view.id)
+        self.is_dry = view.config.dry_run
+        self.title = "Dry-run report" if self.is_dry else "Report"
+        self.about = parts.described(view) + f" · {view.config.strategies.default.label}"
+        self.sentence = found.sentence
+        self.freshness = found.freshness.value if self.is_dry else ""
+        until = When.of(found.valid_until, actor.time_zone)
+        made = When.of(view.completed_at or view.created_at, actor.time_zone)
+        self.until, self.until_utc = until.text, until.utc
+        self.made, self.made_utc, self.by = made.text, made.utc, view.created_by
+        self.requests, self.took, self.objects = (
+            f"{found.requests:,}",
+            parts.duration(found.seconds),
+            f"{found.total:,}",
+        )
+        self.can_apply = found.can_apply and actor.can(Permission.RUN_SYNC)
+        self.applied = rows.applied(found)
+        self.matrix, self.totals, self.total = rows.matrix(found, query), rows.totals(found), f"{found.total:,}"
+
+    async def _read_lines(self, actor: Actor, query: LineQuery) -> None:
+        session_id = UUID(self.session_id)
+        found = await report.lines(get_database(), actor, session_id, query)
+        if isinstance(found, Refusal):
+            self._refuse(found)
+            return
+        about = [query.reason.label] if query.reason else []
+        about += [f"{report.field_label(query.entity, query.field)} differs"] if query.field else []
+        self.query_entity, self.query_action = query.entity.label, query.action.value
+        self.query_about = " · ".join(about)
+        self.lines = [rows.line(one) for one in found.items]
+        turned = query.after is not None or query.before is not None
+        self.first_url = rows.query_href(self.session_id, query) if turned and found.before is not None else ""
+        self.previous_url = (
+            rows.query_href(self.session_id, query, before=found.before) if found.before is not None else ""
+        )
+        self.next_url = rows.query_href(self.session_id, query, after=found.after) if found.after is not None else ""
+        self.csv_href = f"/downloads/{self.session_id}.csv?entity={query.entity}&action={query.action}"
+
+    @rx.event(background=True, supersedes=True)
+    async def look(self) -> None:
+        """Reads rows of the plan, which takes up to a second of a large one: the page is there before."""
+        actor, session_id = await self._actor(), self._id()
+        if session_id is None or self.looked_at == str(session_id):
+            return
+        found = await findings.look(get_database(), actor, session_id)
+        if isinstance(found, Refusal):
+            return
+        word = str(session_id)
+        orphans = sum(one.count for one in found.reasons if one.code.value == "missing_parent")
+        async with self:
+            self.rails = [rows.rail(word, one) for one in found.guardrails]
+            self.bars = rows.bars(found.fields)
+            self.effects = [rows.effect(one, exact=found.effects_exact) for one in found.effects]
+            self.reasons = [rows.reason(word, one) for one in found.reasons[:30]]
+            self.is_whole, self.looked_at = found.is_whole, word
+            self.orphans = parts.plural(orphans, "object") if orphans else ""
+
+    @rx.event
+    async def show_field(self, entity: str, field: str) -> None:
+        session_id = self._id()
+        if entity not in {one.value for one in EntityType} or session_id is None:
+            return
+        kind = EntityType(entity)
+        found = await findings.transitions(get_database(), await self._actor(), session_id, kind, field)
+        if isinstance(found, Refusal):
+            self._refuse(found)
+            return
+        self.transitions = [TransitionView(_shown(one.ours), _shown(one.theirs), one.count) for one in found]
+        self.field_title = f"{report.field_label(kind, field)} of {kind.value}"
+        self.field_href = rows.rows_href(str(session_id), entity=kind, action=Action.UPDATE, field=field)
+
+    @rx.event
+    async def close_field(self) -> None:
+        self.field_title, self.transitions = "", []
+
+    @rx.event
+    async def ask_apply(self) -> None:
+        self.applying, self.limit_error, self.drift, self.drifted, self.has_drift = True, "", "", [], False
+        session_id = self._id()
+        found = await findings.drift(get_database(), await self._actor(), session_id) if session_id else None
+        if not isinstance(found, findings.Drift):
+            return
+        same = found.looked_at - found.count
+        self.has_drift = found.count > 0
+        self.drift = (
+            f"{same:,} of {found.looked_at:,} records that it touches are exactly as planned."
+            if found.looked_at
+            else "It touches no record that is here already."
+        )
+        self.drifted = [f"{one.external_id} ({entity.label.lower()})" for entity, one in found.first]
+
+    @rx.event
+    async def close_apply(self) -> None:
+        self.applying = False
+
+    @rx.event
+    async def apply(self, form: dict[str, Any]) -> Any:
+        limit: int | None = None
+        if form.get("scope") == "first":
+            word = str(form.get("limit") or "").strip()
+            if not word.isascii() or not word.isdigit() or not 1 <= int(word[:12]) <= 1_000_000:
+                self.limit_error = "Give a number from 1 to 1,000,000."
+                return None
+            limit = int(word)
+        session_id = self._id()
+        found = (
+            await sessions.apply(get_database(), await self._actor(), session_id, limit=limit)
+            if session_id
+            else sessions.NOT_FOUND
+        )
+        if isinstance(found, Refusal):
+            self.limit_error = found.message
+            return None
+        self.applying = False
+        return rx.redirect(parts.run_href(found.id))
+
+
+def _shown(text: str) -> str:
+    if not text:
+        return "nothing"
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+FRESHNESS_ABOUT = {
+    Freshness.FRESH: "It can be applied exactly as it is.",
+    Freshness.EXPIRED: "Plans expire after 24 hours: Stripe has moved on. Make a new dry run.",
+    Freshness.APPLIED: "It has been applied.",
+    Freshness.UNFINISHED: "The dry run did not come to its end: there is no whole plan.",
+}

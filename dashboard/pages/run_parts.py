@@ -1,0 +1,131 @@
+"""What the pages of runs share: times and figures in words, addresses, and the parts that draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import reflex as rx
+
+from dashboard import components as ui
+from sync_core.services.history import kind_of
+from sync_core.services.record_views import When
+from sync_core.services.session_views import SessionView
+from sync_core.store.overview import Count
+
+
+def run_href(session_id: Any) -> str:
+    return f"/syncs/{session_id}"
+
+
+def report_href(session_id: Any) -> str:
+    return f"/syncs/{session_id}/report"
+
+
+def id_in(path: str) -> UUID | None:
+    """The run that an address is about: its second part."""
+    parts = [part for part in path.split("/") if part]
+    return parsed_id(parts[1]) if len(parts) > 1 else None
+
+
+def parsed_id(word: str) -> UUID | None:
+    try:
+        return UUID(word)
+    except ValueError:
+        return None
+
+
+def duration(seconds: float | None) -> str:
+    """`48 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds is None:
+        return "—"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def about(least: float, most: float) -> str:
+    """A range of seconds as a person would say it."""
+    if most < 10:
+        return "a few seconds left"
+    if most < 90:
+        low, high = _fives(least), _fives(most)
+        return f"about {high} s left" if low >= high else f"about {low} to {high} s left"
+    low, high = max(1, round(least / 60)), max(1, round(most / 60))
+    return f"about {high} min left" if low >= high else f"about {low} to {high} min left"
+
+
+def _fives(seconds: float) -> int:
+    return max(5, round(seconds / 5) * 5)
+
+
+def rate(per_second: float | None) -> str:
+    if per_second is None:
+        return "—"
+    return f"{per_second:,.0f}/s" if per_second >= 10 or per_second == 0 else f"{per_second:.1f}/s"
+
+
+def counted(count: Count) -> str:
+    """Estimates are rounded to three figures: more would only look exact."""
+    if count.is_exact:
+        return f"{count.value:,}"
+    step = 10 ** max(0, len(str(count.value)) - 3)
+    return f"~{round(count.value / step) * step:,}"
+
+
+def capped(count: Count) -> str:
+    return f"{count.value:,}" if count.is_exact else f"{count.value:,}+"
+
+
+def plural(count: int, word: str) -> str:
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def described(view: SessionView) -> str:
+    """One line that tells a run from others."""
+    return f"{kind_of(view)} · {', '.join(entity.label for entity in view.config.entity_types)}"
+
+
+def when(moment: int | None, zone: str) -> When:
+    return When.of(moment, zone)
+
+
+def area(cells: Sequence[int]) -> str:
+    """An SVG path of a bar chart of tenths, one unit wide each and ten high: small enough to be sent each second."""
+    path, start = [], 0
+    while start < len(cells):
+        height, end = cells[start], start
+        while end < len(cells) and cells[end] == height:
+            end += 1
+        if height:
+            path.append(f"M{start} 10V{10 - height}H{end}V10z")
+        start = end
+    return "".join(path)
+
+
+def coverage_bar(path: Any, label: Any) -> rx.Component:
+    """Which parts of the date range have been read, oldest on the left."""
+    return rx.el.svg(
+        rx.el.svg.path(d=path),
+        view_box="0 0 60 10",
+        role="img",
+        aria_label=label,
+        class_name="coverage",
+        custom_attrs={"preserveAspectRatio": "none"},
+    )
+
+
+def figure(label: Any, value: Any, *, note: Any = None) -> rx.Component:
+    """A number with its name, for rows of them."""
+    more = [rx.el.span(note, class_name="muted xsmall")] if note is not None else []
+    return rx.el.div(rx.el.span(label, class_name="muted small"), rx.el.strong(value), *more, class_name="figure")
+
+
+def missing(text: Any) -> rx.Component:
+    return ui.empty_state("No such sync", text, "All syncs", "/syncs", icon_name="search-x")

@@ -1,0 +1,348 @@
+"""One run, as it goes on: phases, entity types, rate and quota; cancel and resume; errors and events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from dashboard import components as ui
+from dashboard.navigation import add_page
+from dashboard.pages import run_parts as parts
+from dashboard.pages.sync_rows import EntityRow, EventRow, LaneRow, ProblemRow, StepRow
+from dashboard.pages.sync_state import SyncState
+from sync_core.domain.vocabulary import EventType
+
+
+def view() -> rx.Component:
+    return ui.page_shell(
+        SyncState.title,
+        rx.cond(
+            SyncState.problem != "",
+            parts.missing(SyncState.problem),
+            rx.cond(SyncState.loaded, body(), ui.card_skeleton(6)),
+        ),
+        rx.el.div(SyncState.said, role="status", aria_live="polite", class_name="sr-only"),
+        cancel_dialog(),
+        current="/syncs",
+        lead=SyncState.about,
+        back=("Syncs", "/syncs"),
+        actions=[actions()],
+    )
+
+
+def actions() -> rx.Component:
+    return rx.fragment(
+        rx.cond(
+            SyncState.can_cancel,
+            ui.button("Cancel", variant="danger", icon_name="circle-stop", on_click=SyncState.ask_cancel),
+            rx.fragment(),
+        ),
+        rx.cond(
+            SyncState.can_resume,
+            ui.button("Resume", variant="primary", icon_name="play", on_click=SyncState.resume),
+            rx.fragment(),
+        ),
+        rx.cond(
+            SyncState.report_href != "",
+            ui.button_link("Report", SyncState.report_href, icon_name="file-text"),
+            rx.fragment(),
+        ),
+    )
+
+
+def body() -> rx.Component:
+    return ui.stack(
+        outcome(),
+        headline(),
+        ui.card(rx.foreach(SyncState.lines, entity), flush=True, title="Entity types"),
+        rx.cond(SyncState.problems.length() > 0, problems(), rx.fragment()),
+        events(),
+        gap="lg",
+    )
+
+
+def outcome() -> rx.Component:
+    """What to do now that it has ended."""
+    return rx.fragment(
+        rx.cond(
+            SyncState.has_plan,
+            ui.callout(
+                "Nothing has been written. Look at the report, then apply exactly this plan.",
+                rx.el.div(
+                    ui.button_link("Open the report", SyncState.report_href, variant="primary", small=True),
+                    style={"marginTop": "var(--s2)"},
+                ),
+                kind="success",
+                title="The plan is ready",
+            ),
+            rx.fragment(),
+        ),
+        rx.match(
+            SyncState.status,
+            (
+                "partial",
+                ui.callout(
+                    "Everything else is done. What failed is listed below with what to do; resume to try it again.",
+                    kind="warn",
+                    title="Some records failed",
+                ),
+            ),
+            (
+                "failed",
+                ui.callout(
+                    rx.cond(SyncState.error != "", SyncState.error, "It could not go on."),
+                    kind="danger",
+                    title="The sync failed",
+                ),
+            ),
+            (
+                "cancelled",
+                ui.callout("What was written stays. Resume goes on where it stopped.", title="The sync was cancelled"),
+            ),
+            rx.fragment(),
+        ),
+    )
+
+
+def headline() -> rx.Component:
+    return ui.card(
+        ui.spread(
+            ui.row(
+                ui.session_status_pill(SyncState.status),
+                rx.el.span(SyncState.pulse, class_name="muted", custom_attrs={"data-pulse": SyncState.pulse_tone}),
+            ),
+            rx.el.span(
+                rx.el.strong(SyncState.percent_text),
+                rx.cond(SyncState.eta != "", rx.el.span(" · ", SyncState.eta, class_name="muted"), rx.fragment()),
+            ),
+        ),
+        ui.progress_bar(SyncState.percent, label="Progress of the sync", text=SyncState.percent_text),
+        rx.el.ol(rx.foreach(SyncState.steps, step), class_name="stepper", aria_label="Phases"),
+        rx.el.div(
+            parts.figure("Records a second", SyncState.rate),
+            parts.figure("Time", SyncState.elapsed),
+            parts.figure("Requests to Stripe", SyncState.requests, note=SyncState.throttled),
+            quota(),
+            parts.figure(
+                "Started", ui.moment(SyncState.started, SyncState.started_utc), note=rx.fragment("by ", SyncState.by)
+            ),
+            class_name="figures",
+        ),
+        rx.cond(
+            SyncState.source_href != "",
+            rx.el.p("Applies the plan of ", ui.link("a dry run", SyncState.source_href), ".", class_name="muted"),
+            rx.fragment(),
+        ),
+    )
+
+
+def quota() -> rx.Component:
+    return rx.el.div(
+        rx.el.span("Share of our limit", class_name="muted small"),
+        rx.el.strong(SyncState.quota),
+        ui.progress_bar(SyncState.quota_percent, label="Requests a second, of our limit", text=SyncState.quota),
+        class_name="figure",
+    )
+
+
+def step(one: rx.Var[StepRow]) -> rx.Component:
+    return rx.el.li(
+        rx.match(
+            one.state,
+            ("done", ui.icon("check", 14)),
+            ("now", ui.icon("circle-dot", 14)),
+            ui.icon("circle", 14),
+        ),
+        one.label,
+        rx.match(
+            one.state,
+            ("done", rx.el.span(", done", class_name="sr-only")),
+            ("now", rx.el.span(", now", class_name="sr-only")),
+            rx.fragment(),
+        ),
+        custom_attrs={"data-state": one.state},
+        key=one.label,
+    )
+
+
+def entity(one: rx.Var[EntityRow]) -> rx.Component:
+    return rx.el.div(
+        ui.spread(
+            ui.row(
+                ui.entity_icon(one.entity),
+                rx.el.h3(one.label),
+                rx.match(
+                    one.tone,
+                    ("success", ui.pill(one.phase, "success", "check")),
+                    ("info", ui.pill(one.phase, "info", "loader-circle", spins=True)),
+                    ui.pill(one.phase, "neutral", "clock"),
+                ),
+                rx.match(
+                    one.proof,
+                    ("ok", ui.pill(one.verified, "success", "shield-check")),
+                    ("bad", ui.pill(one.verified, "danger", "shield-alert")),
+                    rx.fragment(),
+                ),
+            ),
+            rx.el.span(one.done, class_name="tabular"),
+        ),
+        rx.cond(
+            one.path != "",
+            parts.coverage_bar(one.path, one.label + ": what has been read of the date range, oldest first"),
+            ui.progress_bar(one.percent, label=one.label),
+        ),
+        rx.el.div(
+            parts.figure(rx.cond(SyncState.is_dry, "To create", "Created"), one.created),
+            parts.figure(rx.cond(SyncState.is_dry, "To update", "Updated"), one.updated),
+            parts.figure("Unchanged", one.unchanged),
+            parts.figure("Skipped", one.skipped),
+            parts.figure("To review", one.conflicts),
+            parts.figure("Failed", one.failed),
+            class_name="figures",
+        ),
+        rx.cond(
+            (one.windows != "") | (SyncState.lane_entity == one.entity),
+            rx.el.div(
+                ui.button(
+                    rx.cond(SyncState.lane_entity == one.entity, "Hide windows", one.windows),
+                    variant="ghost",
+                    small=True,
+                    icon_name="rows-3",
+                    on_click=SyncState.show_lanes(one.entity),
+                    aria_expanded=rx.cond(SyncState.lane_entity == one.entity, "true", "false"),
+                ),
+                rx.cond(SyncState.lane_entity == one.entity, lanes(), rx.fragment()),
+            ),
+            rx.fragment(),
+        ),
+        class_name="run-entity",
+        key=one.entity,
+    )
+
+
+def lanes() -> rx.Component:
+    return rx.el.div(
+        rx.foreach(SyncState.lanes, lane),
+        rx.cond(
+            SyncState.lanes.length() == 0,
+            rx.el.p("No window is open any more.", class_name="muted small"),
+            rx.fragment(),
+        ),
+        class_name="lanes",
+    )
+
+
+def lane(one: rx.Var[LaneRow]) -> rx.Component:
+    return rx.el.div(
+        rx.el.div(
+            rx.el.span(rx.el.span(style={"width": one.read}), style={"marginLeft": one.left, "width": one.width}),
+            class_name="lane",
+            aria_hidden="true",
+        ),
+        rx.el.span(one.span, ": ", one.about, class_name="muted xsmall"),
+        key=one.key,
+    )
+
+
+def problems() -> rx.Component:
+    return ui.card(
+        ui.data_table(
+            [ui.Column("Reason"), ui.Column("Records", number=True), ui.Column("What to do"), ui.Column("First ids")],
+            rx.foreach(SyncState.problems, problem),
+            caption="Errors by reason",
+        ),
+        title="Errors",
+        about="Grouped by reason. Resume tries all of them again.",
+        flush=True,
+    )
+
+
+def problem(one: rx.Var[ProblemRow]) -> rx.Component:
+    return rx.el.tr(
+        rx.el.th(
+            rx.el.div(one.label),
+            rx.el.div(one.entity, rx.cond(one.field != "", " · " + one.field, ""), class_name="muted small"),
+            scope="row",
+        ),
+        rx.el.td(ui.link(one.count, one.href), class_name="number"),
+        rx.el.td(rx.el.div(one.repair), rx.el.div(one.message, class_name="muted small")),
+        rx.el.td(rx.el.code(one.sample), class_name="small"),
+        key=one.key,
+    )
+
+
+def events() -> rx.Component:
+    return ui.card(
+        rx.cond(
+            SyncState.events.length() > 0,
+            ui.data_table(
+                [ui.Column("When"), ui.Column("Event"), ui.Column("Of"), ui.Column("What")],
+                rx.foreach(SyncState.events, event),
+                caption="Events of this sync, newest first",
+            ),
+            rx.el.p("No events of this kind.", class_name="muted", style={"padding": "var(--s5)"}),
+        ),
+        rx.el.div(
+            rx.cond(
+                ~SyncState.events_first,
+                ui.button("Newest", small=True, icon_name="chevrons-left", on_click=SyncState.newest_events),
+                rx.fragment(),
+            ),
+            rx.cond(
+                SyncState.events_next != "",
+                ui.button("Older", small=True, icon_name="chevron-right", on_click=SyncState.older_events),
+                rx.fragment(),
+            ),
+            class_name="pager",
+            style={"padding": "0 var(--s5) var(--s4)"},
+        ),
+        title="Events",
+        flush=True,
+        actions=[
+            ui.select(
+                "event-kind",
+                [("", "All events"), *((one.value, one.label) for one in EventType)],
+                label="Kind of event",
+                value=SyncState.event_kind,
+                on_change=SyncState.show_events,
+            )
+        ],
+    )
+
+
+def event(one: rx.Var[EventRow]) -> rx.Component:
+    marks: dict[str, Any] = {
+        "info": "play",
+        "success": "circle-check",
+        "danger": "triangle-alert",
+        "conflict": "git-compare-arrows",
+    }
+    return rx.el.tr(
+        rx.el.td(ui.moment(one.at, one.utc)),
+        rx.el.td(
+            rx.match(
+                one.tone,
+                *[(tone, ui.pill(one.kind, tone, name)) for tone, name in marks.items()],
+                ui.pill(one.kind, "neutral", "skip-forward"),
+            )
+        ),
+        rx.el.td(one.about),
+        rx.el.td(rx.cond(one.external_id != "", ui.id_chip(one.external_id), rx.fragment()), " ", one.message),
+        key=one.key,
+    )
+
+
+def cancel_dialog() -> rx.Component:
+    return ui.dialog(
+        SyncState.asking,
+        rx.el.p(SyncState.kept),
+        title="Cancel this sync?",
+        on_close=SyncState.keep_going,
+        close_label="Keep going",
+        actions=[ui.button("Cancel the sync", variant="danger", on_click=SyncState.cancel)],
+    )
+
+
+def register(app: rx.App) -> None:
+    add_page(app, view, route="/syncs/[sync_id]", title="Sync", on_load=[SyncState.load, SyncState.watch])

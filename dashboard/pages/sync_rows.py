@@ -1,0 +1,239 @@
+"""A run's progress as rows for the screen: short words, few bytes, the same each time nothing has moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dashboard.pages import run_parts as parts
+from sync_core.domain.vocabulary import Phase, SessionStatus
+from sync_core.services.guardrails import Reason
+from sync_core.services.progress_view import EntityLine, Lane, ProgressView, Pulse, Quota
+from sync_core.services.record_views import When
+from sync_core.services.session_views import EventView
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    label: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntityRow:
+    """`path` draws the coverage bar, empty when there is no range; `proof` is `ok`, `bad` or empty."""
+
+    entity: str
+    label: str
+    phase: str
+    tone: str
+    done: str
+    percent: int
+    created: str
+    updated: str
+    unchanged: str
+    skipped: str
+    conflicts: str
+    failed: str
+    path: str
+    windows: str
+    proof: str
+    verified: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRow:
+    key: str
+    span: str
+    left: str
+    width: str
+    read: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemRow:
+    key: str
+    entity: str
+    label: str
+    count: str
+    field: str
+    message: str
+    repair: str
+    sample: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    key: str
+    at: str
+    utc: str
+    kind: str
+    tone: str
+    about: str
+    message: str
+    external_id: str
+
+
+def steps(view: ProgressView) -> list[StepRow]:
+    return [StepRow(step.phase.label, step.state) for step in view.steps]
+
+
+def entity_row(line: EntityLine, *, is_open: bool) -> EntityRow:
+    fraction = line.fraction or 0.0
+    phase, tone = _phase(line, is_open=is_open)
+    verified = line.verified
+    proof, said = "", ""
+    if verified is not None and verified.is_complete:
+        proof, said = "ok", f"verified: {verified.found:,} of {verified.expected:,}"
+    elif verified is not None:
+        lost = verified.expected - verified.found
+        proof, said = "bad", f"{lost:,} of {verified.expected:,} missing"
+    total = f"{line.processed:,}" if line.is_done else _so_far(line, is_open=is_open)
+    return EntityRow(
+        entity=line.entity.value,
+        label=line.entity.label if line.requested else f"{line.entity.label} (came along)",
+        phase=phase,
+        tone=tone,
+        done=total if line.total else "nothing yet",
+        percent=int(fraction * 100),
+        created=f"{line.created:,}",
+        updated=f"{line.updated:,}",
+        unchanged=f"{line.unchanged:,}",
+        skipped=f"{line.skipped:,}",
+        conflicts=f"{line.conflicts:,}",
+        failed=f"{line.failed:,}",
+        path=parts.area(line.cells),
+        windows=parts.plural(line.open_windows, "open window") if line.open_windows else "",
+        proof=proof,
+        verified=said,
+    )
+
+
+def _so_far(line: EntityLine, *, is_open: bool) -> str:
+    """Reading runs ahead of deciding: both are said while they differ."""
+    read = f"{line.fetched:,} read, " if line.fetched > line.processed else ""
+    return f"{read}{line.processed:,} of {'~' if is_open else ''}{line.total:,}"
+
+
+def _phase(line: EntityLine, *, is_open: bool) -> tuple[str, str]:
+    if line.is_done:
+        return "Done", "success"
+    if not is_open:
+        return "Stopped", "neutral"
+    if line.phase is Phase.PREFLIGHT:
+        return "Waiting", "neutral"
+    return line.phase.label, "info"
+
+
+def pulse_text(view: ProgressView) -> tuple[str, str]:
+    """What the run does now, and the tone to say it in."""
+    page = "" if view.page_age is None else f"last page {view.page_age:.0f} s ago"
+    match view.pulse:
+        case Pulse.WAITING:
+            return "Waiting for a worker to take it up", "neutral"
+        case Pulse.LIVE:
+            reading = view.phase in (Phase.PREFLIGHT, Phase.FETCH) and page
+            return (f"At work, {page}" if reading else "At work"), "success"
+        case Pulse.SLOW:
+            return f"Slow: {page}", "warn"
+        case Pulse.PAUSED:
+            return f"Rate limited: goes on in {view.quota.resume_in or 0:.0f} s", "warn"
+        case Pulse.LOST:
+            return f"The worker is lost; another takes over (attempt {view.attempts + 1})", "warn"
+        case Pulse.STOPPING:
+            return "Stopping", "neutral"
+        case Pulse.ENDED:
+            return _ended(view), _TONES[view.status]
+
+
+_TONES = {
+    SessionStatus.PENDING: "neutral",
+    SessionStatus.RUNNING: "info",
+    SessionStatus.COMPLETED: "success",
+    SessionStatus.PARTIAL: "warn",
+    SessionStatus.FAILED: "danger",
+    SessionStatus.CANCELLED: "neutral",
+}
+_REASONS = {
+    "global-rate": "account's rate",
+    "endpoint-rate": "endpoint's rate",
+    "global-concurrency": "account's concurrency",
+    "endpoint-concurrency": "endpoint's concurrency",
+    "resource-specific": "one resource",
+    "unknown": "no reason given",
+}
+
+
+def _ended(view: ProgressView) -> str:
+    return f"{view.status.label} after {parts.duration(view.elapsed)}"
+
+
+def quota_text(quota: Quota) -> str:
+    if quota.rate is None or quota.cap is None:
+        return parts.plural(quota.requests, "request")
+    return f"{quota.rate:.0f} of {quota.cap:.0f} a second"
+
+
+def quota_percent(quota: Quota) -> int:
+    if quota.rate is None or not quota.cap:
+        return 0
+    return min(100, round(100 * quota.rate / quota.cap))
+
+
+def throttled_text(quota: Quota) -> str:
+    total = sum(count for _, count in quota.throttled)
+    if not total:
+        return "No 429 so far"
+    reasons = ", ".join(f"{_REASONS.get(reason, reason)} {count:,}" for reason, count in quota.throttled)
+    return f"{parts.plural(total, 'answer')} 429: {reasons}"
+
+
+def lane_row(lane: Lane, zone: str) -> LaneRow:
+    since, until = When.of(lane.gte, zone).text, When.of(lane.lt, zone).text
+    pages = f"{parts.plural(lane.pages, 'page')}, {parts.plural(lane.objects, 'object')}" if lane.pages else "waits"
+    return LaneRow(
+        key=f"{lane.gte}",
+        span=f"{since} to {until}",
+        left=f"{lane.left * 100:.2f}%",
+        width=f"{lane.width * 100:.2f}%",
+        read=f"{lane.read * 100:.0f}%",
+        about=pages,
+    )
+
+
+def problem_row(session_id: str, reason: Reason) -> ProblemRow:
+    return ProblemRow(
+        key=f"{reason.entity}/{reason.code}/{reason.field}",
+        entity=reason.entity.label,
+        label=reason.code.label,
+        count=f"{reason.count:,}" if reason.is_whole else f"{reason.count:,}+",
+        field=reason.field,
+        message=reason.message,
+        repair=reason.repair,
+        sample=", ".join(reason.sample[:3]),
+        href=f"{parts.report_href(session_id)}?entity={reason.entity}&action={reason.action}&reason={reason.code}",
+    )
+
+
+_EVENT_TONES = {
+    "sync_started": "info",
+    "sync_completed": "success",
+    "sync_failed": "danger",
+    "sync_skipped": "neutral",
+    "sync_conflict": "conflict",
+}
+
+
+def event_row(event: EventView, zone: str) -> EventRow:
+    at = When.of(event.occurred_at, zone)
+    return EventRow(
+        key=str(event.id),
+        at=at.text,
+        utc=at.utc,
+        kind=event.event_type.label,
+        tone=_EVENT_TONES[event.event_type.value],
+        about=event.entity_type.capitalize(),
+        message=event.message.replace("_", " "),
+        external_id=event.external_id or "",
+    )

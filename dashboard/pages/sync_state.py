@@ -1,0 +1,276 @@
+"""What the page of one run knows. It is told at most once a second, and only what has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+from uuid import UUID
+
+import reflex as rx
+
+from dashboard.pages import run_parts as parts
+from dashboard.pages import sync_rows as rows
+from dashboard.pages.sync_rows import EntityRow, EventRow, LaneRow, ProblemRow, StepRow
+from dashboard.state import PageState
+from sync_core.domain.vocabulary import EntityType, EventType, Phase
+from sync_core.errors import Refusal
+from sync_core.services import findings, progress_view, sessions
+from sync_core.services.actor import Actor, Permission
+from sync_core.services.history import kind_of
+from sync_core.services.progress_view import ProgressView, Watch
+from sync_core.services.record_views import When
+from sync_core.services.session_views import SessionView
+from sync_core.store.database import get_database
+
+EVERY_SECONDS = 1.0
+EVENTS_SHOWN = 20
+
+
+class SyncState(PageState):
+    """`said` is what a screen reader hears: phases, and every quarter of the way."""
+
+    loaded: bool = False
+    problem: str = ""
+    session_id: str = ""
+    title: str = "Sync"
+    about: str = ""
+    started: str = ""
+    started_utc: str = ""
+    by: str = ""
+    source_href: str = ""
+    report_href: str = ""
+
+    status: str = ""
+    pulse: str = ""
+    pulse_tone: str = "neutral"
+    percent: int = 0
+    percent_text: str = ""
+    eta: str = ""
+    rate: str = ""
+    elapsed: str = ""
+    requests: str = ""
+    quota: str = ""
+    quota_percent: int = 0
+    throttled: str = ""
+    error: str = ""
+    kept: str = ""
+    can_cancel: bool = False
+    can_resume: bool = False
+    has_plan: bool = False
+    is_dry: bool = False
+    steps: list[StepRow] = []
+    lines: list[EntityRow] = []
+    said: str = ""
+
+    problems: list[ProblemRow] = []
+    lane_entity: str = ""
+    lanes: list[LaneRow] = []
+    events: list[EventRow] = []
+    event_kind: str = ""
+    events_next: str = ""
+    events_first: bool = True
+    asking: bool = False
+
+    def _id(self) -> UUID | None:
+        return parts.id_in(self.router.url.path)
+
+    @rx.event
+    async def load(self) -> None:
+        actor, session_id = await self._actor(), self._id()
+        self.problem, self.asking, self.lane_entity, self.lanes, self.said = "", False, "", [], ""
+        found = await sessions.get(get_database(), actor, session_id) if session_id else sessions.NOT_FOUND
+        if isinstance(found, Refusal):
+            self.problem, self.loaded = found.message, True
+            return
+        self._head(found, actor)
+        view = await Watch(get_database(), actor, found.id).look()
+        if isinstance(view, ProgressView):
+            self._show(view, may_run=actor.can(Permission.RUN_SYNC))
+        await self._read_around(actor, found.id)
+        self.loaded = True
+
+    @rx.event(background=True, supersedes=True)
+    async def watch(self) -> None:
+        """Ends with the run, or with the page: Reflex cancels what a page's load has started when it is left."""
+        session_id = self._id()
+        if session_id is None:
+            return
+        watch: Watch | None = None
+        failed = 0
+        while True:
+            began = time.monotonic()
+            actor = await self._actor()
+            if watch is None:
+                watch = Watch(get_database(), actor, session_id)
+            view = await watch.look()
+            if isinstance(view, Refusal):
+                return
+            async with self:
+                self._show(view, may_run=actor.can(Permission.RUN_SYNC))
+            if view.failed != failed or not view.is_open:
+                failed = view.failed
+                await self._refresh(actor, session_id)
+            if not view.is_open:
+                return
+            await self._read_lanes(actor, session_id)
+            await asyncio.sleep(max(0.2, EVERY_SECONDS - (time.monotonic() - began)))
+
+    async def _refresh(self, actor: Actor, session_id: UUID) -> None:
+        async with self:
+            await self._read_around(actor, session_id)
+
+    async def _read_lanes(self, actor: Actor, session_id: UUID) -> None:
+        if not self.lane_entity:
+            return
+        entity = EntityType(self.lane_entity)
+        found = await progress_view.lanes(get_database(), actor, session_id, entity)
+        if isinstance(found, tuple):
+            async with self:
+                self._put(lanes=[rows.lane_row(lane, actor.time_zone) for lane in found])
+
+    async def _read_around(self, actor: Actor, session_id: UUID) -> None:
+        """Errors by reason, and the newest events."""
+        reasons = await findings.reasons(get_database(), actor, session_id)
+        if isinstance(reasons, tuple):
+            self._put(problems=[rows.problem_row(str(session_id), one) for one in reasons[:20]])
+        if self.events_first:
+            await self._read_events(actor, session_id, None)
+
+    async def _read_events(self, actor: Actor, session_id: UUID, cursor: str | None) -> None:
+        kind = EventType(self.event_kind) if self.event_kind else None
+        found = await sessions.events(
+            get_database(), actor, session_id, cursor=cursor, limit=EVENTS_SHOWN, event_type=kind
+        )
+        if isinstance(found, Refusal):
+            self._refuse(found)
+            return
+        self._put(
+            events=[rows.event_row(event, actor.time_zone) for event in found.items],
+            events_next=found.cursor or "",
+            events_first=cursor is None,
+        )
+
+    def _head(self, found: SessionView, actor: Actor) -> None:
+        started = When.of(found.started_at or found.created_at, actor.time_zone)
+        self.session_id, self.title, self.about = str(found.id), kind_of(found), _configured(found)
+        self.started, self.started_utc, self.by = started.text, started.utc, found.created_by
+        self.source_href = parts.report_href(found.source_session_id) if found.source_session_id else ""
+        self.report_href = parts.report_href(found.id)
+
+    def _show(self, view: ProgressView, *, may_run: bool) -> None:
+        pulse, tone = rows.pulse_text(view)
+        self._announce(view)
+        self._put(
+            status=view.status.value,
+            pulse=pulse,
+            pulse_tone=tone,
+            percent=int((view.fraction or 0.0) * 100),
+            percent_text="" if view.fraction is None else f"{int(view.fraction * 100)} %",
+            eta=_eta(view),
+            rate=parts.rate(view.rate),
+            elapsed=parts.duration(view.elapsed),
+            requests=f"{view.quota.requests:,}",
+            quota=rows.quota_text(view.quota),
+            quota_percent=rows.quota_percent(view.quota),
+            throttled=rows.throttled_text(view.quota),
+            error=view.error or "",
+            kept=view.kept_on_cancel,
+            can_cancel=view.is_open and view.pulse is not progress_view.Pulse.STOPPING and may_run,
+            can_resume=view.can_resume and may_run,
+            has_plan=view.has_plan,
+            is_dry=view.dry_run,
+            steps=rows.steps(view),
+            lines=[rows.entity_row(line, is_open=view.is_open) for line in view.entities],
+        )
+
+    def _announce(self, view: ProgressView) -> None:
+        if not view.is_open:
+            self._put(said=view.status.label)
+            return
+        quarter = int((view.fraction or 0.0) * 4) * 25
+        self._put(said=f"{view.phase.label}, {quarter} percent" if quarter else view.phase.label)
+
+    def _put(self, **values: Any) -> None:
+        """Assign what has changed: what is assigned is sent."""
+        for name, value in values.items():
+            if getattr(self, name) != value:
+                setattr(self, name, value)
+
+    @rx.event
+    async def show_lanes(self, entity: str) -> None:
+        if entity not in {one.value for one in EntityType} or entity == self.lane_entity:
+            self.lane_entity, self.lanes = "", []
+            return
+        session_id = self._id()
+        found = (
+            await progress_view.lanes(get_database(), await self._actor(), session_id, EntityType(entity))
+            if session_id
+            else sessions.NOT_FOUND
+        )
+        if isinstance(found, Refusal):
+            self._refuse(found)
+            return
+        zone = (await self._actor()).time_zone
+        self.lane_entity, self.lanes = entity, [rows.lane_row(lane, zone) for lane in found]
+
+    @rx.event
+    async def show_events(self, kind: str) -> None:
+        self.event_kind = kind if kind in {one.value for one in EventType} else ""
+        await self._page_of_events(None)
+
+    @rx.event
+    async def older_events(self) -> None:
+        await self._page_of_events(self.events_next or None)
+
+    @rx.event
+    async def newest_events(self) -> None:
+        await self._page_of_events(None)
+
+    async def _page_of_events(self, cursor: str | None) -> None:
+        session_id = self._id()
+        if session_id is not None:
+            await self._read_events(await self._actor(), session_id, cursor)
+
+    @rx.event
+    async def ask_cancel(self) -> None:
+        self.asking = True
+
+    @rx.event
+    async def keep_going(self) -> None:
+        self.asking = False
+
+    @rx.event
+    async def cancel(self) -> None:
+        self.asking = False
+        session_id = self._id()
+        found = (
+            await sessions.cancel(get_database(), await self._actor(), session_id) if session_id else sessions.NOT_FOUND
+        )
+        if isinstance(found, Refusal):
+            self._refuse(found)
+            return
+        self._put(can_cancel=False, pulse="Stopping", pulse_tone="neutral")
+
+    @rx.event
+    async def resume(self) -> Any:
+        session_id = self._id()
+        found = (
+            await sessions.resume(get_database(), await self._actor(), session_id) if session_id else sessions.NOT_FOUND
+        )
+        if isinstance(found, Refusal):
+            self._refuse(found)
+            return None
+        # Through the address: only what a page's load starts is ended when the page is left.
+        return rx.redirect(f"{parts.run_href(found.id)}?resumed={int(time.time())}", replace=True)
+
+
+def _eta(view: ProgressView) -> str:
+    if view.eta is not None:
+        return parts.about(*view.eta)
+    return "estimating…" if view.is_open and view.phase is not Phase.VERIFY else ""
+
+
+def _configured(view: SessionView) -> str:
+    strategy = view.config.strategies.default.label
+    return f"{', '.join(entity.label for entity in view.config.entity_types)} · {strategy}"

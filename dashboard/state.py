@@ -1,0 +1,91 @@
+"""The state under every page: who is signed in, and what the screen has to say to them.
+
+Every page's state is a `PageState`; see `dashboard/navigation.py` for the recipe. Nothing here is a credential: the session is
+read from the websocket's cookie for every event, and each answer from the database.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from dashboard.auth.cookies import token_in
+from dashboard.auth.guard import GUARDED, SignedOut, guarded
+from sync_core.errors import Refusal
+from sync_core.services import accounts, standing
+from sync_core.services.actor import Actor, Permission
+from sync_core.store.database import get_database
+
+
+class PageState(rx.State):
+    """`signed_out` covers the page with a way back in; `notice` is the toast."""
+
+    signed_out: bool = False
+    notice: str = ""
+    notice_kind: str = "info"
+    notice_number: int = 0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        for name, value in list(vars(cls).items()):
+            # A function is an event handler by its name alone, so Reflex's own rule says what to guard.
+            if rx.State._item_is_event_handler(name, value):  # noqa: SLF001 - it is the rule that decides
+                setattr(cls, name, guarded(value))
+        super().__init_subclass__(**kwargs)
+        for name, handler in getattr(cls, "event_handlers", {}).items():
+            if name != "setvar" and not getattr(handler.fn, GUARDED, False):
+                raise TypeError(f"{cls.__name__}.{name} comes from a mixin that is no PageState, so it has no guard.")
+
+    async def _signed_in(self) -> accounts.SignedIn:
+        """Raises SignedOut, which the guard turns into a way back in."""
+        token = token_in(self.router.headers.cookie)
+        found = None if token is None else await accounts.who(get_database(), token)
+        if found is None:
+            raise SignedOut
+        return found
+
+    async def _actor(self) -> Actor:
+        """Who asks. Read anew each time: a role taken away counts at once."""
+        return (await self._signed_in()).actor
+
+    def _say(self, text: str, kind: str = "success") -> None:
+        """A toast; `kind` is success, info, warn or danger. In a background handler call it under `async with self`."""
+        self.notice, self.notice_kind, self.notice_number = text, kind, self.notice_number + 1
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """For refusals that belong beside no field on the screen."""
+        self._say(refusal.message, "danger")
+
+    def _show_failure(self, failure: Exception) -> None:
+        if isinstance(failure, SignedOut):
+            self.signed_out = True
+        else:
+            self._say("That didn't work. Nothing was changed; try again.", "danger")
+
+
+class ShellState(PageState):
+    """What stands around every page."""
+
+    ready: bool = False
+    email: str = ""
+    workspace: str = ""
+    role: str = ""
+    time_zone: str = "UTC"
+    may: dict[str, bool] = {one.value: False for one in Permission}
+    mode: str = ""
+    waiting: int = 0
+
+    @rx.event
+    async def load(self) -> None:
+        found = await self._signed_in()
+        actor = found.actor
+        self.email, self.workspace, self.role = found.email, found.workspace_name, actor.role.label
+        self.time_zone = actor.time_zone
+        self.may = {one.value: actor.can(one) for one in Permission}
+        around = await standing.read(get_database(), actor)
+        self.mode, self.waiting = around.mode, around.open_conflicts
+        self.signed_out, self.ready = False, True
+
+    @rx.event
+    async def dismiss(self) -> None:
+        self.notice = ""

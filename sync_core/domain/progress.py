@@ -1,0 +1,126 @@
+"""Progress as a pure fold, and what is derived from it: the status of a session, and when it may end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from math import sqrt
+from typing import Any, Self
+
+from sync_core.domain.vocabulary import Action, EntityType, Phase, SessionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class EntityProgress:
+    """How far one entity type is. `estimated_exact` says that `total_estimated` is a count by now, no estimate."""
+
+    entity_type: EntityType
+    total_estimated: int = 0
+    estimated_exact: bool = False
+    fetched: int = 0
+    planned: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    conflicts: int = 0
+    failed: int = 0
+    last_cursor: str = ""
+    is_complete: bool = False
+    last_error: str | None = None
+    phase: Phase = Phase.PREFLIGHT
+
+    @property
+    def successful(self) -> int:
+        return self.created + self.updated + self.unchanged
+
+    @property
+    def processed(self) -> int:
+        return self.successful + self.skipped + self.conflicts + self.failed
+
+    @property
+    def fraction(self) -> float | None:
+        """0 to 1, and 1 only when complete; None while nobody knows of how many."""
+        if self.is_complete:
+            return 1.0
+        if self.total_estimated <= 0:
+            return None
+        return min(self.processed / self.total_estimated, 0.99)
+
+    def counted(self, actions: Mapping[Action, int]) -> Self:
+        """With these outcomes added."""
+        return replace(
+            self,
+            created=self.created + actions.get(Action.CREATE, 0),
+            updated=self.updated + actions.get(Action.UPDATE, 0),
+            unchanged=self.unchanged + actions.get(Action.UNCHANGED, 0),
+            skipped=self.skipped + actions.get(Action.SKIP, 0),
+            conflicts=self.conflicts + actions.get(Action.CONFLICT, 0),
+            failed=self.failed + actions.get(Action.ERROR, 0),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan's fields and ours, derived ones included."""
+        return {
+            **asdict(self),
+            "entity_type": self.entity_type.value,
+            "phase": self.phase.value,
+            "processed": self.processed,
+            "successful": self.successful,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """What `to_json` wrote. Unknown keys are left out, so that an older reader takes a newer row."""
+        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        known["entity_type"] = EntityType(data["entity_type"])
+        known["phase"] = Phase(data.get("phase", Phase.PREFLIGHT))
+        return cls(**known)
+
+
+def session_status(
+    entities: Iterable[EntityProgress], *, ended: bool, cancelled: bool = False, fatal: bool = False
+) -> SessionStatus:
+    """Never set by hand. A run that ended with failed records or unread entity types is partial, not completed.
+
+    It failed when it could not go on (`fatal`), or when nothing at all came of it.
+    """
+    every = tuple(entities)
+    if fatal:
+        return SessionStatus.FAILED
+    if cancelled:
+        return SessionStatus.CANCELLED
+    if not ended:
+        return SessionStatus.RUNNING if any(one.fetched or one.processed for one in every) else SessionStatus.PENDING
+    if all(one.is_complete and not one.failed for one in every):
+        return SessionStatus.COMPLETED
+    fruitless = all(one.processed == one.failed and (one.failed or not one.is_complete) for one in every)
+    return SessionStatus.FAILED if fruitless else SessionStatus.PARTIAL
+
+
+_LEAST_INTERVALS = 5
+_LEAST_SECONDS = 5.0
+_RECENT_SECONDS = 60.0
+
+
+def eta_range(samples: Sequence[tuple[float, int]], remaining: int) -> tuple[float, float] | None:
+    """Seconds until `remaining` more objects are processed, as a range from (monotonic second, processed) samples.
+
+    None until it can be believed: at least five intervals over at least five of the last sixty seconds, and a pace
+    steady enough that the slow end of the range is at most four times its middle. The range is the mean pace, give or
+    take twice its standard error.
+    """
+    if remaining <= 0:
+        return 0.0, 0.0
+    recent = [sample for sample in samples if sample[0] >= samples[-1][0] - _RECENT_SECONDS]
+    intervals = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(recent) if b[0] > a[0]]
+    elapsed = sum(seconds for seconds, _ in intervals)
+    if len(intervals) < _LEAST_INTERVALS or elapsed < _LEAST_SECONDS:
+        return None
+    pace = sum(count for _, count in intervals) / elapsed
+    spread = sum(seconds * (count / seconds - pace) ** 2 for seconds, count in intervals) / elapsed
+    doubt = 2 * sqrt(spread / (len(intervals) - 1))
+    if pace <= 0 or pace - doubt < pace / 4:
+        return None
+    return remaining / (pace + doubt), remaining / (pace - doubt)

@@ -1,0 +1,159 @@
+"""The words of this project as values: one word per thing, in code, in the database, in REST and on the screen."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+
+class Word(StrEnum):
+    """A StrEnum whose members carry the label that the screen shows."""
+
+    label: str
+
+    # The default is for type checkers, who take a lookup such as Role("owner") for a call of this.
+    def __new__(cls, value: str, label: str = "") -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.label = label
+        return member
+
+
+class EntityType(Word):
+    """Values are REST's plural words; `singular` is what events and reports say of one record."""
+
+    CUSTOMERS = "customers", "Customers"
+    PRODUCTS = "products", "Products"
+    PRICES = "prices", "Prices"
+    SUBSCRIPTIONS = "subscriptions", "Subscriptions"
+    INVOICES = "invoices", "Invoices"
+
+    @property
+    def singular(self) -> str:
+        return self.value[:-1]
+
+
+class Strategy(Word):
+    SKIP = "skip", "Skip"
+    OVERWRITE = "overwrite", "Overwrite"
+    FLAG = "flag", "Flag for review"
+
+
+class SessionStatus(Word):
+    PENDING = "pending", "Waiting"
+    RUNNING = "running", "Running"
+    COMPLETED = "completed", "Completed"
+    PARTIAL = "partial", "Completed with errors"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+    @property
+    def is_open(self) -> bool:
+        return self in (SessionStatus.PENDING, SessionStatus.RUNNING)
+
+
+class SessionType(Word):
+    INITIAL = "initial_sync", "Initial sync"
+    PARTIAL = "partial_sync", "Partial sync"
+    DELTA = "delta_sync", "Delta sync"
+
+
+class Phase(Word):
+    PREFLIGHT = "preflight", "Preflight"
+    FETCH = "fetch", "Fetch"
+    PLAN = "plan", "Plan"
+    APPLY = "apply", "Apply"
+    VERIFY = "verify", "Verify"
+    DONE = "done", "Done"
+
+
+class Action(Word):
+    CREATE = "create", "Create"
+    UPDATE = "update", "Update"
+    UNCHANGED = "unchanged", "Unchanged"
+    SKIP = "skip", "Skip"
+    CONFLICT = "conflict", "Conflict"
+    ERROR = "error", "Error"
+
+
+class SyncStatus(Word):
+    """`payment_sync_status` of a record."""
+
+    PENDING = "pending", "Never synced"
+    SYNCED = "synced", "In sync"
+    LOCAL_EDIT = "local_edit", "Edited here"
+    CONFLICT = "conflict", "Conflict"
+
+
+class ReasonCode(Word):
+    """Why a staged object got its action. Grouped: errors first, then why nothing was written."""
+
+    MISSING_PARENT = "missing_parent", "A record it refers to is missing"
+    UNSUPPORTED_SHAPE = "unsupported_shape", "Stripe sent a shape that is not understood"
+    CURRENCY_UNKNOWN = "currency_unknown", "Unknown currency"
+    VALUE_INVALID = "value_invalid", "A value does not fit"
+    DUPLICATE_RECORD = "duplicate_record", "Two of our records claim it"
+    FETCH_FAILED = "fetch_failed", "Stripe did not return it"
+    WRITE_FAILED = "write_failed", "The database refused it"
+    STRATEGY_SKIP = "strategy_skip", "Exists already, and the strategy is skip"
+    LOCAL_EDIT_KEPT = "local_edit_kept", "Edited here only: our values are kept"
+    BOTH_CHANGED = "both_changed", "Changed here and in Stripe"
+    NO_BASE = "no_base", "Differs, and was never synced before"
+    EMAIL_MATCH = "email_match", "Same email as a record that is not linked"
+    DELETED_HERE = "deleted_here", "Deleted here, alive in Stripe"
+    DELETED_IN_STRIPE = "deleted_in_stripe", "Deleted in Stripe"
+    STALE = "stale", "A newer state is stored already"
+    DRIFTED = "drifted", "Our record changed since the dry run"
+    NOT_FOR_SYNC = "not_for_sync", "Stripe has not issued it"
+
+    @property
+    def is_error(self) -> bool:
+        return self in _ERRORS
+
+
+_ERRORS = frozenset(
+    {
+        ReasonCode.MISSING_PARENT,
+        ReasonCode.UNSUPPORTED_SHAPE,
+        ReasonCode.CURRENCY_UNKNOWN,
+        ReasonCode.VALUE_INVALID,
+        ReasonCode.DUPLICATE_RECORD,
+        ReasonCode.FETCH_FAILED,
+        ReasonCode.WRITE_FAILED,
+    }
+)
+
+
+class ConflictStatus(Word):
+    OPEN = "open", "Open"
+    RESOLVED = "resolved", "Resolved"
+
+
+class Choice(Word):
+    """What a person takes for a field."""
+
+    LOCAL = "local", "Keep ours"
+    STRIPE = "stripe", "Take Stripe's"
+    BASE = "base", "Back to the last sync"
+    CUSTOM = "custom", "Own value"
+
+
+class Role(Word):
+    OWNER = "owner", "Owner"
+    ADMIN = "admin", "Admin"
+    OPERATOR = "operator", "Operator"
+    VIEWER = "viewer", "Viewer"
+
+
+class WindowStatus(Word):
+    OPEN = "open", "Reading"
+    DONE = "done", "Read"
+    SPLIT = "split", "Split"
+
+
+class EventType(Word):
+    SYNC_STARTED = "sync_started", "Started"
+    SYNC_COMPLETED = "sync_completed", "Completed"
+    SYNC_FAILED = "sync_failed", "Failed"
+    SYNC_SKIPPED = "sync_skipped", "Skipped"
+    SYNC_CONFLICT = "sync_conflict", "Conflict"

@@ -1,0 +1,182 @@
+"""A run from where it stands to its end, under its lease."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sync_core.domain.progress import EntityProgress, session_status
+from sync_core.domain.vocabulary import EntityType, EventType, Phase, SessionStatus
+from sync_core.engine.context import Run
+from sync_core.engine.failpoints import hit
+from sync_core.engine.phases import Phases
+from sync_core.engine.tasks import together
+from sync_core.errors import FatalRunError, LeaseLost, TransientError
+from sync_core.store import run_state
+from sync_core.store.database import Database
+from sync_core.store.rates import count_reads
+from sync_core.store.runs import Held
+from sync_core.stripe_source import PermissionMissing, RequestRefused
+
+log = structlog.get_logger()
+
+_BEAT_SECONDS = 0.5
+_NOTE_SECONDS = 1.0
+_PUT_OFF_SECONDS = 15.0
+MOST_ATTEMPTS = 60
+
+
+class Cancelled(Exception):  # noqa: N818 - a person's wish, not an error
+    """Someone asked the run to stop."""
+
+
+async def drive(run: Run, *, lease_seconds: float) -> SessionStatus | None:
+    """Bring the run to an end and say which. None when it is left to another worker, or to a later time."""
+    phases = Phases(run)
+    heart = Heart(run, phases, lease_seconds)
+    try:
+        await together(phases.work(), background=(heart.work(), phases.lander.work()))
+    except LeaseLost as lost:
+        log.warning("run.lease_lost", session=str(run.held.session_id), reason=str(lost))
+        return None
+    except Cancelled:
+        return await _close(run, cancelled=True)
+    except FatalRunError as fatal:
+        return await _close(run, error=(fatal.code, fatal.reason))
+    except (PermissionMissing, RequestRefused) as refused:
+        return await _close(run, error=("stripe_refused", f"Stripe refused a request: {refused.message}"))
+    except TransientError as away:
+        return await _put_off(run, away)
+    finally:
+        await _settle_meter(run)
+    return await _close(run)
+
+
+async def refuse(database: Database, held: Held, reason: str) -> None:
+    """End a run that can't begin. Left to its lease, it would be taken up and refused for ever."""
+    async with database.workspace(held.workspace_id) as session:
+        summary = {"groups": [], "count": 0, "code": "run_refused", "message": reason}
+        await run_state.finish(session, held, SessionStatus.FAILED, progress={}, error_summary=summary)
+    log.warning("run.refused", session=str(held.session_id), reason=reason)
+
+
+class Heart:
+    """Renews the lease, carries figures to the screen, and hears a cancel within half a second."""
+
+    def __init__(self, run: Run, phases: Phases, lease_seconds: float) -> None:
+        self._run = run
+        self._phases = phases
+        self._lease_seconds = lease_seconds
+
+    async def work(self) -> None:
+        noted = 0.0
+        while True:
+            now = time.monotonic()
+            due = now - noted >= _NOTE_SECONDS
+            noted = now if due else noted
+            await self._beat(due=due)
+            await asyncio.sleep(_BEAT_SECONDS)
+
+    async def _beat(self, *, due: bool) -> None:
+        stats = self._stats() if due else {}
+        estimates = self._phases.estimates() if due else {}
+        run = self._run
+        heard = await run.write(
+            lambda session: run_state.beat(
+                session, run.held, seconds=self._lease_seconds, stats=stats, estimates=estimates
+            )
+        )
+        if not heard.held:
+            raise LeaseLost("the lease was taken by another worker")
+        if heard.cancel_requested:
+            raise Cancelled
+
+    def _stats(self) -> dict[str, Any]:
+        stats = self._run.governor.stats()
+        return {
+            "requests": stats.requests,
+            "throttled": dict(stats.throttled),
+            "caps": dict(stats.caps),
+            "waiting": stats.waiting,
+            "resume_at": stats.resume_at,
+            "landed": self._run.tally.landed,
+            "planned": self._run.tally.planned,
+            "beat_at": time.time(),
+        }
+
+
+async def _close(run: Run, *, cancelled: bool = False, error: tuple[str, str] | None = None) -> SessionStatus | None:
+    hit("finish.before")
+    held = run.held
+
+    async def close(session: AsyncSession) -> SessionStatus:
+        rows = await run_state.read_counters(session, held.workspace_id, held.session_id)
+        entities = [_progress(row) for row in rows if row["requested"] or row["fetched"]]
+        unverified = any((row["verified"] or {}).get("missing") for row in rows)
+        status = session_status(entities, ended=True, cancelled=cancelled, fatal=error is not None)
+        if unverified and status is SessionStatus.COMPLETED:
+            status = SessionStatus.PARTIAL
+        groups = await run_state.error_groups(session, held.workspace_id, held.session_id)
+        await run_state.finish(
+            session,
+            held,
+            status,
+            progress={one.entity_type.value: one.to_json() for one in entities},
+            error_summary=_summary(groups, error),
+        )
+        if error is not None:
+            for entity in run.row.config.entity_types[:1]:
+                await run_state.note_event(
+                    session, held, entity, EventType.SYNC_FAILED, message=error[1], details={"code": error[0]}
+                )
+        return status
+
+    try:
+        status = await run.write(close)
+    except LeaseLost:
+        return None
+    log.info("run.closed", session=str(held.session_id), status=status.value)
+    return status
+
+
+def _progress(row: dict[str, Any]) -> EntityProgress:
+    counted = ("fetched", "created", "updated", "unchanged", "skipped", "conflicts", "failed")
+    return EntityProgress(
+        entity_type=EntityType(row["entity_type"]),
+        total_estimated=max(row["estimated"], row["fetched"]),
+        estimated_exact=row["phase"] == Phase.DONE,
+        planned=sum(row[name] for name in counted[1:]),
+        last_cursor=row["last_cursor"] or "",
+        is_complete=row["phase"] == Phase.DONE,
+        last_error=row["last_error"],
+        phase=Phase(row["phase"]),
+        **{name: row[name] for name in counted},
+    )
+
+
+def _summary(groups: list[dict[str, Any]], error: tuple[str, str] | None) -> dict[str, Any] | None:
+    if not groups and error is None:
+        return None
+    summary: dict[str, Any] = {"groups": groups, "count": sum(group["count"] for group in groups)}
+    if error is not None:
+        summary |= {"code": error[0], "message": error[1]}
+    return summary
+
+
+async def _put_off(run: Run, away: TransientError) -> SessionStatus | None:
+    if run.held.attempts >= MOST_ATTEMPTS:
+        return await _close(run, error=("gave_up", f"Gave up after {run.held.attempts} attempts: {away}"))
+    log.warning("run.put_off", session=str(run.held.session_id), reason=str(away))
+    async with run.session() as session:
+        await run_state.put_off(session, run.held, _PUT_OFF_SECONDS)
+    return None
+
+
+async def _settle_meter(run: Run) -> None:
+    requests = run.governor.stats().requests
+    if requests:
+        await count_reads(run.database, run.row.connection.account_id, requests)

@@ -1,0 +1,91 @@
+"""The run's one writer of staged objects: pages of all windows that wait are committed together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sync_core.domain.vocabulary import EntityType
+from sync_core.engine.context import Run
+from sync_core.engine.failpoints import hit
+from sync_core.store.landing import Landing, StagedRow, WindowRow, land
+
+_ROWS_PER_COMMIT = 2_000
+
+
+class Lander:
+    """`submit` returns when what it was given is durable. `landed` tells planners that there is more to do."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._seq = dict.fromkeys(EntityType, 0)
+        self._queue: asyncio.Queue[tuple[Landing, asyncio.Future[None]]] = asyncio.Queue()
+        self.landed = {entity: asyncio.Event() for entity in EntityType}
+
+    def landed_seq(self, entity: EntityType) -> int:
+        return self._seq[entity]
+
+    def resume(self, landed_seq: Mapping[EntityType, int]) -> None:
+        """Go on numbering after what landed before."""
+        self._seq = dict(landed_seq)
+
+    def reserve(self, entity: EntityType, count: int) -> int:
+        """Places for staged objects that are to be planned again; the one before the first of them."""
+        before = self._seq[entity]
+        self._seq[entity] += count
+        return before
+
+    async def submit(self, landing: Landing) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait((landing, done))
+        await done
+
+    async def work(self) -> None:
+        """Runs until cancelled. An error ends the run; those who wait for it are cancelled with it."""
+        while True:
+            batch = [await self._queue.get()]
+            rows = len(batch[0][0].rows)
+            while rows < _ROWS_PER_COMMIT and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+                rows += len(batch[-1][0].rows)
+            await self._commit([landing for landing, _ in batch])
+            for _, done in batch:
+                if not done.done():
+                    done.set_result(None)
+
+    async def _commit(self, landings: list[Landing]) -> None:
+        together = _together(landings)
+        for row in together.rows:
+            row.seq = self.reserve(row.entity, 1) + 1
+        held = self._run.held
+
+        async def write(session: AsyncSession) -> None:
+            await land(session, held.workspace_id, held.session_id, held.fence, together)
+            hit("land.before_commit")
+
+        await self._run.write(write, by_key=True)
+        hit("land.after_commit")
+        self._run.tally.landed += len(together.rows)
+        for entity in {row.entity for row in together.rows}:
+            self.landed[entity].set()
+
+
+def _together(landings: list[Landing]) -> Landing:
+    """One landing of many. Of an object that came twice, the newer view stays: a statement may touch a row once only."""
+    newest: dict[tuple[EntityType, str], StagedRow] = {}
+    windows: dict[object, WindowRow] = {}
+    merged = Landing()
+    for landing in landings:
+        for row in landing.rows:
+            known = newest.get((row.entity, row.external_id))
+            if known is None or known.observed_at <= row.observed_at:
+                newest[row.entity, row.external_id] = row
+        windows |= {window.id: window for window in landing.windows}
+        merged.opened += landing.opened
+        for entity, count in landing.requests.items():
+            merged.requests[entity] = merged.requests.get(entity, 0) + count
+    merged.rows = list(newest.values())
+    merged.windows = list(windows.values())
+    return merged

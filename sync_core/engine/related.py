@@ -1,0 +1,64 @@
+"""Parents that no list brought: inline prices, deleted customers, whatever lies outside the range. Fetched one by one, by id."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sync_core.domain.fields import ORDER, PARENTS
+from sync_core.domain.vocabulary import EntityType
+from sync_core.engine.context import Run
+from sync_core.engine.failpoints import hit
+from sync_core.engine.landing import Lander
+from sync_core.engine.staging import stage_retrieved
+from sync_core.store.landing import Landing, StagedRow
+from sync_core.store.related import missing_parents
+from sync_core.stripe_source import PermissionMissing, RequestRefused
+
+_AT_ONCE = 500
+_IN_FLIGHT = 16
+
+
+class Related:
+    """Fetches missing parents. Ids that Stripe does not know stay missing: their children become errors that name them."""
+
+    def __init__(self, run: Run, lander: Lander) -> None:
+        self._run = run
+        self._lander = lander
+        self._absent: dict[EntityType, set[str]] = {entity: set() for entity in ORDER}
+        self._doors = asyncio.Semaphore(_IN_FLIGHT)
+
+    async def work(self) -> None:
+        """From the youngest children up, so that a fetched subscription's own parents are found too."""
+        for child in reversed(ORDER):
+            for parent in PARENTS[child]:
+                await self._fetch_missing(child, parent)
+
+    async def _fetch_missing(self, child: EntityType, parent: EntityType) -> None:
+        while True:
+            absent = sorted(self._absent[parent])
+            ids = await self._run.write(
+                lambda session, absent=absent: missing_parents(  # type: ignore[misc]  # a default binds the loop's value
+                    session, self._run.scope, child, parent, limit=_AT_ONCE, known_absent=absent
+                )
+            )
+            if not ids:
+                return
+            found = await self.fetch(parent, ids)
+            self._absent[parent].update(set(ids) - found)
+
+    async def fetch(self, entity: EntityType, ids: list[str]) -> set[str]:
+        """Land these objects, as far as Stripe gives them; the ids of those it gave."""
+        rows = await asyncio.gather(*(self._one(entity, external_id) for external_id in ids))
+        found = [row for row in rows if row is not None]
+        hit("related.before_landing")
+        await self._lander.submit(Landing(rows=found, requests={entity: len(ids)}))
+        return {row.external_id for row in found}
+
+    async def _one(self, entity: EntityType, external_id: str) -> StagedRow | None:
+        async with self._doors:
+            self._run.tally.requests += 1
+            try:
+                found = await self._run.source.retrieve(entity, external_id)
+            except (PermissionMissing, RequestRefused):
+                return None
+            return await stage_retrieved(self._run.source, entity, external_id, found, related=True)

@@ -1,0 +1,104 @@
+"""A run in a process of its own: `python -m sync_core run --session ID`, started by the server's tick.
+
+It ends with its parent: when standard input closes, it stops at once, and the lease expires by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import suppress
+from uuid import UUID
+
+import structlog
+
+from sync_core.engine.context import Run
+from sync_core.engine.drive import drive, refuse
+from sync_core.errors import ConfigError, FatalRunError
+from sync_core.settings import Settings, get_settings
+from sync_core.store import run_state, runs
+from sync_core.store.connections import base_url, reveal_key
+from sync_core.store.database import Database
+from sync_core.store.embedded import database_url
+from sync_core.store.rates import StoredSlots
+from sync_core.store.runs import Held
+from sync_core.stripe_source import Governor, StripeSource, http_client
+
+log = structlog.get_logger()
+
+
+def main(session_id: str, *, watch_stdin: bool = True) -> int:
+    """Drive the run to its end, if nobody else does. Returns the process's exit code."""
+    import uvloop
+
+    return uvloop.run(_main(UUID(session_id), watch_stdin=watch_stdin))
+
+
+async def _main(session_id: UUID, *, watch_stdin: bool) -> int:
+    settings = get_settings()
+    database = Database(database_url(), pool_size=8)
+    work = asyncio.create_task(run_once(database, settings, session_id))
+    orphaned = asyncio.create_task(_parent_gone()) if watch_stdin else None
+    try:
+        await asyncio.wait([one for one in (work, orphaned) if one], return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            log.warning("run.parent_gone", session=str(session_id))
+            return 1
+        work.result()
+        return 0
+    finally:
+        for task in (work, orphaned):
+            if task is not None:
+                task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*(one for one in (work, orphaned) if one), return_exceptions=True)
+        await database.dispose()
+
+
+async def run_once(database: Database, settings: Settings, session_id: UUID) -> None:
+    """Take the run's lease and drive it. Nothing happens when another worker holds it."""
+    async with database.system() as session:
+        held = await runs.take(session, session_id, f"pid {os.getpid()}", settings.lease_seconds)
+    if held is None:
+        return
+    row = await _read(database, held)
+    connection = row.connection
+    try:
+        key = _key(settings, held, row)
+    except (FatalRunError, ConfigError) as refused:
+        await refuse(database, held, str(refused))
+        return
+    governor = Governor(
+        StoredSlots(database),
+        account=connection.account_id,
+        mode="live" if connection.livemode else "test",
+        cap_share=settings.rate_cap_share,
+        unlimited=settings.rate_unlimited,
+    )
+    async with http_client() as http:
+        source = StripeSource(
+            api_key=key, base_url=base_url(settings, is_sandbox=connection.is_sandbox), http=http, governor=governor
+        )
+        await drive(Run(database, held, row, source, governor), lease_seconds=settings.lease_seconds)
+
+
+def _key(settings: Settings, held: Held, row: run_state.RunRow) -> str:
+    connection = row.connection
+    if connection.is_sandbox and not settings.demo:
+        raise FatalRunError("This connection is the sandbox's, and the sandbox is switched off.")
+    return reveal_key(held.workspace_id, connection.id, connection.key_ciphertext, settings)
+
+
+async def _read(database: Database, held: Held) -> run_state.RunRow:
+    async with database.workspace(held.workspace_id) as session:
+        return await run_state.read_run(session, held.workspace_id, held.session_id)
+
+
+async def _parent_gone() -> None:
+    """Returns when standard input ends, which it does with the process that holds the other end."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while await reader.read(1024):
+        pass

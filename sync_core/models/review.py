@@ -1,0 +1,90 @@
+"""What belongs to reviewing conflicts beside the conflicts themselves: previews of many decisions at once, and remarks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Column, Index, text
+from sqlmodel import Field, SQLModel
+
+from sync_core.domain.vocabulary import EntityType
+from sync_core.models.base import (
+    int_col,
+    jsonb_col,
+    tenant_fk,
+    text_col,
+    time_col,
+    uuid_col,
+    uuid_pk,
+    word_col,
+    workspace_fk,
+)
+
+
+class ConflictPreview(SQLModel, table=True):
+    """Decisions about a set of conflicts, shown before they are made. `hash` is of the rows, their revisions and the rule.
+
+    Its id is also the batch's: the decisions that come of it carry it as `batch_id`.
+    """
+
+    __tablename__ = "payment_sync_conflict_previews"
+    __table_args__: ClassVar[Any] = (
+        workspace_fk(),
+        Index("ix_payment_sync_conflict_previews_recent", "workspace_id", text("created_at DESC")),
+    )
+
+    workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    id: UUID | None = Field(default=None, sa_column=uuid_pk())
+    created_by: str = Field(sa_column=text_col())
+    query: dict[str, Any] = Field(sa_column=jsonb_col(nullable=False))
+    rule: dict[str, Any] = Field(sa_column=jsonb_col(nullable=False))
+    summary: dict[str, Any] = Field(sa_column=jsonb_col(nullable=False))
+    hash: str = Field(sa_column=text_col())
+    created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
+    applied_at: datetime | None = Field(default=None, sa_column=time_col())
+
+
+class ConflictPreviewItem(SQLModel, table=True):
+    """One conflict of a preview, as it was then. `choices` are its own where the rule does not give them; `outcome` is set on applying.
+
+    It is written a hundred thousand at a time, and a conflict that is gone is only left out: no foreign key but that of its preview.
+    """
+
+    __tablename__ = "payment_sync_conflict_preview_items"
+    __table_args__: ClassVar[Any] = (
+        tenant_fk("preview_id", "payment_sync_conflict_previews", ondelete="CASCADE"),
+        Index(
+            "ix_payment_sync_conflict_preview_items_left_out",
+            "workspace_id",
+            "preview_id",
+            "seq",
+            postgresql_where=text("outcome <> 'resolved'"),
+        ),
+    )
+
+    workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    preview_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    entity_type: EntityType = Field(sa_column=word_col(EntityType))
+    conflict_id: UUID = Field(sa_column=uuid_col())
+    revision: int = Field(sa_column=int_col(BigInteger, default=None))
+    choices: dict[str, Any] | None = Field(default=None, sa_column=jsonb_col())
+    outcome: str | None = Field(default=None, sa_column=text_col(nullable=True))
+
+
+class ConflictComment(SQLModel, table=True):
+    __tablename__ = "payment_sync_conflict_comments"
+    __table_args__: ClassVar[Any] = (
+        workspace_fk(),
+        tenant_fk("conflict_id", "payment_sync_conflicts", ondelete="CASCADE"),
+        Index("ix_payment_sync_conflict_comments_conflict", "workspace_id", "conflict_id", "created_at"),
+    )
+
+    workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    id: UUID | None = Field(default=None, sa_column=uuid_pk())
+    conflict_id: UUID = Field(sa_column=uuid_col())
+    author: str = Field(sa_column=text_col())
+    body: str = Field(sa_column=text_col())
+    created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))

@@ -1,0 +1,336 @@
+"""What is asked of a Stripe key before it is kept: eight checks, each with its own result and its own way out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Self
+
+import httpx
+
+from sync_core.domain.vocabulary import EntityType, Word
+from sync_core.errors import Refusal
+from sync_core.stripe_source import (
+    Account,
+    AuthRefused,
+    Governor,
+    KeyInfo,
+    LocalSlots,
+    Probe,
+    RequestRefused,
+    StripeSource,
+    StripeUnavailable,
+    check_key_format,
+)
+
+_PATIENCE_SECONDS: Final = 8.0
+_CLOCK_TOLERANCE_SECONDS: Final = 60
+
+
+class CheckName(Word):
+    KEY_FORMAT = "key_format", "Key format"
+    REACHABLE = "reachable", "Stripe is reachable"
+    ACCEPTED = "accepted", "Stripe accepts the key"
+    ACCOUNT = "account", "Account"
+    MODE = "mode", "Test or live mode"
+    PERMISSIONS = "permissions", "Read permissions"
+    CLOCK = "clock", "Clocks agree"
+    SCOPE = "scope", "Least privilege"
+
+
+class CheckStatus(Word):
+    PASSED = "passed", "Passed"
+    WARNING = "warning", "Worth a look"
+    FAILED = "failed", "Failed"
+    SKIPPED = "skipped", "Not reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One entity type of the permissions check; `permission` is Stripe's name for what is missing."""
+
+    entity_type: EntityType
+    ok: bool
+    permission: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`hint` says what to do about it. `code` is REST's word for the refusal it leads to; `checked_at` epoch seconds."""
+
+    name: CheckName
+    status: CheckStatus
+    message: str
+    hint: str = ""
+    code: str = ""
+    parts: tuple[Part, ...] = ()
+    took_ms: int | None = None
+    request_id: str | None = None
+    checked_at: int = 0
+
+    @property
+    def failed(self) -> bool:
+        return self.status is CheckStatus.FAILED
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "label": self.name.label}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        parts = tuple(
+            Part(EntityType(one["entity_type"]), one["ok"], one.get("permission")) for one in data.get("parts", ())
+        )
+        return cls(**(known | {"name": CheckName(data["name"]), "status": CheckStatus(data["status"]), "parts": parts}))
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The account that the workspace is connected to already: another one is refused."""
+
+    account_id: str
+    account_name: str | None
+    livemode: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """`requests` were made to Stripe, and count as reads."""
+
+    checks: tuple[Check, ...]
+    key: KeyInfo | None
+    account: Account | None
+    requests: int
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """The first check that failed, as the answer to who brought the key."""
+        for check in self.checks:
+            if check.failed:
+                status = _STATUS.get(check.code, 422)
+                return Refusal(check.code, f"{check.message} {check.hint}".strip(), field="api_key", status=status)
+        return None
+
+
+_STATUS: Final = {"account_differs": 409, "mode_differs": 409, "stripe_unreachable": 502}
+
+Report = Callable[[Check], None]
+
+
+async def examine(
+    api_key: str,
+    *,
+    base_url: str,
+    http: httpx.AsyncClient,
+    bound: Bound | None = None,
+    report: Report | None = None,
+) -> Examined:
+    """Run all checks, reporting each as it ends. Those that an earlier failure makes pointless are skipped."""
+    return await _Examination(api_key, base_url, http, bound, report or (lambda _: None)).run()
+
+
+class _Examination:
+    def __init__(
+        self,
+        api_key: str,
+        base_url: str,
+        http: httpx.AsyncClient,
+        bound: Bound | None,
+        report: Report,
+    ) -> None:
+        self._api_key = api_key
+        self._base_url = base_url
+        self._http = http
+        self._bound = bound
+        self._report = report
+        self._checks: list[Check] = []
+        self._requests = 0
+        self._account: Account | None = None
+
+    async def run(self) -> Examined:
+        key = check_key_format(self._api_key)
+        if isinstance(key, Refusal):
+            self._done(Check(CheckName.KEY_FORMAT, CheckStatus.FAILED, key.message, code=key.code))
+            return self._ended(None)
+        self._done(_format_passed(key))
+        source = self._source(key)
+        if await self._asks_account(source):
+            self._compare(key)
+            await self._probe(source)
+            self._done(_scope(key))
+        return self._ended(key)
+
+    def _source(self, key: KeyInfo) -> StripeSource:
+        governor = Governor(LocalSlots(), account="examined", mode=key.mode, cap_share=1.0)
+        return StripeSource(
+            api_key=self._api_key,
+            base_url=self._base_url,
+            http=self._http,
+            governor=governor,
+            patience=_PATIENCE_SECONDS,
+        )
+
+    def _done(self, check: Check) -> None:
+        check = replace(check, checked_at=int(time.time()))
+        self._checks.append(check)
+        self._report(check)
+
+    def _ended(self, key: KeyInfo | None) -> Examined:
+        reached = {check.name for check in self._checks}
+        for name in CheckName:
+            if name not in reached:
+                self._done(Check(name, CheckStatus.SKIPPED, "Not checked: an earlier check failed."))
+        return Examined(tuple(self._checks), key, self._account, self._requests)
+
+    async def _asks_account(self, source: StripeSource) -> bool:
+        """One request tells three things: is Stripe there, does it accept the key, and whose is it?"""
+        began = time.monotonic()
+        self._requests += 1
+        try:
+            self._account = await source.account()
+        except StripeUnavailable as away:
+            self._done(_unreachable(away))
+            return False
+        except (AuthRefused, RequestRefused) as refused:
+            self._done(_reached(began))
+            self._done(_not_accepted(refused))
+            return False
+        self._done(_reached(began))
+        self._done(Check(CheckName.ACCEPTED, CheckStatus.PASSED, "The key is valid."))
+        return True
+
+    def _compare(self, key: KeyInfo) -> None:
+        self._done(_account_check(self._account, self._bound))
+        self._done(_mode_check(key, self._bound))
+
+    async def _probe(self, source: StripeSource) -> None:
+        began = time.monotonic()
+        self._requests += len(EntityType)
+        try:
+            probes = await asyncio.gather(*(source.probe(entity) for entity in EntityType))
+        except (StripeUnavailable, AuthRefused, RequestRefused) as broken:
+            message = f"Stripe stopped answering: {broken.message}"
+            self._done(Check(CheckName.PERMISSIONS, CheckStatus.FAILED, message, "Try again.", "stripe_unreachable"))
+            return
+        self._done(_permissions(probes, int((time.monotonic() - began) * 1000)))
+        self._done(_clock(probes))
+
+
+def _format_passed(key: KeyInfo) -> Check:
+    kind = "Restricted" if key.kind == "restricted" else "Secret"
+    return Check(CheckName.KEY_FORMAT, CheckStatus.PASSED, f"{kind} key for {key.mode} mode, ending in {key.last4}.")
+
+
+def _unreachable(away: StripeUnavailable) -> Check:
+    return Check(
+        CheckName.REACHABLE,
+        CheckStatus.FAILED,
+        f"Stripe did not answer: {away.message}",
+        "Check this server's way to Stripe's API and try again. The key was not kept.",
+        "stripe_unreachable",
+    )
+
+
+def _reached(began: float) -> Check:
+    took = int((time.monotonic() - began) * 1000)
+    return Check(CheckName.REACHABLE, CheckStatus.PASSED, f"Answered in {took} ms.", took_ms=took)
+
+
+def _not_accepted(refused: AuthRefused | RequestRefused) -> Check:
+    expired = "expired" in refused.message.lower() or refused.code == "api_key_expired"
+    return Check(
+        CheckName.ACCEPTED,
+        CheckStatus.FAILED,
+        "This key has expired." if expired else "Stripe does not accept this key: it is wrong, or it was revoked.",
+        "Copy a current key from Stripe's dashboard under Developers, API keys.",
+        "key_expired" if expired else "key_not_accepted",
+        request_id=refused.request_id,
+    )
+
+
+def _account_check(account: Account | None, bound: Bound | None) -> Check:
+    if account is None:
+        return Check(
+            CheckName.ACCOUNT,
+            CheckStatus.FAILED,
+            "Stripe does not say which account this key belongs to.",
+            "Grant the restricted key read access to the account (rak_accounts_kyc_basic_read).",
+            "account_unknown",
+        )
+    if bound is not None and bound.account_id != account.id:
+        return Check(
+            CheckName.ACCOUNT,
+            CheckStatus.FAILED,
+            f"This key belongs to {_named(account.id, account.display_name)}, but this workspace is connected to"
+            f" {_named(bound.account_id, bound.account_name)}.",
+            "Use a key of that account, or disconnect it first.",
+            "account_differs",
+        )
+    return Check(CheckName.ACCOUNT, CheckStatus.PASSED, f"{_named(account.id, account.display_name)}.")
+
+
+def _named(account_id: str, name: str | None) -> str:
+    return f"{name} ({account_id})" if name else account_id
+
+
+def _mode_check(key: KeyInfo, bound: Bound | None) -> Check:
+    if bound is not None and bound.livemode != (key.mode == "live"):
+        connected = "live" if bound.livemode else "test"
+        return Check(
+            CheckName.MODE,
+            CheckStatus.FAILED,
+            f"This is a {key.mode} key, but this workspace is connected in {connected} mode.",
+            f"Use a {connected} key, or disconnect first.",
+            "mode_differs",
+        )
+    message = "Live mode: real customers and money." if key.mode == "live" else "Test mode: no real money."
+    return Check(CheckName.MODE, CheckStatus.PASSED, message)
+
+
+def _permissions(probes: list[Probe], took_ms: int) -> Check:
+    parts = tuple(Part(probe.entity, probe.ok, probe.missing_permission) for probe in probes)
+    lacking = [probe for probe in probes if not probe.ok]
+    if not lacking:
+        message = "May read customers, products, prices, subscriptions and invoices."
+        return Check(CheckName.PERMISSIONS, CheckStatus.PASSED, message, parts=parts, took_ms=took_ms)
+    words = ", ".join(probe.entity.label.lower() for probe in lacking)
+    needed = ", ".join(dict.fromkeys(probe.missing_permission or f"read {probe.entity.value}" for probe in lacking))
+    return Check(
+        CheckName.PERMISSIONS,
+        CheckStatus.FAILED,
+        f"The key may not read {words}: it lacks {needed}.",
+        "Edit the key in Stripe's dashboard, set these to Read, and try again.",
+        "permission_missing",
+        parts=parts,
+        request_id=lacking[0].request_id,
+        took_ms=took_ms,
+    )
+
+
+def _clock(probes: list[Probe]) -> Check:
+    dates = [probe.server_date for probe in probes if probe.server_date is not None]
+    if not dates:
+        return Check(CheckName.CLOCK, CheckStatus.SKIPPED, "Stripe sent no time.")
+    apart = round(time.time() - max(dates))
+    if abs(apart) <= _CLOCK_TOLERANCE_SECONDS:
+        return Check(CheckName.CLOCK, CheckStatus.PASSED, "This server's clock agrees with Stripe's.")
+    side = "ahead of" if apart > 0 else "behind"
+    return Check(
+        CheckName.CLOCK,
+        CheckStatus.WARNING,
+        f"This server's clock is {abs(apart)} s {side} Stripe's.",
+        "Syncs go by Stripe's clock, so nothing is lost, but webhook signatures need ours right. Check NTP.",
+    )
+
+
+def _scope(key: KeyInfo) -> Check:
+    if key.kind == "restricted":
+        return Check(CheckName.SCOPE, CheckStatus.PASSED, "A restricted key.")
+    return Check(
+        CheckName.SCOPE,
+        CheckStatus.WARNING,
+        "A secret key can also write to the account; Cyphera Sync only reads.",
+        "A restricted key (rk_…) with read permissions is enough, and safer.",
+    )

@@ -1,0 +1,119 @@
+"""What many decisions at once would do, and what they did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sync_core.domain.fields import JsonValue
+from sync_core.domain.resolution import Rule
+from sync_core.domain.vocabulary import Choice, EntityType
+from sync_core.services.conflict_views import LeftOut
+
+
+@dataclass(frozen=True, slots=True)
+class FieldEffect:
+    """`rows` in which the field differs, of which ours is empty in `filled` and Stripe's in `emptied`; `written` says that ours changes."""
+
+    entity: EntityType
+    name: str
+    label: str
+    take: Choice | None
+    rows: int
+    filled: int
+    emptied: int
+    money: bool
+
+    @property
+    def written(self) -> bool:
+        return self.take not in (Choice.LOCAL, None)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleChange:
+    name: str
+    label: str
+    before: JsonValue
+    after: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A row before and after. `record` says what becomes of the record itself, where that is asked."""
+
+    conflict_id: UUID
+    entity: EntityType
+    label: str
+    currency: str | None
+    changes: tuple[SampleChange, ...]
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotCovered:
+    """Conflicts that match the query, but that the rule does not settle."""
+
+    reason: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class BulkPreview:
+    """What a rule would do. `bulk_resolve` takes `id` and `hash`, and does exactly this."""
+
+    id: UUID
+    hash: str
+    rows: int
+    entities: dict[EntityType, int]
+    fields: tuple[FieldEffect, ...]
+    samples: tuple[Sample, ...]
+    not_covered: tuple[NotCovered, ...]
+    rule: Rule
+
+    @property
+    def money(self) -> bool:
+        return any(one.money and one.written for one in self.fields)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": str(self.id),
+            "object": "conflict_preview",
+            "hash": self.hash,
+            "rows": self.rows,
+            "rule": self.rule.to_json(),
+            "entities": {entity.value: count for entity, count in self.entities.items()},
+            "fields": [
+                {"entity_type": one.entity.value, "name": one.name, "rows": one.rows, "written": one.written}
+                for one in self.fields
+            ],
+            "samples": [
+                {
+                    "conflict_id": str(one.conflict_id),
+                    "label": one.label,
+                    "changes": {change.name: [change.before, change.after] for change in one.changes},
+                }
+                for one in self.samples
+            ],
+            "not_covered": [{"reason": one.reason, "rows": one.rows} for one in self.not_covered],
+            "money": self.money,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class BulkResult:
+    """`left_out` are the first of those that had changed or could not be written; `bulk_left_out` reads on."""
+
+    batch_id: UUID
+    resolved: int
+    left_out_count: int
+    left_out: tuple[LeftOut, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        listed = [{"conflict_id": str(one.conflict_id), "reason": one.reason} for one in self.left_out]
+        return {
+            "batch_id": str(self.batch_id),
+            "resolved": self.resolved,
+            "left_out_count": self.left_out_count,
+            "left_out": listed,
+        }

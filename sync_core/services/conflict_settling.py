@@ -1,0 +1,92 @@
+"""One held conflict and the choices for it, turned into what is to be written, or into why not. Used for one and for a hundred thousand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+from sync_core.domain.resolution import Choices, Dispute, Outcome, Problem, refreshed, settle
+from sync_core.domain.vocabulary import ConflictStatus, ReasonCode
+from sync_core.errors import Refusal
+from sync_core.store.conflict_journal import UNDO_DAYS, StoredDecision
+from sync_core.store.conflict_writes import Held, Reopening, Settlement, State
+
+MOVED = "changed_meanwhile"
+SETTLED = "already_resolved"
+
+
+def moved(held: Held) -> Dispute | None:
+    """The dispute as it stands now when the record is no longer what the conflict shows; None when it is."""
+    conflict, record = held.conflict, held.record
+    dispute = conflict.dispute
+    if record.row_version == conflict.record_version:
+        return None
+    deleted_then = dispute.reason is ReasonCode.DELETED_HERE
+    if (record.local, record.base, record.deleted) == (conflict.local, conflict.base, deleted_then):
+        return None
+    return refreshed(dispute, record.local, record.base, deleted=record.deleted)
+
+
+def settlement(held: Held, choices: Choices, revision: int | None) -> Settlement | Refusal:
+    """`revision` is that of the conflict as the person saw it; None takes it as it is."""
+    conflict = held.conflict
+    if conflict.status != ConflictStatus.OPEN:
+        return Refusal(SETTLED, f"{conflict.resolved_by or 'Somebody'} has settled this already.", status=409)
+    if revision is not None and conflict.revision != revision:
+        return Refusal(MOVED, "This conflict has changed since you looked at it.", status=409)
+    if moved(held) is not None:
+        return Refusal(MOVED, "The record was changed meanwhile: look at its new values.", status=409)
+    outcome = settle(conflict.dispute, choices, deleted=held.record.deleted)
+    if isinstance(outcome, Problem):
+        return Refusal("choice_needed", outcome.message, field=outcome.key)
+    unlinkable = _unlinkable(held, outcome)
+    return unlinkable or _settlement(held, choices, outcome)
+
+
+def _unlinkable(held: Held, outcome: Outcome) -> Refusal | None:
+    if held.conflict.dispute.reason is not ReasonCode.EMAIL_MATCH:
+        return None
+    if held.account is None:
+        return Refusal("no_account", "The Stripe account of this conflict is no longer known.", status=409)
+    if outcome.link and held.claimed:
+        return Refusal("linked_elsewhere", "Another record is linked to this Stripe customer by now.", status=409)
+    if outcome.link and held.record.external_id is not None:
+        return Refusal("linked_elsewhere", "This record is linked to another Stripe customer by now.", status=409)
+    return None
+
+
+def _settlement(held: Held, choices: Choices, outcome: Outcome) -> Settlement:
+    after = replace(
+        State.of(held.record), values=outcome.values, base=outcome.base, status=outcome.status, deleted=outcome.deleted
+    )
+    if outcome.link:
+        after = replace(
+            after, external_id=held.conflict.external_id, account=held.account, livemode=bool(held.livemode)
+        )
+    # Where a record for Stripe's object is there by now, there is none to be made.
+    separate = None if held.claimed else outcome.separate
+    return Settlement(held, {name: replace(one, by="").to_json() for name, one in choices.items()}, after, separate)
+
+
+def reopening(held: Held, decision: StoredDecision, *, in_use: bool) -> Reopening | str:
+    """A decision as it can be taken back from the record's present state, or why it can't, as a sentence."""
+    if decision.undone_at is not None:
+        return "It has been taken back already."
+    if decision.expired:
+        return f"It is older than {UNDO_DAYS} days."
+    if held.conflict.status != ConflictStatus.RESOLVED:
+        return "The conflict is open again."
+    if held.newer:
+        return "The record has a newer conflict: settle that one."
+    after, now = State.from_json(decision.after), State.of(held.record)
+    if (now.values, now.base, now.deleted, now.external_id) != (
+        after.values,
+        after.base,
+        after.deleted,
+        after.external_id,
+    ):
+        return "The record was changed since."
+    if in_use:
+        return "The record made for Stripe's customer is in use."
+    created = decision.after.get("created")
+    return Reopening(held, decision.id, State.from_json(decision.before), UUID(created) if created else None)

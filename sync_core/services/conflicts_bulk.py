@@ -1,0 +1,361 @@
+"""Many conflicts at once: previewed by a rule, settled exactly as previewed, taken back.
+
+Work goes on a thousand rows a transaction. What changed since the preview is left out and listed, never overwritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sync_core.domain.fields import FIELDS
+from sync_core.domain.resolution import Outcome, Rule, Taken, chosen, covers, settle
+from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, ReasonCode
+from sync_core.errors import Refusal
+from sync_core.services.actor import Actor, Permission
+from sync_core.services.conflict_building import choices_of
+from sync_core.services.conflict_bulk_views import (
+    BulkPreview,
+    BulkResult,
+    FieldEffect,
+    NotCovered,
+    Sample,
+    SampleChange,
+)
+from sync_core.services.conflict_settling import reopening, settlement
+from sync_core.services.conflict_views import ConflictView, LeftOut, Undone
+from sync_core.services.conflicts import FORBIDDEN, NOT_FOUND, get
+from sync_core.store import conflict_journal as journal
+from sync_core.store import conflict_previews as previews
+from sync_core.store import conflict_writes as writes
+from sync_core.store import conflicts as store
+from sync_core.store.audit import record as audit
+from sync_core.store.conflicts import ConflictQuery, StoredConflict
+from sync_core.store.database import Database
+
+BATCH = 1_000
+SAMPLES = 20
+LISTED = 50
+Progress = Callable[[int, int], Awaitable[None]]
+"""Told after each transaction: rows done, rows in all."""
+
+NO_PREVIEW = Refusal("not_found", "There is no such preview in this workspace. Make a new one.", status=404)
+
+
+async def bulk_preview(database: Database, actor: Actor, query: ConflictQuery, rule: Rule) -> BulkPreview | Refusal:
+    """What `rule` would do to all that match. Nothing is decided by it."""
+    if not actor.can(Permission.RESOLVE_CONFLICTS):
+        return FORBIDDEN
+    wrong = _wrong(query, rule)
+    if wrong is not None:
+        return wrong
+    async with database.workspace(actor.workspace_id) as session:
+        cells = await store.cells(session, actor.workspace_id, query)
+        covered, missing = _coverage(cells, rule)
+        preview_id = await previews.create(session, actor.workspace_id, actor.label, query.to_json())
+        await previews.fill(session, actor.workspace_id, preview_id, query, covered)
+        return await seal(session, actor, preview_id, rule, missing)
+
+
+def _wrong(query: ConflictQuery, rule: Rule) -> Refusal | None:
+    if query.status is not ConflictStatus.OPEN:
+        return Refusal("not_open", "Only open conflicts can be settled.", field="status")
+    if Choice.CUSTOM in (rule.take, rule.record, *rule.fields.values()):
+        return Refusal("rule_invalid", "An own value is set record by record.", field="rule")
+    if rule.take is None and rule.record is None and not rule.fields:
+        return Refusal("rule_invalid", "Say which side to take.", field="rule")
+    if rule.record not in (None, Choice.LOCAL, Choice.STRIPE):
+        return Refusal("rule_invalid", "A record can be kept as it is here or follow Stripe.", field="rule")
+    return None
+
+
+def _coverage(cells: Sequence[store.Cell], rule: Rule) -> tuple[list[previews.Covered], tuple[NotCovered, ...]]:
+    covered, missing = dict[tuple[str, str, str], previews.Covered](), dict[str, int]()
+    for cell in cells:
+        why = covers(rule, ReasonCode(cell.reason_code), cell.fields)
+        if why:
+            missing[why] = missing.get(why, 0) + cell.count
+        else:
+            kind = previews.Covered(cell.entity_type, cell.reason_code, cell.fields)
+            covered[cell.entity_type, cell.reason_code, ",".join(cell.fields)] = kind
+    return list(covered.values()), tuple(NotCovered(why, rows) for why, rows in missing.items())
+
+
+async def seal(
+    session: AsyncSession, actor: Actor, preview_id: UUID, rule: Rule, missing: tuple[NotCovered, ...]
+) -> BulkPreview:
+    """Count a filled preview, sample it, and give it its hash."""
+    workspace = actor.workspace_id
+    rows = await previews.entities(session, workspace, preview_id)
+    counts = [
+        one for entity in rows for one in (await previews.count_fields(session, workspace, preview_id, entity))[1]
+    ]
+    found = await previews.samples(session, workspace, preview_id, sum(rows.values()), SAMPLES)
+    summary = {"rows": sum(rows.values()), "not_covered": {one.reason: one.rows for one in missing}}
+    sealed = await previews.finish(session, workspace, preview_id, rule.to_json(), summary)
+    return BulkPreview(
+        id=preview_id,
+        hash=sealed,
+        rows=sum(rows.values()),
+        entities=rows,
+        fields=tuple(_effect(one, rule) for one in counts),
+        samples=tuple(_sample(stored, own, rule) for stored, own in found),
+        not_covered=missing,
+        rule=rule,
+    )
+
+
+def _effect(count: previews.FieldCount, rule: Rule) -> FieldEffect:
+    named = next(one for one in FIELDS[count.entity] if one.name == count.name)
+    money = named.money or named.name in ("currency", "status", "unit_amount_decimal")
+    take = rule.fields.get(count.name, rule.take)
+    return FieldEffect(count.entity, count.name, named.label, take, count.rows, count.filled, count.emptied, money)
+
+
+def _sample(stored: StoredConflict, own: Mapping[str, Any] | None, rule: Rule) -> Sample:
+    dispute = stored.dispute
+    outcome = settle(dispute, _choices(stored, own, rule), deleted=dispute.reason is ReasonCode.DELETED_HERE)
+    after = outcome.values if isinstance(outcome, Outcome) else dispute.local
+    changes = [
+        SampleChange(one.name, one.label, dispute.local.get(one.name), after.get(one.name))
+        for one in FIELDS[dispute.entity]
+        if one.name in dispute.differing and dispute.local.get(one.name) != after.get(one.name)
+    ]
+    currency = dispute.theirs.get("currency")
+    return Sample(
+        stored.id,
+        dispute.entity,
+        stored.label or stored.external_id,
+        currency if isinstance(currency, str) else None,
+        tuple(changes),
+        _fate(dispute.reason, outcome) if isinstance(outcome, Outcome) else outcome.message,
+    )
+
+
+def _fate(reason: ReasonCode, outcome: Outcome) -> str:
+    match reason:
+        case ReasonCode.EMAIL_MATCH:
+            return (
+                "linked to Stripe's customer" if outcome.link else "kept apart, Stripe's customer becomes a new record"
+            )
+        case ReasonCode.DELETED_HERE:
+            return "stays deleted here" if outcome.deleted else "restored"
+        case ReasonCode.DELETED_IN_STRIPE:
+            return "deleted here too" if outcome.deleted else "kept, though deleted in Stripe"
+        case _:
+            return ""
+
+
+def _choices(stored: StoredConflict, own: Mapping[str, Any] | None, rule: Rule) -> dict[str, Taken]:
+    return choices_of(own) if own is not None else chosen(stored.dispute, rule)
+
+
+async def bulk_resolve(
+    database: Database, actor: Actor, preview_id: UUID, hash_: str, *, progress: Progress | None = None
+) -> BulkResult | Refusal:
+    """Settle what the preview shows, and nothing that has changed since."""
+    if not actor.can(Permission.RESOLVE_CONFLICTS):
+        return FORBIDDEN
+    async with database.workspace(actor.workspace_id) as session:
+        preview = await previews.read(session, actor.workspace_id, preview_id)
+        refused = _unusable(preview, hash_)
+        if refused is not None:
+            return refused
+        assert preview is not None
+        if not await previews.start(session, actor.workspace_id, preview_id):
+            return Refusal("already_applied", "This preview has been applied already.", status=409)
+        await audit(
+            session,
+            actor.workspace_id,
+            actor.label,
+            "conflict.bulk_resolved",
+            target=str(preview_id),
+            details={"rule": preview.rule, "rows": preview.summary.get("rows", 0)},
+        )
+    rows = int(preview.summary.get("rows", 0))
+    await database.refresh_statistics(["payment_sync_conflict_preview_items"], rows)
+    await _Work(database, actor, preview_id, Rule.from_json(preview.rule)).run(rows, progress)
+    return await _result(database, actor, preview_id)
+
+
+def _unusable(preview: previews.StoredPreview | None, hash_: str) -> Refusal | None:
+    if preview is None:
+        return NO_PREVIEW
+    if preview.hash != hash_:
+        return Refusal("hash_differs", "That is not the preview that was made: look at it again.", status=409)
+    if preview.expired:
+        return Refusal("expired", f"A preview holds for {previews.VALID_HOURS} hours: make a new one.", status=409)
+    return None
+
+
+async def _result(database: Database, actor: Actor, preview_id: UUID) -> BulkResult:
+    async with database.workspace(actor.workspace_id) as session:
+        resolved, left = await previews.tally(session, actor.workspace_id, preview_id)
+    listed = await bulk_left_out(database, actor, preview_id)
+    return BulkResult(preview_id, resolved, left, listed)
+
+
+async def bulk_left_out(
+    database: Database, actor: Actor, preview_id: UUID, *, after: int = 0, limit: int = LISTED
+) -> tuple[LeftOut, ...]:
+    """What an applied preview did not touch, in its order, beyond the item `after`."""
+    async with database.workspace(actor.workspace_id) as session:
+        found = await previews.left_out(session, actor.workspace_id, preview_id, after=after, size=limit)
+    return tuple(LeftOut(conflict_id, label, why) for _, conflict_id, label, why in found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A preview being applied."""
+
+    database: Database
+    actor: Actor
+    preview_id: UUID
+    rule: Rule
+
+    async def run(self, rows: int, progress: Progress | None) -> None:
+        after, done = 0, 0
+        while items := await self._next(after):
+            await self._settle(items)
+            after, done = items[-1].seq, done + len(items)
+            if progress is not None:
+                await progress(done, rows)
+        # What somebody held while it was passed: once more, then it is left out.
+        while items := await self._next(0):
+            await self._settle(items, last=True)
+
+    async def _next(self, after: int) -> list[previews.Item]:
+        async with self.database.workspace(self.actor.workspace_id, by_key=True) as session:
+            return await previews.waiting(session, self.actor.workspace_id, self.preview_id, after=after, size=BATCH)
+
+    async def _settle(self, items: Sequence[previews.Item], *, last: bool = False) -> None:
+        """All of them in one transaction; where the database refuses a row's values, it is found by halving."""
+        try:
+            async with self.database.workspace(self.actor.workspace_id, by_key=True) as session:
+                outcomes = await self._attempt(session, items)
+                if last:
+                    outcomes = {item.seq: "Somebody else was writing it." for item in items} | outcomes
+                await previews.note_outcomes(session, self.actor.workspace_id, self.preview_id, outcomes)
+        except (psycopg.DataError, psycopg.IntegrityError) as unfit:
+            if len(items) > 1:
+                half = len(items) // 2
+                await self._settle(items[:half], last=last)
+                await self._settle(items[half:], last=last)
+                return
+            why = f"The database refuses these values: {unfit.diag.message_primary}"
+            async with self.database.workspace(self.actor.workspace_id) as session:
+                await previews.note_outcomes(session, self.actor.workspace_id, self.preview_id, {items[0].seq: why})
+
+    async def _attempt(self, session: AsyncSession, items: Sequence[previews.Item]) -> dict[int, str]:
+        """The outcome of each item by its seq; what is locked by somebody else has none yet."""
+        entity = EntityType(items[0].entity_type)
+        ids = [item.conflict_id for item in items]
+        held = {
+            one.conflict.id: one
+            for one in await writes.hold(session, self.actor.workspace_id, entity, ids, skip_locked=True)
+        }
+        settlements, outcomes = list[writes.Settlement](), dict[int, str]()
+        for item in items:
+            found = held.get(item.conflict_id)
+            if found is None:
+                continue
+            made = _choices(found.conflict, item.choices, self.rule)
+            settled = settlement(found, made, item.revision)
+            if isinstance(settled, Refusal):
+                outcomes[item.seq] = settled.message
+            else:
+                settlements.append(settled)
+                outcomes[item.seq] = previews.RESOLVED
+        if settlements:
+            await writes.settle(
+                session,
+                self.actor.workspace_id,
+                entity,
+                settlements,
+                actor=self.actor.label,
+                batch_id=self.preview_id,
+            )
+        return outcomes
+
+
+async def undo(database: Database, actor: Actor, decision_id: UUID) -> ConflictView | Refusal:
+    """Take one decision back, from the record's present state: the record is as before it, and the conflict open again."""
+    if not actor.can(Permission.RESOLVE_CONFLICTS):
+        return FORBIDDEN
+    async with database.workspace(actor.workspace_id) as session:
+        decision = await journal.decision(session, actor.workspace_id, decision_id)
+        if decision is None:
+            return NOT_FOUND
+        refused = await _take_back(session, actor, EntityType(decision.entity_type), [decision])
+    if refused:
+        return Refusal("undo_refused", refused[0].reason, status=409)
+    return await get(database, actor, decision.conflict_id)
+
+
+async def undo_batch(
+    database: Database, actor: Actor, batch_id: UUID, *, progress: Progress | None = None
+) -> Undone | Refusal:
+    """Take back every decision of a batch that can be. Those that can't are listed, and stand."""
+    if not actor.can(Permission.RESOLVE_CONFLICTS):
+        return FORBIDDEN
+    await database.refresh_statistics(["payment_sync_conflict_decisions"], BATCH)
+    done, seen, count = 0, 0, 0
+    refused: list[LeftOut] = []
+    after: journal.StoredDecision | None = None
+    while True:
+        async with database.workspace(actor.workspace_id, by_key=True) as session:
+            found = await journal.of_batch(session, actor.workspace_id, batch_id, after=after, size=BATCH)
+            left = list[LeftOut]()
+            for word, group in groupby(found, key=lambda one: one.entity_type):
+                left += await _take_back(session, actor, EntityType(word), list(group))
+        if not found:
+            break
+        after, seen = found[-1], seen + len(found)
+        done, count = done + len(found) - len(left), count + len(left)
+        refused = [*refused, *left][:LISTED]
+        if progress is not None:
+            await progress(seen, seen)
+    if not seen:
+        return Refusal("nothing_to_undo", "These decisions have been taken back already, or never were.", status=404)
+    await _audit_undo(database, actor, batch_id, done)
+    return Undone(done, count, tuple(refused))
+
+
+async def _audit_undo(database: Database, actor: Actor, batch_id: UUID, rows: int) -> None:
+    async with database.workspace(actor.workspace_id) as session:
+        await audit(
+            session, actor.workspace_id, actor.label, "conflict.undone", target=str(batch_id), details={"rows": rows}
+        )
+
+
+async def _take_back(
+    session: AsyncSession, actor: Actor, entity: EntityType, decisions: Sequence[journal.StoredDecision]
+) -> list[LeftOut]:
+    """Those that could not be taken back, with the reason."""
+    ids = [one.conflict_id for one in decisions]
+    held = {
+        one.conflict.id: one for one in await writes.hold(session, actor.workspace_id, entity, ids, skip_locked=True)
+    }
+    created = [UUID(one.after["created"]) for one in decisions if one.after.get("created")]
+    used = await journal.in_use(session, actor.workspace_id, entity, created)
+    reopenings, refused = list[writes.Reopening](), list[LeftOut]()
+    for one in decisions:
+        found = held.get(one.conflict_id)
+        if found is None:
+            refused.append(LeftOut(one.conflict_id, "", "Somebody else is writing the record at this moment."))
+            continue
+        made = one.after.get("created")
+        planned = reopening(found, one, in_use=made is not None and UUID(made) in used)
+        if isinstance(planned, str):
+            refused.append(LeftOut(one.conflict_id, found.conflict.label, planned))
+        else:
+            reopenings.append(planned)
+    if reopenings:
+        await writes.reopen(session, actor.workspace_id, entity, reopenings, actor=actor.label)
+    return refused

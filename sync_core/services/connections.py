@@ -1,0 +1,390 @@
+"""The workspace's Stripe account: connected, examined again, its key replaced, disconnected.
+
+A key is only ever read from what a person or the operator gives, sealed, and opened again for Stripe. Nothing here returns or logs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sync_core.errors import Refusal
+from sync_core.sandbox.keys import DEMO_KEY
+from sync_core.services.actor import Actor, Permission
+from sync_core.services.checks import Bound, Check, CheckName, Examined, Report, examine
+from sync_core.settings import Settings, get_settings
+from sync_core.store import connections as store
+from sync_core.store.audit import record
+from sync_core.store.connections import Identity, SealedKey, StoredConnection
+from sync_core.store.crypto import Purpose, load_keyring
+from sync_core.store.database import Database
+from sync_core.store.rates import StoredSlots, count_reads
+from sync_core.stripe_source import Governor, StripeSource, http_client
+
+log = structlog.get_logger()
+
+_PATIENCE_SECONDS = 10.0
+_SANDBOX_KEYS = ("sk_test_sandbox", "rk_test_sandbox")
+NOT_CONNECTED = Refusal("not_connected", "Connect a Stripe account first.", field="connection", status=409)
+NO_CONNECTION = Refusal("not_connected", "No Stripe account is connected.", status=404)
+_FORBIDDEN = Refusal("forbidden", "Your role may not change the connection. Ask an admin.", status=403)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectRefusal(Refusal):
+    """With what was found out about the key before it was refused."""
+
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionView:
+    """What may be shown of a connection. Times are epoch seconds; `confirmation` is to be typed to disconnect."""
+
+    id: UUID
+    account_id: str
+    account_name: str | None
+    country: str | None
+    default_currency: str | None
+    livemode: bool
+    is_sandbox: bool
+    key_kind: str
+    key_last4: str
+    has_webhook_secret: bool
+    checks: tuple[Check, ...]
+    checked_at: int | None
+    created_at: int
+    updated_at: int
+
+    @property
+    def mode(self) -> str:
+        return "live" if self.livemode else "test"
+
+    @property
+    def masked_key(self) -> str:
+        return f"{'rk' if self.key_kind == 'restricted' else 'sk'}_{self.mode}_…{self.key_last4}"
+
+    @property
+    def confirmation(self) -> str:
+        return self.account_name or self.account_id
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": str(self.id),
+            "object": "connection",
+            "provider": "stripe",
+            "account_id": self.account_id,
+            "account_name": self.account_name,
+            "country": self.country,
+            "default_currency": self.default_currency,
+            "livemode": self.livemode,
+            "sandbox": self.is_sandbox,
+            "key": {"kind": self.key_kind, "last4": self.key_last4},
+            "webhook_secret_set": self.has_webhook_secret,
+            "checks": [check.to_json() for check in self.checks],
+            "checked_at": self.checked_at,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+        }
+
+
+async def current(database: Database, actor: Actor) -> ConnectionView | None:
+    async with database.workspace(actor.workspace_id) as session:
+        found = await store.active(session, actor.workspace_id)
+    return None if found is None else _view(found)
+
+
+async def connect(
+    database: Database, actor: Actor, api_key: str, *, settings: Settings | None = None, report: Report | None = None
+) -> ConnectionView | ConnectRefusal:
+    """Examine the key and keep it if it is fit, as the workspace's connection or as the present one's new key.
+
+    The old key stays in use until the new one has passed everything. `report` hears of each check as it ends.
+    """
+    if not actor.can(Permission.MANAGE_CONNECTION):
+        return _refused(_FORBIDDEN, ())
+    return await _connect(
+        database, actor.workspace_id, actor.label, api_key, settings=settings or get_settings(), report=report
+    )
+
+
+async def connect_sandbox(
+    database: Database, actor: Actor, *, settings: Settings | None = None, report: Report | None = None
+) -> ConnectionView | ConnectRefusal:
+    """The sandbox's ready account, where the operator offers it."""
+    settings = settings or get_settings()
+    if not settings.demo:
+        return _refused(Refusal("sandbox_off", "The sandbox is not switched on here.", status=404), ())
+    return await connect(database, actor, DEMO_KEY, settings=settings, report=report)
+
+
+async def connect_from_environment(
+    database: Database, workspace_id: UUID, *, settings: Settings | None = None
+) -> ConnectionView | ConnectRefusal | None:
+    """Connect with STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET. None when no key is set.
+
+    A workspace that a person has connected already keeps that connection, unless the key is of the same account.
+    """
+    settings = settings or get_settings()
+    if settings.stripe_secret_key is None or not settings.stripe_secret_key.get_secret_value().strip():
+        return None
+    key = settings.stripe_secret_key.get_secret_value()
+    result = await _connect(database, workspace_id, "environment", key, settings=settings, report=None)
+    if isinstance(result, Refusal):
+        log.warning("connection.environment_refused", code=result.code, message=result.message)
+        return result
+    secret = settings.stripe_webhook_secret
+    if secret is None or not secret.get_secret_value().strip():
+        return result
+    async with database.workspace(workspace_id) as session:
+        await _seal_webhook(session, workspace_id, result.id, secret.get_secret_value().strip(), settings)
+    return replace(result, has_webhook_secret=True)
+
+
+async def recheck(
+    database: Database,
+    actor: Actor,
+    name: CheckName | None = None,
+    *,
+    settings: Settings | None = None,
+    report: Report | None = None,
+) -> ConnectionView | Refusal:
+    """Run the checks again with the key that is kept; only `name`'s result is replaced when one is named."""
+    if not actor.can(Permission.MANAGE_CONNECTION):
+        return _FORBIDDEN
+    settings = settings or get_settings()
+    async with database.workspace(actor.workspace_id) as session:
+        found = await store.active(session, actor.workspace_id)
+    if found is None:
+        return NOT_CONNECTED
+    key = store.reveal_key(actor.workspace_id, found.id, found.key_ciphertext, settings)
+    only = (lambda _: None) if report is None else (lambda check: report(check) if name in (None, check.name) else None)
+    examined = await _examine(database, key, settings, is_sandbox=found.is_sandbox, bound=_bound(found), report=only)
+    kept = {check["name"]: check for check in found.checks}
+    new = {check.name.value: check.to_json() for check in examined.checks if name in (None, check.name)}
+    checks = [(kept | new)[one.value] for one in CheckName if one.value in kept | new]
+    async with database.workspace(actor.workspace_id) as session:
+        await store.save_checks(session, actor.workspace_id, found, checks)
+        again = await store.active(session, actor.workspace_id)
+    return NOT_CONNECTED if again is None else _view(again)
+
+
+async def disconnect(database: Database, actor: Actor, confirmation: str) -> Refusal | None:
+    """Forget the key. Records, history and conflicts stay. `confirmation` must be the connection's own."""
+    if not actor.can(Permission.MANAGE_CONNECTION):
+        return _FORBIDDEN
+    async with database.workspace(actor.workspace_id) as session:
+        await store.lock(session, actor.workspace_id)
+        found = await store.active(session, actor.workspace_id)
+        if found is None:
+            return NOT_CONNECTED
+        phrase = _view(found).confirmation
+        if confirmation.strip() != phrase:
+            return Refusal("confirmation_mismatch", f"Type “{phrase}” to disconnect.", field="confirmation")
+        if await store.open_run(session, actor.workspace_id) is not None:
+            return Refusal("sync_running", "A sync is running on this connection. Cancel it first.", status=409)
+        await store.disconnect(session, actor.workspace_id, found.id)
+        details = {"account_id": found.account_id, "livemode": found.livemode}
+        await record(
+            session, actor.workspace_id, actor.label, "connection.disconnected", target=str(found.id), details=details
+        )
+    return None
+
+
+async def set_webhook_secret(
+    database: Database, actor: Actor, secret: str, *, settings: Settings | None = None
+) -> ConnectionView | Refusal:
+    """Keep the signing secret of the account's webhook endpoint; an empty one forgets it."""
+    if not actor.can(Permission.MANAGE_CONNECTION):
+        return _FORBIDDEN
+    secret = secret.strip()
+    if secret and (not secret.startswith("whsec_") or len(secret) < 12 or not secret.isascii()):
+        message = "A signing secret starts with whsec_. It is shown beside the endpoint in Stripe's dashboard."
+        return Refusal("webhook_secret_malformed", message, field="webhook_secret")
+    async with database.workspace(actor.workspace_id) as session:
+        found = await store.active(session, actor.workspace_id)
+        if found is None:
+            return NOT_CONNECTED
+        await _seal_webhook(session, actor.workspace_id, found.id, secret, settings or get_settings())
+        action = "connection.webhook_secret_set" if secret else "connection.webhook_secret_removed"
+        await record(session, actor.workspace_id, actor.label, action, target=str(found.id), details={})
+    return replace(_view(found), has_webhook_secret=bool(secret))
+
+
+async def webhook_secrets(database: Database, workspace_id: UUID, *, settings: Settings | None = None) -> list[str]:
+    """What an incoming webhook may be signed with; empty when the workspace takes none."""
+    settings = settings or get_settings()
+    async with database.workspace(workspace_id) as session:
+        found = await store.active(session, workspace_id)
+    if found is None or found.webhook_ciphertext is None:
+        return []
+    ring = load_keyring(settings)
+    return [
+        ring.open(
+            found.webhook_ciphertext,
+            workspace_id=workspace_id,
+            connection_id=found.id,
+            purpose=Purpose.WEBHOOK_SECRET,
+        )
+    ]
+
+
+@asynccontextmanager
+async def open_source(
+    database: Database, workspace_id: UUID, connection: StoredConnection, *, settings: Settings | None = None
+) -> AsyncIterator[StripeSource]:
+    """The connection's account, for a few questions beside a run: under the same limits, but with little patience."""
+    settings = settings or get_settings()
+    key = store.reveal_key(workspace_id, connection.id, connection.key_ciphertext, settings)
+    governor = Governor(
+        StoredSlots(database),
+        account=connection.account_id,
+        mode="live" if connection.livemode else "test",
+        cap_share=settings.rate_cap_share,
+        unlimited=settings.rate_unlimited,
+    )
+    base = store.base_url(settings, is_sandbox=connection.is_sandbox)
+    async with http_client() as http:
+        yield StripeSource(api_key=key, base_url=base, http=http, governor=governor, patience=_PATIENCE_SECONDS)
+
+
+async def _connect(
+    database: Database, workspace_id: UUID, label: str, api_key: str, *, settings: Settings, report: Report | None
+) -> ConnectionView | ConnectRefusal:
+    key = api_key.strip()
+    is_sandbox = settings.demo and key.startswith(_SANDBOX_KEYS)
+    async with database.workspace(workspace_id) as session:
+        before = await store.active(session, workspace_id)
+    examined = await _examine(database, key, settings, is_sandbox=is_sandbox, bound=_bound(before), report=report)
+    if examined.refusal is not None:
+        return _refused(examined.refusal, examined.checks)
+    return await _keep(database, workspace_id, label, key, examined, is_sandbox=is_sandbox, settings=settings)
+
+
+async def _examine(
+    database: Database, key: str, settings: Settings, *, is_sandbox: bool, bound: Bound | None, report: Report | None
+) -> Examined:
+    async with http_client() as http:
+        examined = await examine(
+            key, base_url=store.base_url(settings, is_sandbox=is_sandbox), http=http, bound=bound, report=report
+        )
+    if examined.account is not None:
+        await count_reads(database, examined.account.id, examined.requests)
+    return examined
+
+
+async def _keep(
+    database: Database,
+    workspace_id: UUID,
+    label: str,
+    key: str,
+    examined: Examined,
+    *,
+    is_sandbox: bool,
+    settings: Settings,
+) -> ConnectionView | ConnectRefusal:
+    """Once more under a lock: somebody may have connected another account while this key was examined."""
+    identity = _identity(examined, is_sandbox=is_sandbox)
+    async with database.workspace(workspace_id) as session:
+        await store.lock(session, workspace_id)
+        before = await store.active(session, workspace_id)
+        if before is not None and not _same_account(before, identity):
+            message = f"Meanwhile this workspace was connected to {before.account_name or before.account_id}."
+            raced = Refusal("account_differs", f"{message} Disconnect that first.", field="api_key", status=409)
+            return _refused(raced, examined.checks)
+        former = None if before is not None else await store.former(session, workspace_id, identity)
+        connection_id = before.id if before is not None else former or uuid4()
+        sealed = _sealed(key, examined, workspace_id, connection_id, settings)
+        checks = [check.to_json() for check in examined.checks]
+        await store.save(session, workspace_id, connection_id, identity=identity, key=sealed, checks=checks)
+        action = "connection.key_replaced" if before is not None else "connection.connected"
+        details = {"account_id": identity.account_id, "livemode": identity.livemode, "last4": sealed.last4}
+        await record(session, workspace_id, label, action, target=str(connection_id), details=details)
+        found = await store.active(session, workspace_id)
+    if found is None:
+        raise LookupError(f"connection {connection_id} vanished in its own transaction")
+    return _view(found)
+
+
+def _identity(examined: Examined, *, is_sandbox: bool) -> Identity:
+    account, key = examined.account, examined.key
+    if account is None or key is None:
+        raise ValueError("an examination without an account is a refusal")
+    return Identity(
+        account_id=account.id,
+        account_name=account.display_name,
+        country=account.country,
+        default_currency=account.default_currency,
+        account_created=account.created,
+        livemode=key.mode == "live",
+        is_sandbox=is_sandbox,
+    )
+
+
+def _same_account(before: StoredConnection, identity: Identity) -> bool:
+    return (before.account_id, before.livemode, before.is_sandbox) == (
+        identity.account_id,
+        identity.livemode,
+        identity.is_sandbox,
+    )
+
+
+def _sealed(key: str, examined: Examined, workspace_id: UUID, connection_id: UUID, settings: Settings) -> SealedKey:
+    info = examined.key
+    if info is None:
+        raise ValueError("an examination without a key is a refusal")
+    ciphertext = load_keyring(settings).seal(
+        key, workspace_id=workspace_id, connection_id=connection_id, purpose=Purpose.API_KEY
+    )
+    return SealedKey(info.kind, info.last4, info.fingerprint, ciphertext)
+
+
+async def _seal_webhook(
+    session: AsyncSession, workspace_id: UUID, connection_id: UUID, secret: str, settings: Settings
+) -> None:
+    sealed = (
+        load_keyring(settings).seal(
+            secret, workspace_id=workspace_id, connection_id=connection_id, purpose=Purpose.WEBHOOK_SECRET
+        )
+        if secret
+        else None
+    )
+    await store.save_webhook_secret(session, workspace_id, connection_id, sealed)
+
+
+def _bound(found: StoredConnection | None) -> Bound | None:
+    return None if found is None else Bound(found.account_id, found.account_name, found.livemode)
+
+
+def _refused(refusal: Refusal, checks: tuple[Check, ...]) -> ConnectRefusal:
+    return ConnectRefusal(refusal.code, refusal.message, refusal.field, refusal.status, checks)
+
+
+def _view(found: StoredConnection) -> ConnectionView:
+    return ConnectionView(
+        id=found.id,
+        account_id=found.account_id,
+        account_name=found.account_name,
+        country=found.country,
+        default_currency=found.default_currency,
+        livemode=found.livemode,
+        is_sandbox=found.is_sandbox,
+        key_kind=found.key_kind,
+        key_last4=found.key_last4,
+        has_webhook_secret=found.webhook_ciphertext is not None,
+        checks=tuple(Check.from_json(check) for check in found.checks),
+        checked_at=_epoch(found.checked_at),
+        created_at=int(found.created_at.timestamp()),
+        updated_at=int(found.updated_at.timestamp()),
+    )
+
+
+def _epoch(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp())

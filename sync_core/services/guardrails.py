@@ -1,0 +1,166 @@
+"""Checks of a plan that make a person look twice: many updates, money, cancellations, deletions, duplicates, the wrong mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
+from sync_core.services.report import MatrixRow, counts_of, plan_of
+from sync_core.services.session_views import SessionView
+from sync_core.store import connections
+from sync_core.store import reports as store
+
+_MUCH_UPDATED = 0.2
+_MANY_CANCELED = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why rows got their action. `repair` says what to do about errors; `is_whole` is False when there may be more."""
+
+    entity: EntityType
+    action: Action
+    code: ReasonCode
+    field: str
+    count: int
+    sample: tuple[str, ...]
+    message: str
+    repair: str
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FieldBar:
+    """How often a field differs, and how: `filled` ours was empty, `emptied` Stripe's is, the rest are other values."""
+
+    entity: EntityType
+    name: str
+    label: str
+    money: bool
+    updates: int
+    conflicts: int
+    skips: int
+    filled: int
+    emptied: int
+
+    @property
+    def count(self) -> int:
+        return self.updates + self.conflicts + self.skips
+
+
+class Level(StrEnum):
+    OK = "ok"
+    NOTE = "note"
+    WARN = "warn"
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrail:
+    """One check of the plan, and where its rows are: an entity type, action and field for `report.LineQuery`."""
+
+    name: str
+    level: Level
+    message: str
+    entity: EntityType | None = None
+    action: Action | None = None
+    field: str | None = None
+
+
+async def guardrails(
+    session: AsyncSession, view: SessionView, bars: Sequence[FieldBar], reasons: Sequence[Reason]
+) -> tuple[Guardrail, ...]:
+    """Every check, the passed ones too: a person should see that they were made."""
+    return (
+        *_shares(view),
+        *_money(bars),
+        *await _canceled(session, view),
+        *_deleted(reasons),
+        *await _twice(session, view),
+        *await _mode(session, view),
+    )
+
+
+def _shares(view: SessionView) -> list[Guardrail]:
+    """Updates of many of the records that exist are worth a second look."""
+    rails = []
+    for one in view.entities:
+        row = MatrixRow(one.progress.entity_type, one.requested, counts_of(one.progress), one.progress.processed)
+        share, updates = row.share, row.counts[Action.UPDATE]
+        if share is None or not updates:
+            continue
+        level = Level.WARN if share > _MUCH_UPDATED else Level.OK
+        message = f"{updates:,} of {row.existing:,} {row.entity.value} that are here already change ({share:.0%})."
+        rails.append(Guardrail("Share updated", level, message, row.entity, Action.UPDATE))
+    return rails or [Guardrail("Share updated", Level.OK, "No record that is here already is written over.")]
+
+
+def _money(bars: Sequence[FieldBar]) -> list[Guardrail]:
+    rails = []
+    for bar in bars:
+        if not bar.money or not (bar.updates or bar.conflicts):
+            continue
+        action = Action.UPDATE if bar.updates else Action.CONFLICT
+        written = f"{bar.updates:,} written" if bar.updates else f"{bar.conflicts:,} to review"
+        message = f"{bar.label} of {bar.entity.value} changes: {written}."
+        rails.append(
+            Guardrail("Money", Level.WARN if bar.updates else Level.NOTE, message, bar.entity, action, bar.name)
+        )
+    return rails or [Guardrail("Money", Level.OK, "No amount and no currency changes.")]
+
+
+async def _canceled(session: AsyncSession, view: SessionView) -> list[Guardrail]:
+    entity = EntityType.SUBSCRIPTIONS
+    counts = next((counts_of(one.progress) for one in view.entities if one.progress.entity_type is entity), None)
+    updates = counts is not None and counts[Action.UPDATE]
+    found = await store.transitions(session, plan_of(view), entity, "status") if updates else []
+    canceled = sum(one.count for one in found if one.theirs in ("canceled", "expired"))
+    if not canceled:
+        return [Guardrail("Cancellations", Level.OK, "No subscription ends by this plan.")]
+    share = canceled / max(1, sum((counts or {}).values()))
+    level = Level.WARN if share > _MANY_CANCELED else Level.NOTE
+    plural = "s end" if canceled != 1 else " ends"
+    message = f"{canceled:,} subscription{plural} ({share:.0%} of those read)."
+    return [Guardrail("Cancellations", level, message, entity, Action.UPDATE, "status")]
+
+
+def _deleted(found: Iterable[Reason]) -> list[Guardrail]:
+    gone = [one for one in found if one.code is ReasonCode.DELETED_IN_STRIPE and one.action is Action.UPDATE]
+    return [
+        Guardrail(
+            "Deletions",
+            Level.WARN,
+            f"{one.count:,} {one.entity.value} deleted in Stripe are marked as deleted here.",
+            one.entity,
+            Action.UPDATE,
+        )
+        for one in gone
+    ] or [Guardrail("Deletions", Level.OK, "Nothing is marked as deleted.")]
+
+
+async def _twice(session: AsyncSession, view: SessionView) -> list[Guardrail]:
+    present = any(one.progress.entity_type is EntityType.CUSTOMERS for one in view.entities)
+    found = await store.emails_twice(session, plan_of(view)) if present else []
+    if not found:
+        return [Guardrail("Duplicates", Level.OK, "No two customers have the same email.")]
+    most = found[0]
+    emails = "email is" if len(found) == 1 else "emails are"
+    message = f"{len(found):,} {emails} shared by several customers; {most.email} by {most.count:,}."
+    return [Guardrail("Duplicates", Level.NOTE, message, EntityType.CUSTOMERS)]
+
+
+async def _mode(session: AsyncSession, view: SessionView) -> list[Guardrail]:
+    """A test account's objects among live records, or the other way round."""
+    active: Any = await connections.active(session, view.workspace_id)
+    if active is None or active.id != view.connection_id:
+        return []
+    if not await store.has_records_of_mode(session, view.workspace_id, livemode=not active.livemode):
+        word = "live" if active.livemode else "test"
+        return [Guardrail("Mode", Level.OK, f"Every record here that came from Stripe is of its {word} side.")]
+    ours, theirs = ("test", "live") if active.livemode else ("live", "test")
+    message = f"This workspace holds {ours} records, and this plan brings in {theirs} ones."
+    return [Guardrail("Mode", Level.WARN, message)]

@@ -1,0 +1,336 @@
+"""What a run did, or a dry run would do: the matrix, its rows, and whether the plan can still be applied."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sync_core.domain.diff import FieldDiff, diff
+from sync_core.domain.fields import FIELDS, NAMES, JsonValue, Values
+from sync_core.domain.mapping import describe
+from sync_core.domain.progress import EntityProgress
+from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, SessionStatus
+from sync_core.errors import Refusal
+from sync_core.services import sessions
+from sync_core.services.actor import Actor, Permission
+from sync_core.services.record_views import value_text
+from sync_core.services.session_views import SessionReport, SessionView
+from sync_core.store import reports as store
+from sync_core.store.database import Database
+from sync_core.store.reports import AppliedRun, PlanRef, PlanRow
+
+MOST_ROWS: Final = 100
+FORBIDDEN: Final = Refusal("forbidden", "Your role may not look at reports.", status=403)
+
+
+class Freshness(StrEnum):
+    """What has become of a dry run's plan."""
+
+    UNFINISHED = "unfinished"
+    FRESH = "fresh"
+    EXPIRED = "expired"
+    APPLIED = "applied"
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixRow:
+    """Counts by action; `share` is the part of those that exist here already which would change, None when none exist."""
+
+    entity: EntityType
+    requested: bool
+    counts: Mapping[Action, int]
+    total: int
+
+    @property
+    def existing(self) -> int:
+        return self.total - self.counts[Action.CREATE] - self.counts[Action.ERROR]
+
+    @property
+    def share(self) -> float | None:
+        return self.counts[Action.UPDATE] / self.existing if self.existing > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """`valid_until` is epoch seconds, None for a run that is no dry run or did not end. `seconds` is how long it took."""
+
+    session: SessionView
+    matrix: tuple[MatrixRow, ...]
+    totals: Mapping[Action, int]
+    sentence: str
+    freshness: Freshness
+    valid_until: int | None
+    applied: tuple[AppliedRun, ...]
+    requests: int
+    seconds: int | None
+    verified: bool | None
+
+    @property
+    def total(self) -> int:
+        return sum(self.totals.values())
+
+    @property
+    def has_changes(self) -> bool:
+        return any(self.totals[action] for action in (Action.CREATE, Action.UPDATE, Action.CONFLICT))
+
+    @property
+    def can_apply(self) -> bool:
+        return self.freshness is Freshness.FRESH
+
+    @property
+    def exit_code(self) -> int:
+        """As Terraform's: 0 nothing to change, 2 changes, 1 errors."""
+        if self.totals[Action.ERROR] or not self.session.has_plan:
+            return 1
+        return 2 if self.has_changes else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One value that differs, in words; empty for none."""
+
+    field: str
+    label: str
+    ours: str
+    theirs: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of the plan. `message` says what is wrong with it, `href` leads to the record, both empty for none."""
+
+    entity: EntityType
+    seq: int
+    external_id: str
+    label: str
+    action: Action
+    reason: ReasonCode | None
+    record_id: UUID | None
+    changes: tuple[Change, ...]
+    field: str
+    message: str
+    request_id: str
+    drifted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A page of rows. `before` and `after` are the places to ask for the pages beside it, None at an end."""
+
+    items: tuple[Line, ...]
+    before: int | None
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LineQuery:
+    """What rows to show. `after` and `before` are places from another page; at most one of them is given."""
+
+    entity: EntityType
+    action: Action
+    reason: ReasonCode | None = None
+    field: str | None = None
+    after: int | None = None
+    before: int | None = None
+    limit: int = 25
+
+    @classmethod
+    def parse(cls, values: Mapping[str, str]) -> LineQuery | None:
+        """From a URL's words; None when they name no such rows."""
+        try:
+            entity, action = EntityType(values.get("entity", "")), Action(values.get("action", ""))
+            reason = ReasonCode(values["reason"]) if values.get("reason") else None
+            after, before = _place(values.get("after")), _place(values.get("before"))
+        except ValueError:
+            return None
+        field = values.get("field") or None
+        if field is not None and field not in NAMES[entity]:
+            return None
+        return cls(entity, action, reason, field, after, before)
+
+
+def _place(value: str | None) -> int | None:
+    if not value:
+        return None
+    place = int(value)
+    if not 0 <= place < 2**62:
+        raise ValueError(value)
+    return place
+
+
+async def summary(database: Database, actor: Actor, session_id: UUID) -> ReportView | Refusal:
+    """The head of the report: from counters alone, so it is there at once whatever the size of the plan."""
+    if not actor.can(Permission.VIEW):
+        return FORBIDDEN
+    view = await sessions.get(database, actor, session_id)
+    if isinstance(view, Refusal):
+        return view
+    async with database.workspace(actor.workspace_id) as session:
+        applied = await store.applied(session, plan_of(view))
+    return _report(view, applied)
+
+
+async def lines(database: Database, actor: Actor, session_id: UUID, query: LineQuery) -> Lines | Refusal:
+    """Rows in the order of landing."""
+    if not actor.can(Permission.VIEW):
+        return FORBIDDEN
+    view = await sessions.get(database, actor, session_id)
+    if isinstance(view, Refusal):
+        return view
+    async with database.workspace(actor.workspace_id) as session:
+        return await _page(session, plan_of(view), query, actor.time_zone)
+
+
+async def _page(session: AsyncSession, plan: PlanRef, query: LineQuery, zone: str) -> Lines:
+    limit = max(1, min(query.limit, MOST_ROWS))
+    backward = query.before is not None
+    found = await store.rows(
+        session,
+        plan,
+        query.entity,
+        query.action,
+        after=(query.before if backward else query.after) or 0,
+        limit=limit + 1,
+        reason=query.reason,
+        field=query.field,
+        backward=backward,
+    )
+    more, shown = len(found) > limit, found[:limit]
+    if backward:
+        shown.reverse()
+    items = tuple(line(query.entity, row, zone) for row in shown)
+    has_before = more if backward else query.after is not None
+    has_after = backward or more
+    return Lines(
+        items,
+        before=items[0].seq if items and has_before else None,
+        after=items[-1].seq if items and has_after else None,
+    )
+
+
+def plan_of(view: SessionView) -> PlanRef:
+    return PlanRef(view.workspace_id, view.id, view.source_session_id or view.id)
+
+
+def line(entity: EntityType, row: PlanRow, zone: str) -> Line:
+    detail = row.detail or {}
+    reason = None if row.reason_code is None else ReasonCode(row.reason_code)
+    is_issue = "message" in detail
+    return Line(
+        entity=entity,
+        seq=row.seq,
+        external_id=row.external_id,
+        label=described(entity, row.theirs),
+        action=Action(row.action),
+        reason=reason,
+        record_id=row.record_id,
+        changes=changes(entity, detail.get("changes") or {}, row.theirs, zone),
+        field=str(detail.get("field") or "") if is_issue else "",
+        message=str(detail.get("message") or ""),
+        request_id=str(detail.get("request_id") or (row.request_id if is_issue else "") or ""),
+        drifted=bool(detail.get("drifted")),
+    )
+
+
+def described(entity: EntityType, values: Values | None) -> str:
+    if not values or any(name not in values for name in NAMES[entity]):
+        return ""
+    return describe(entity, values)
+
+
+def changes(
+    entity: EntityType, pairs: Mapping[str, list[JsonValue]], theirs: Values | None, zone: str
+) -> tuple[Change, ...]:
+    """Every value that differs, nested ones one by one, in the order of the fields."""
+    ours_side: Values = {name: pair[0] for name, pair in pairs.items()}
+    theirs_side: Values = {name: pair[1] for name, pair in pairs.items()}
+    currency = (theirs or {}).get("currency")
+    return tuple(
+        _change(one, {"currency": currency, **ours_side}, {"currency": currency, **theirs_side}, zone)
+        for one in diff(entity, ours_side, theirs_side)
+    )
+
+
+def _change(one: FieldDiff, ours: Values, theirs: Values, zone: str) -> Change:
+    if one.path:
+        return Change(one.field.name, one.label, _plain(one.a), _plain(one.b))
+    return Change(
+        one.field.name, one.label, value_text(one.field, one.a, ours, zone), value_text(one.field, one.b, theirs, zone)
+    )
+
+
+def _plain(value: JsonValue) -> str:
+    return "" if value is None else "Yes" if value is True else "No" if value is False else str(value)
+
+
+def field_label(entity: EntityType, name: str) -> str:
+    return next((one.label for one in FIELDS[entity] if one.name == name), name)
+
+
+def counts_of(progress: EntityProgress) -> dict[Action, int]:
+    return {
+        Action.CREATE: progress.created,
+        Action.UPDATE: progress.updated,
+        Action.UNCHANGED: progress.unchanged,
+        Action.SKIP: progress.skipped,
+        Action.CONFLICT: progress.conflicts,
+        Action.ERROR: progress.failed,
+    }
+
+
+def _report(view: SessionView, applied: list[AppliedRun]) -> ReportView:
+    matrix = tuple(
+        MatrixRow(one.progress.entity_type, one.requested, counts_of(one.progress), one.progress.processed)
+        for one in view.entities
+    )
+    whole = SessionReport(view, ())
+    valid_until = None
+    if view.has_plan and view.completed_at is not None:
+        valid_until = view.completed_at + sessions.PLAN_HOURS * 3600
+    return ReportView(
+        session=view,
+        matrix=matrix,
+        totals={action: sum(row.counts[action] for row in matrix) for action in Action},
+        sentence=whole.sentence,
+        freshness=_freshness(applied, valid_until),
+        valid_until=valid_until,
+        applied=tuple(applied),
+        requests=sum(one.requests for one in view.entities),
+        seconds=None if view.started_at is None or view.completed_at is None else view.completed_at - view.started_at,
+        verified=whole.verified,
+    )
+
+
+def _freshness(applied: list[AppliedRun], valid_until: int | None) -> Freshness:
+    done = (SessionStatus.FAILED, SessionStatus.CANCELLED)
+    if any(run.limit is None and SessionStatus(run.status) not in done for run in applied):
+        return Freshness.APPLIED
+    if valid_until is None:
+        return Freshness.UNFINISHED
+    return Freshness.FRESH if time.time() < valid_until else Freshness.EXPIRED
+
+
+def json_view(report: ReportView) -> dict[str, Any]:
+    """The summary for programs."""
+    view = report.session
+    return {
+        "object": "sync_report",
+        "session": view.to_json(),
+        "summary": report.sentence,
+        "status": report.freshness.value,
+        "valid_until": report.valid_until,
+        "exit_code": report.exit_code,
+        "verified": report.verified,
+        "requests": report.requests,
+        "seconds": report.seconds,
+        "totals": {action.value: count for action, count in report.totals.items()},
+        "matrix": {
+            row.entity.value: {action.value: count for action, count in row.counts.items()} for row in report.matrix
+        },
+    }

@@ -1,0 +1,241 @@
+"""A plan to take away: every row as CSV or NDJSON, a page at a time; its head as JSON or Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from sync_core.domain.vocabulary import Action, EntityType
+from sync_core.errors import Refusal
+from sync_core.services import findings, report
+from sync_core.services.actor import Actor, Permission
+from sync_core.services.findings import Findings
+from sync_core.services.report import ReportView, json_view, plan_of
+from sync_core.store import reports as store
+from sync_core.store.database import Database
+from sync_core.store.reports import PlanRow
+
+_PAGE: Final = 500
+
+
+class Format(StrEnum):
+    CSV = "csv"
+    NDJSON = "ndjson"
+    JSON = "json"
+    MARKDOWN = "md"
+
+
+_TYPES: Mapping[Format, str] = MappingProxyType(
+    {
+        Format.CSV: "text/csv; charset=utf-8",
+        Format.NDJSON: "application/x-ndjson",
+        Format.JSON: "application/json",
+        Format.MARKDOWN: "text/markdown; charset=utf-8",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A file as it is made: `chunks` are read once, in order."""
+
+    filename: str
+    content_type: str
+    chunks: AsyncIterator[bytes]
+
+
+async def export(
+    database: Database,
+    actor: Actor,
+    session_id: UUID,
+    wanted: Format,
+    *,
+    entity: EntityType | None = None,
+    action: Action | None = None,
+) -> Export | Refusal:
+    """`entity` and `action` narrow the rows of CSV and NDJSON."""
+    if not actor.can(Permission.VIEW):
+        return report.FORBIDDEN
+    head = await report.summary(database, actor, session_id)
+    if isinstance(head, Refusal):
+        return head
+    if wanted in (Format.CSV, Format.NDJSON):
+        chunks = _rows(database, actor, head, wanted, entity=entity, action=action)
+    else:
+        found = await findings.look(database, actor, session_id)
+        if isinstance(found, Refusal):
+            return found
+        text = _json(head, found) if wanted is Format.JSON else markdown(head, found).encode()
+        chunks = _once(text)
+    kind = "plan" if head.session.config.dry_run else "report"
+    parts = [kind, str(session_id)[:8], *(one.value for one in (entity, action) if one is not None)]
+    return Export(f"{'-'.join(parts)}.{wanted.value}", _TYPES[wanted], chunks)
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+async def _rows(
+    database: Database,
+    actor: Actor,
+    head: ReportView,
+    wanted: Format,
+    *,
+    entity: EntityType | None,
+    action: Action | None,
+) -> AsyncIterator[bytes]:
+    if wanted is Format.CSV:
+        yield _csv([_COLUMNS])
+    for row in head.matrix:
+        for one in Action:
+            if (entity or row.entity) is row.entity and (action or one) is one and row.counts[one]:
+                async for page in _pages(database, actor, head, row.entity, one):
+                    if wanted is Format.CSV:
+                        yield _csv([line for item in page for line in _lines(row.entity, item)])
+                    else:
+                        yield b"".join(orjson.dumps(_document(row.entity, item)) + b"\n" for item in page)
+
+
+async def _pages(
+    database: Database, actor: Actor, head: ReportView, entity: EntityType, action: Action
+) -> AsyncIterator[list[PlanRow]]:
+    """Each page in a transaction of its own: a slow reader holds nothing."""
+    plan, after = plan_of(head.session), 0
+    while True:
+        async with database.workspace(actor.workspace_id) as session:
+            found = await store.rows(session, plan, entity, action, after=after, limit=_PAGE)
+        if not found:
+            return
+        yield found
+        after = found[-1].seq
+
+
+_COLUMNS = [
+    "entity_type",
+    "external_id",
+    "label",
+    "action",
+    "reason",
+    "record_id",
+    "field",
+    "ours",
+    "stripe",
+    "message",
+]
+
+
+def _lines(entity: EntityType, row: PlanRow) -> list[list[str]]:
+    """A line for each field that differs, or one when none does."""
+    detail = row.detail or {}
+    label = report.described(entity, row.theirs)
+    head = [entity.singular, row.external_id, label, row.action, row.reason_code or "", str(row.record_id or "")]
+    changes = [[name, _cell(pair[0]), _cell(pair[1]), ""] for name, pair in (detail.get("changes") or {}).items()]
+    message = str(detail.get("message") or "")
+    return [[*head, *tail] for tail in changes or [[str(detail.get("field") or ""), "", "", message]]]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def formula_safe(cell: str) -> str:
+    """A spreadsheet takes a cell that starts like this for a formula; an apostrophe makes it text."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else cell
+
+
+def _csv(lines: list[list[str]]) -> bytes:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows([formula_safe(cell) for cell in line] for line in lines)
+    return buffer.getvalue().encode()
+
+
+def _document(entity: EntityType, row: PlanRow) -> dict[str, Any]:
+    detail = row.detail or {}
+    changes = {name: {"ours": pair[0], "stripe": pair[1]} for name, pair in (detail.get("changes") or {}).items()}
+    return {
+        "entity_type": entity.singular,
+        "external_id": row.external_id,
+        "action": row.action,
+        "reason_code": row.reason_code,
+        "record_id": None if row.record_id is None else str(row.record_id),
+        "record_version": row.record_version,
+        "changes": changes,
+        "values": row.theirs,
+        "issue": {name: detail[name] for name in ("field", "message") if name in detail} or None,
+    }
+
+
+def _json(head: ReportView, found: Findings) -> bytes:
+    document = json_view(head) | {
+        "reasons": [
+            {
+                "entity_type": one.entity.value,
+                "action": one.action.value,
+                "reason_code": one.code.value,
+                "field": one.field or None,
+                "count": one.count,
+                "sample": list(one.sample),
+            }
+            for one in found.reasons
+        ],
+        "fields": [
+            {
+                "entity_type": bar.entity.value,
+                "field": bar.name,
+                "updates": bar.updates,
+                "conflicts": bar.conflicts,
+                "skips": bar.skips,
+            }
+            for bar in found.fields
+        ],
+        "guardrails": [
+            {"name": one.name, "level": one.level.value, "message": one.message} for one in found.guardrails
+        ],
+        "strategies": {
+            one.strategy.value: {"update": one.updates, "conflict": one.conflicts, "skip": one.skips}
+            for one in found.effects
+        },
+        "strategies_exact": found.effects_exact,
+    }
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def markdown(head: ReportView, found: Findings) -> str:
+    """For a ticket: the sentence, the matrix, the warnings, the reasons."""
+    title = "Dry run" if head.session.config.dry_run else "Sync"
+    columns = " | ".join(action.label for action in Action)
+    lines = [
+        f"# {title} {str(head.session.id)[:8]}",
+        "",
+        head.sentence,
+        "",
+        f"| Entity type | {columns} | Total |",
+        f"| --- | {' | '.join('---:' for _ in Action)} | ---: |",
+    ]
+    for row in head.matrix:
+        counts = " | ".join(f"{row.counts[action]:,}" for action in Action)
+        lines.append(f"| {row.entity.label} | {counts} | {row.total:,} |")
+    lines += ["", "## Checks", ""]
+    lines += [f"- {one.level.value.upper()}: {one.name}: {_escaped(one.message)}" for one in found.guardrails]
+    if found.reasons:
+        lines += ["", "## Reasons", "", "| Entity type | Action | Reason | Count |", "| --- | --- | --- | ---: |"]
+        lines += [
+            f"| {one.entity.label} | {one.action.label} | {one.code.label} | {one.count:,} |" for one in found.reasons
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    """Text that may hold a customer's own words is shown, not rendered."""
+    return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>|#" else sign for sign in text)

@@ -1,0 +1,384 @@
+"""Conflicts settled and reopened, a set at a time: one SELECT that locks, one write. A single decision is a set of one.
+
+The write states everything that a record is to be; the rows are locked by the read before it, in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sync_core.domain.fields import FIELDS, Kind, Values
+from sync_core.domain.resolution import Dispute
+from sync_core.domain.vocabulary import EntityType, SyncStatus
+from sync_core.store.conflicts import COLUMNS, StoredConflict
+from sync_core.store.database import driver
+from sync_core.store.records import RecordState
+from sync_core.store.values_sql import TABLES, assignments, columns, parent_id, quoted, values_expression
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A conflict and its record, both locked. `account` and `livemode` are those of the conflict's Stripe account.
+
+    `claimed` says that another record is linked to the Stripe object; `newer` that a later conflict of the record is open.
+    """
+
+    conflict: StoredConflict
+    record: RecordState
+    account: str | None
+    livemode: bool | None
+    source_session_id: UUID | None
+    claimed: bool
+    newer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that a decision may change of a record, before or after it."""
+
+    values: Values
+    base: Values | None
+    status: SyncStatus
+    deleted: bool
+    external_id: str | None
+    account: str | None
+    livemode: bool | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self)} | {"status": self.status.value}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> State:
+        return cls(**{one.name: data[one.name] for one in fields(cls)} | {"status": SyncStatus(data["status"])})
+
+    @classmethod
+    def of(cls, record: RecordState) -> State:
+        return cls(
+            record.local,
+            record.base,
+            record.status,
+            record.deleted,
+            record.external_id,
+            record.account,
+            record.livemode,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What becomes of one conflict. `separate` are the values of a record to be made for Stripe's object."""
+
+    held: Held
+    choices: dict[str, Any]
+    after: State
+    separate: Values | None = None
+
+    @property
+    def account(self) -> tuple[str, bool]:
+        record = self.held.record
+        if record.account is not None:
+            return record.account, bool(record.livemode)
+        return self.held.account or "", bool(self.held.livemode)
+
+    def to_json(self) -> dict[str, Any]:
+        conflict, record = self.held.conflict, self.held.record
+        return {
+            "conflict_id": str(conflict.id),
+            "revision": conflict.revision,
+            "record_id": str(record.record_id),
+            "version": record.row_version,
+            "object_id": conflict.external_id,
+            "sessions": [
+                str(conflict.session_id),
+                *([str(self.held.source_session_id)] if self.held.source_session_id else []),
+            ],
+            "observed": conflict.observed_at.timestamp(),
+            "choices": self.choices,
+            "before": State.of(record).to_json(),
+            "after": self.after.to_json(),
+            "separate": self.separate,
+            **self.after.to_json(),
+        }
+
+
+@cache
+def _held_sql(entity: EntityType, *, skip_locked: bool) -> str:
+    conflict = ", ".join(f"c.{name}" for name in COLUMNS.split(", "))
+    return f"""
+SELECT {conflict}, t.row_version, t.external_id AS r_external_id, t.payment_account AS r_account, t.payment_livemode AS r_livemode,
+  {values_expression(entity, "t")} AS r_local, t.payment_base AS r_base, t.payment_sync_status AS r_status,
+  t.deleted_at IS NOT NULL AS r_deleted, s.source_session_id, k.account_id AS account, k.livemode,
+  c.reason_code = 'email_match' AND EXISTS (SELECT FROM {TABLES[entity]} o WHERE o.workspace_id = c.workspace_id
+    AND o.payment_provider = 'stripe' AND o.payment_account = k.account_id AND o.payment_livemode = k.livemode
+    AND o.external_id = c.external_id AND o.id <> c.record_id) AS claimed,
+  c.status <> 'open' AND EXISTS (SELECT FROM payment_sync_conflicts n WHERE n.workspace_id = c.workspace_id AND n.status = 'open'
+    AND n.entity_type = c.entity_type AND n.record_id = c.record_id AND n.external_id = c.external_id) AS newer
+FROM payment_sync_conflicts c
+JOIN {TABLES[entity]} t ON t.workspace_id = c.workspace_id AND t.id = c.record_id
+JOIN payment_sync_sessions s ON s.workspace_id = c.workspace_id AND s.id = c.session_id
+LEFT JOIN payment_connections k ON k.workspace_id = s.workspace_id AND k.id = s.connection_id
+WHERE c.workspace_id = %(workspace)s AND c.entity_type = '{entity.value}' AND c.id = ANY(%(ids)s)
+ORDER BY t.id FOR UPDATE OF t, c{" SKIP LOCKED" if skip_locked else ""}"""
+
+
+async def hold(
+    session: AsyncSession,
+    workspace_id: UUID,
+    entity: EntityType,
+    conflict_ids: Sequence[UUID],
+    *,
+    skip_locked: bool = False,
+) -> list[Held]:
+    """Lock conflicts and their records and read both. With `skip_locked`, what somebody else holds is left out instead of waited for:
+    a run writes records in another order, and neither may wait for the other in a circle.
+    """
+    connection = await driver(session)
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            _held_sql(entity, skip_locked=skip_locked), {"workspace": workspace_id, "ids": list(conflict_ids)}
+        )
+        rows = await cursor.fetchall()
+    return [_held(row) for row in rows]
+
+
+def _held(row: dict[str, Any]) -> Held:
+    conflict = StoredConflict(**{one.name: row[one.name] for one in fields(StoredConflict)})
+    record = RecordState(
+        conflict.record_id,
+        row["row_version"],
+        row["r_external_id"],
+        row["r_account"],
+        row["r_livemode"],
+        row["r_local"],
+        row["r_base"],
+        SyncStatus(row["r_status"]),
+        row["r_deleted"],
+    )
+    return Held(
+        conflict, record, row["account"], row["livemode"], row["source_session_id"], row["claimed"], row["newer"]
+    )
+
+
+def _record_sets(entity: EntityType) -> str:
+    """Every column of a record from a row `v`; a parent of ours that Stripe does not know is kept, never emptied."""
+    refs = {quoted(one): one.name for one in FIELDS[entity] if one.kind is Kind.REF}
+    return ", ".join(
+        f"{name} = CASE WHEN v.values->>'{refs[name]}' IS NULL THEN t.{name} ELSE {expression} END"
+        if name in refs
+        else f"{name} = {expression}"
+        for name, expression in assignments(entity, "v")
+    )
+
+
+_LINK = (
+    "external_id = v.external_id, payment_account = v.account, payment_livemode = v.livemode,"
+    " payment_provider = CASE WHEN v.external_id IS NOT NULL THEN 'stripe' WHEN t.external_id IS NULL THEN t.payment_provider END,"
+    " deleted_at = CASE WHEN v.deleted THEN coalesce(t.deleted_at, now()) END"
+)
+_STATE = "values jsonb, base jsonb, status text, deleted boolean, external_id text, account text, livemode boolean"
+_RAW = (
+    "(SELECT g.{0} FROM payment_sync_staged_objects g WHERE g.workspace_id = %(workspace)s AND g.session_id = ANY(v.sessions)"
+    " AND g.entity_type = %(entity)s AND g.external_id = v.object_id LIMIT 1)"
+)
+
+
+def _items(entity: EntityType) -> str:
+    """The lines of a subscription, rewritten with it."""
+    if entity is not EntityType.SUBSCRIPTIONS:
+        return ""
+    lines = "CASE WHEN jsonb_typeof(v.values->'items') = 'array' THEN v.values->'items' ELSE '[]'::jsonb END"
+    price = next(one for one in FIELDS[entity] if one.name == "price")
+    return f""", items AS (
+  INSERT INTO subscription_items (workspace_id, subscription_id, position, external_id, price_id, quantity)
+  SELECT %(workspace)s, v.record_id, line.position - 1, line.values->>'id', {parent_id(price, "line")}, (line.values->>'quantity')::bigint
+  FROM changed v
+  CROSS JOIN LATERAL jsonb_array_elements({lines}) WITH ORDINALITY AS line(values, position)
+  ON CONFLICT (workspace_id, subscription_id, position) DO UPDATE SET external_id = excluded.external_id,
+    price_id = excluded.price_id, quantity = excluded.quantity
+), items_gone AS (
+  DELETE FROM subscription_items i USING changed v
+  WHERE i.workspace_id = %(workspace)s AND i.subscription_id = v.record_id AND i.position >= jsonb_array_length({lines}))"""
+
+
+@cache
+def _separate_sql(entity: EntityType) -> str:
+    """New records for Stripe's objects that are kept apart from ours. Only customers are matched by email."""
+    given = ", ".join(expression for _, expression in assignments(entity, "n"))
+    return f""", separate AS (
+  INSERT INTO {TABLES[entity]} (workspace_id, external_id, payment_provider, payment_account, payment_livemode, payment_sync_status,
+    payment_synced_at, payment_observed_at, payment_base, payment_raw, provider_created_at, {columns(entity)})
+  SELECT %(workspace)s, n.external_id, 'stripe', %(account)s, %(livemode)s, 'synced', now(), to_timestamp(n.observed), n.values, n.raw,
+    to_timestamp(n.created), {given}
+  FROM (SELECT v.object_id AS external_id, v.separate AS values, v.observed, false AS deleted, {_RAW.format("raw")} AS raw,
+    {_RAW.format("provider_created")} AS created FROM v WHERE v.separate IS NOT NULL) n
+  RETURNING id, external_id, row_version)"""
+
+
+@cache
+def _settle_sql(entity: EntityType, *, separate: bool) -> str:
+    created = (
+        " || coalesce((SELECT jsonb_build_object('created', n.id) FROM separate n WHERE n.external_id = v.object_id), '{}'::jsonb)"
+        if separate
+        else ""
+    )
+    return f"""
+WITH v AS MATERIALIZED (
+  SELECT * FROM jsonb_to_recordset(%(rows)s) AS v(conflict_id uuid, revision bigint, record_id uuid, version bigint, object_id text,
+    sessions uuid[], observed float8, choices jsonb, before jsonb, after jsonb, separate jsonb, {_STATE})
+), changed AS (
+  UPDATE {TABLES[entity]} t SET {_record_sets(entity)}, {_LINK}, payment_base = v.base, payment_sync_status = v.status,
+    payment_synced_at = CASE WHEN v.base IS NULL THEN t.payment_synced_at ELSE now() END,
+    payment_observed_at = CASE WHEN v.base IS NULL THEN t.payment_observed_at
+      ELSE greatest(t.payment_observed_at, to_timestamp(v.observed)) END,
+    payment_raw = CASE WHEN v.base IS NULL THEN t.payment_raw ELSE coalesce({_RAW.format("raw")}, t.payment_raw) END,
+    payment_sync_version = t.payment_sync_version + 1
+  FROM v WHERE t.workspace_id = %(workspace)s AND t.id = ANY(%(records)s) AND t.id = v.record_id AND t.row_version = v.version
+  RETURNING t.row_version AS written, v.*){_separate_sql(entity) if separate else ""}{_items(entity)}
+, settled AS (
+  UPDATE payment_sync_conflicts c SET status = 'resolved', choices = v.choices, revision = c.revision + 1,
+    resolved_by = %(actor)s, resolved_at = now()
+  FROM changed v
+  WHERE c.workspace_id = %(workspace)s AND c.id = ANY(%(conflicts)s) AND c.id = v.conflict_id AND c.revision = v.revision AND c.status = 'open' RETURNING c.id
+), journal AS (
+  INSERT INTO payment_sync_conflict_decisions (workspace_id, batch_id, conflict_id, entity_type, record_id, actor, choices, before,
+    after, record_version_after)
+  SELECT %(workspace)s, %(batch)s, v.conflict_id, %(entity)s, v.record_id, %(actor)s, v.choices, v.before, v.after{created}, v.written
+  FROM changed v RETURNING id
+)
+SELECT (SELECT count(*) FROM changed), (SELECT count(*) FROM settled), (SELECT count(*) FROM journal)"""
+
+
+def _bound(rows: Sequence[Settlement] | Sequence[Reopening]) -> dict[str, Any]:
+    """The ids are bound beside the rows, so that each table is entered by its key, whatever is known of its size."""
+    return {
+        "rows": Jsonb([one.to_json() for one in rows]),
+        "conflicts": [one.held.conflict.id for one in rows],
+        "records": [one.held.record.record_id for one in rows],
+    }
+
+
+async def settle(
+    session: AsyncSession,
+    workspace_id: UUID,
+    entity: EntityType,
+    settlements: Sequence[Settlement],
+    *,
+    actor: str,
+    batch_id: UUID,
+) -> None:
+    """Write settlements of held conflicts, one statement per Stripe account. Raises psycopg's DataError or IntegrityError for values
+    that do not fit; then nothing of the transaction may be kept.
+    """
+    connection = await driver(session)
+    in_order = sorted(settlements, key=lambda one: one.account)
+    for (account, livemode), group in groupby(in_order, key=lambda one: one.account):
+        rows = list(group)
+        cursor = await connection.execute(
+            _settle_sql(entity, separate=any(one.separate is not None for one in rows)),
+            {
+                "workspace": workspace_id,
+                "entity": entity.value,
+                "account": account,
+                "livemode": livemode,
+                "actor": actor,
+                "batch": batch_id,
+                **_bound(rows),
+            },
+        )
+        assert await cursor.fetchone() == (len(rows),) * 3, "the rows are locked"
+
+
+async def refresh(session: AsyncSession, workspace_id: UUID, conflict_id: UUID, dispute: Dispute, version: int) -> None:
+    """The conflict as its record stands now. Choices made so far stay, to be looked at again."""
+    connection = await driver(session)
+    await connection.execute(
+        "UPDATE payment_sync_conflicts SET local = %(local)s, base = %(base)s, fields = %(fields)s, reason_code = %(reason)s,"
+        " record_version = %(version)s, revision = revision + 1 WHERE workspace_id = %(workspace)s AND id = %(id)s AND status = 'open'",
+        {
+            "workspace": workspace_id,
+            "id": conflict_id,
+            "local": Jsonb(dispute.local),
+            "base": None if dispute.base is None else Jsonb(dispute.base),
+            "fields": list(dispute.fields),
+            "reason": dispute.reason.value,
+            "version": version,
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reopening:
+    """A decision to take back: the record becomes `before` again, and what was made for Stripe's object goes."""
+
+    held: Held
+    decision_id: UUID
+    before: State
+    created_id: UUID | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "conflict_id": str(self.held.conflict.id),
+            "record_id": str(self.held.record.record_id),
+            "version": self.held.record.row_version,
+            **self.before.to_json(),
+        }
+
+
+@cache
+def _reopen_sql(entity: EntityType) -> str:
+    return f"""
+WITH v AS MATERIALIZED (
+  SELECT * FROM jsonb_to_recordset(%(rows)s) AS v(conflict_id uuid, record_id uuid, version bigint, {_STATE})
+), changed AS (
+  UPDATE {TABLES[entity]} t SET {_record_sets(entity)}, {_LINK}, payment_base = v.base, payment_sync_status = v.status,
+    payment_sync_version = t.payment_sync_version + 1
+  FROM v WHERE t.workspace_id = %(workspace)s AND t.id = ANY(%(records)s) AND t.id = v.record_id AND t.row_version = v.version
+  RETURNING t.row_version AS written, v.*){_items(entity)}
+, gone AS (
+  DELETE FROM {TABLES[entity]} t WHERE t.workspace_id = %(workspace)s AND t.id = ANY(%(created)s)
+), reopened AS (
+  UPDATE payment_sync_conflicts c SET status = 'open', revision = c.revision + 1, record_version = v.written, resolved_by = NULL,
+    resolved_at = NULL
+  FROM changed v
+  WHERE c.workspace_id = %(workspace)s AND c.id = ANY(%(conflicts)s) AND c.id = v.conflict_id AND c.status = 'resolved' RETURNING c.id
+), undone AS (
+  UPDATE payment_sync_conflict_decisions d SET undone_at = now(), undone_by = %(actor)s
+  WHERE d.workspace_id = %(workspace)s AND d.id = ANY(%(decisions)s) AND d.undone_at IS NULL RETURNING d.id
+)
+SELECT (SELECT count(*) FROM changed), (SELECT count(*) FROM reopened), (SELECT count(*) FROM undone)"""
+
+
+async def reopen(
+    session: AsyncSession, workspace_id: UUID, entity: EntityType, reopenings: Sequence[Reopening], *, actor: str
+) -> None:
+    """Take back decisions about held conflicts. Raises psycopg's IntegrityError where a record made by one is in use."""
+    connection = await driver(session)
+
+    def account(one: Reopening) -> tuple[str, bool]:
+        record = one.held.record
+        return record.account or one.held.account or "", bool(record.livemode)
+
+    for (name, livemode), group in groupby(sorted(reopenings, key=account), key=account):
+        rows = list(group)
+        cursor = await connection.execute(
+            _reopen_sql(entity),
+            {
+                "workspace": workspace_id,
+                "account": name,
+                "livemode": livemode,
+                "actor": actor,
+                "decisions": [one.decision_id for one in rows],
+                "created": [one.created_id for one in rows if one.created_id],
+                **_bound(rows),
+            },
+        )
+        assert await cursor.fetchone() == (len(rows),) * 3, "the rows are locked"

@@ -1,0 +1,202 @@
+"""Connections as rows, and what a run needs of one: its key and its address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sync_core.settings import Settings
+from sync_core.store.crypto import Purpose, load_keyring
+
+
+def base_url(settings: Settings, *, is_sandbox: bool) -> str:
+    """Where a connection's Stripe is. The operator's word, never a form's."""
+    return settings.sandbox_base if is_sandbox else settings.stripe_api_base
+
+
+def reveal_key(workspace_id: UUID, connection_id: UUID, ciphertext: bytes, settings: Settings) -> str:
+    """Raises ConfigError when the key ring lost the key that it was written with."""
+    return load_keyring(settings).open(
+        ciphertext, workspace_id=workspace_id, connection_id=connection_id, purpose=Purpose.API_KEY
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConnection:
+    """`account_created` is epoch seconds; `checks` are the results of the last examination."""
+
+    id: UUID
+    account_id: str
+    account_name: str | None
+    country: str | None
+    default_currency: str | None
+    account_created: int | None
+    livemode: bool
+    is_sandbox: bool
+    key_kind: str
+    key_last4: str
+    key_fingerprint: str
+    key_ciphertext: bytes
+    webhook_ciphertext: bytes | None
+    checks: list[dict[str, Any]]
+    checked_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    disconnected_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The account that a key opens, as Stripe names it."""
+
+    account_id: str
+    account_name: str | None
+    country: str | None
+    default_currency: str | None
+    account_created: int | None
+    livemode: bool
+    is_sandbox: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SealedKey:
+    kind: str
+    last4: str
+    fingerprint: str
+    ciphertext: bytes
+
+
+_COLUMNS = (
+    "id, account_id, account_name, country, default_currency, account_created, livemode, is_sandbox, key_kind, key_last4,"
+    " key_fingerprint, key_ciphertext, webhook_ciphertext, checks, checked_at, created_at, updated_at, disconnected_at"
+)
+_ACTIVE = text(
+    f"SELECT {_COLUMNS} FROM payment_connections"
+    " WHERE workspace_id = :workspace AND provider_name = 'stripe' AND disconnected_at IS NULL"
+)
+# The workspace's own row is the lock: there may be no connection yet to lock.
+_LOCK = text("SELECT id FROM workspaces WHERE id = :workspace FOR UPDATE")
+_FORMER = text(
+    "SELECT id FROM payment_connections WHERE workspace_id = :workspace AND account_id = :account AND livemode = :livemode"
+    " AND is_sandbox = :is_sandbox ORDER BY disconnected_at DESC NULLS FIRST LIMIT 1"
+)
+# A key that may not read its account does not make us forget what an earlier one told.
+_SAVE = text(
+    "INSERT INTO payment_connections AS c (workspace_id, id, account_id, account_name, country, default_currency, account_created,"
+    " livemode, is_sandbox, key_kind, key_last4, key_fingerprint, key_ciphertext, checks, checked_at)"
+    " VALUES (:workspace, :id, :account, :name, :country, :currency, :created, :livemode, :is_sandbox, :kind, :last4,"
+    " :fingerprint, :ciphertext, CAST(:checks AS jsonb), now())"
+    " ON CONFLICT (workspace_id, id) DO UPDATE SET account_name = coalesce(excluded.account_name, c.account_name),"
+    " country = coalesce(excluded.country, c.country), default_currency = coalesce(excluded.default_currency, c.default_currency),"
+    " account_created = coalesce(excluded.account_created, c.account_created), key_kind = excluded.key_kind,"
+    " key_last4 = excluded.key_last4, key_fingerprint = excluded.key_fingerprint, key_ciphertext = excluded.key_ciphertext,"
+    " checks = excluded.checks, checked_at = now(), disconnected_at = NULL"
+)
+_CHECKED = text(
+    "UPDATE payment_connections SET checks = CAST(:checks AS jsonb), checked_at = now()"
+    " WHERE workspace_id = :workspace AND id = :id AND key_fingerprint = :fingerprint"
+)
+_WEBHOOK = text(
+    "UPDATE payment_connections SET webhook_ciphertext = :ciphertext WHERE workspace_id = :workspace AND id = :id"
+)
+# What is disconnected is forgotten: the row stays for its runs, its secrets do not.
+_DISCONNECT = text(
+    "UPDATE payment_connections SET disconnected_at = now(), key_ciphertext = '', webhook_ciphertext = NULL"
+    " WHERE workspace_id = :workspace AND id = :id AND disconnected_at IS NULL RETURNING id"
+)
+_BUSY = text("SELECT session_id FROM payment_sync_leases WHERE workspace_id = :workspace")
+
+
+async def active(session: AsyncSession, workspace_id: UUID) -> StoredConnection | None:
+    row = (await session.execute(_ACTIVE, {"workspace": workspace_id})).one_or_none()
+    return None if row is None else _stored(row)
+
+
+async def lock(session: AsyncSession, workspace_id: UUID) -> None:
+    """Two people who connect at once do it one after the other."""
+    await session.execute(_LOCK, {"workspace": workspace_id})
+
+
+async def former(session: AsyncSession, workspace_id: UUID, identity: Identity) -> UUID | None:
+    """The connection that this workspace has or had to the account: connecting again goes on with it."""
+    bound = {
+        "workspace": workspace_id,
+        "account": identity.account_id,
+        "livemode": identity.livemode,
+        "is_sandbox": identity.is_sandbox,
+    }
+    found: UUID | None = (await session.execute(_FORMER, bound)).scalar_one_or_none()
+    return found
+
+
+async def save(
+    session: AsyncSession,
+    workspace_id: UUID,
+    connection_id: UUID,
+    *,
+    identity: Identity,
+    key: SealedKey,
+    checks: list[dict[str, Any]],
+) -> None:
+    """Make the connection, or give an existing one its new key."""
+    await session.execute(
+        _SAVE,
+        {
+            "workspace": workspace_id,
+            "id": connection_id,
+            "account": identity.account_id,
+            "name": identity.account_name,
+            "country": identity.country,
+            "currency": identity.default_currency,
+            "created": identity.account_created,
+            "livemode": identity.livemode,
+            "is_sandbox": identity.is_sandbox,
+            "kind": key.kind,
+            "last4": key.last4,
+            "fingerprint": key.fingerprint,
+            "ciphertext": key.ciphertext,
+            "checks": orjson.dumps(checks).decode(),
+        },
+    )
+
+
+async def save_checks(
+    session: AsyncSession, workspace_id: UUID, connection: StoredConnection, checks: list[dict[str, Any]]
+) -> None:
+    """Nothing happens when the key was replaced meanwhile: the results are another key's."""
+    await session.execute(
+        _CHECKED,
+        {
+            "workspace": workspace_id,
+            "id": connection.id,
+            "fingerprint": connection.key_fingerprint,
+            "checks": orjson.dumps(checks).decode(),
+        },
+    )
+
+
+async def save_webhook_secret(
+    session: AsyncSession, workspace_id: UUID, connection_id: UUID, ciphertext: bytes | None
+) -> None:
+    await session.execute(_WEBHOOK, {"workspace": workspace_id, "id": connection_id, "ciphertext": ciphertext})
+
+
+async def disconnect(session: AsyncSession, workspace_id: UUID, connection_id: UUID) -> bool:
+    found = await session.execute(_DISCONNECT, {"workspace": workspace_id, "id": connection_id})
+    return found.scalar_one_or_none() is not None
+
+
+async def open_run(session: AsyncSession, workspace_id: UUID) -> UUID | None:
+    """The run of this workspace that is waiting or going on."""
+    found: UUID | None = (await session.execute(_BUSY, {"workspace": workspace_id})).scalar_one_or_none()
+    return found
+
+
+def _stored(row: Row[Any]) -> StoredConnection:
+    return StoredConnection(**row._asdict())

@@ -1,0 +1,129 @@
+"""The one place that opens sessions. Each is one transaction, under one role, in one workspace.
+
+The login role only migrates. A session's first statement takes one of three roles that own nothing and bypass nothing, for the length of
+the transaction (`SET LOCAL`), so a pooled connection can carry nothing into the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import Any, cast
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+_ENTER = text(
+    "SELECT set_config('role', :role, true), set_config('app.workspace_id', :workspace, true),"
+    " set_config('app.user_id', :user, true)"
+)
+
+# A batch touches a thousand known rows of tables that may have been empty when last analysed: whatever the statistics say, each row is
+# to be found by its key. (50,000 customers without this: 1,753 µs of PostgreSQL an object; with it: see ARCHITECTURE.md.)
+_OFF = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+# A worker that was stopped in the middle of a batch must not hold its locks for longer than its lease.
+_LIMITS = ("statement_timeout", "idle_in_transaction_session_timeout")
+_BY_KEY = ", ".join(
+    [f"set_config('{name}', 'off', true)" for name in _OFF] + [f"set_config('{name}', '10s', true)" for name in _LIMITS]
+)
+_ENTER_BY_KEY = text(f"{_ENTER.text}, {_BY_KEY}")
+_ENTER_LEASED = text(f"{_ENTER.text}, set_config('idle_in_transaction_session_timeout', '10s', true)")
+
+_UNKNOWN = text(
+    "SELECT relname FROM pg_class WHERE relname = ANY(:tables) AND relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    " AND reltuples * 10 <= :rows"
+)
+
+
+class DbRole(StrEnum):
+    APP = "cyphera_app"
+    DRY_RUN = "cyphera_dryrun"
+    SYSTEM = "cyphera_system"
+
+
+def sync_url(url: str) -> str:
+    """The address with the driver that all of this project uses, for blocking and awaiting callers alike."""
+    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+class Database:
+    """Holds the pool. Make one per process and event loop; `dispose` it at the end."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = sync_url(url)
+        self.engine: AsyncEngine = create_async_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            # A prepared plan made while a table was empty stays bad as it fills (20,000 rows: 14.8 s against 8.8 s).
+            connect_args={"prepare_threshold": None, "application_name": "cyphera-sync", "connect_timeout": 10},
+        )
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    async def dispose(self) -> None:
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def workspace(
+        self,
+        workspace_id: UUID,
+        *,
+        role: DbRole = DbRole.APP,
+        user_id: UUID | None = None,
+        by_key: bool = False,
+        leased: bool = False,
+    ) -> AsyncIterator[AsyncSession]:
+        """Sees this workspace only. Commits at the end of the block, rolls back on an exception.
+
+        `by_key` plans every statement as lookups by index, for batches of known rows. `leased` (and `by_key` too) ends a
+        transaction that is left idle for ten seconds: a worker that was stopped must not keep its run's lease from the next one.
+        """
+        async with self._sessions.begin() as session:
+            await session.execute(
+                _ENTER_BY_KEY if by_key else _ENTER_LEASED if leased else _ENTER,
+                {"role": role, "workspace": str(workspace_id), "user": "" if user_id is None else str(user_id)},
+            )
+            session.info["role"] = role.value
+            yield session
+
+    async def refresh_statistics(self, tables: Sequence[str], rows: int) -> None:
+        """Have PostgreSQL look again at those of the tables that it takes for a tenth of `rows` or less.
+
+        A first sync fills empty tables faster than autovacuum looks, and a planner that knows of no rows takes any index for good.
+        Done by the login role, which owns the tables; where it does not, PostgreSQL warns and goes on.
+        """
+        async with self.engine.begin() as connection:
+            found = await connection.execute(_UNKNOWN, {"tables": list(tables), "rows": rows})
+            for name in found.scalars().all():
+                await connection.execute(text(f"ANALYZE {name}"))
+
+    @asynccontextmanager
+    async def system(self) -> AsyncIterator[AsyncSession]:
+        """For what happens before a workspace is known: sign-in, first start, the tick. Sees no record and no staged object."""
+        async with self._sessions.begin() as session:
+            await session.execute(_ENTER, {"role": DbRole.SYSTEM, "workspace": "", "user": ""})
+            yield session
+
+
+async def driver(session: AsyncSession) -> psycopg.AsyncConnection[Any]:
+    """The psycopg connection under a session, in the session's transaction: for COPY and the counted hot statements."""
+    raw = await (await session.connection()).get_raw_connection()
+    return cast("psycopg.AsyncConnection[Any]", raw.driver_connection)
+
+
+_database: Database | None = None
+
+
+def get_database() -> Database:
+    """The process's own database, made at first use (the server forks after importing)."""
+    global _database  # noqa: PLW0603 - one pool per process is the point
+    if _database is None:
+        from sync_core.store.embedded import database_url
+
+        _database = Database(database_url())
+    return _database

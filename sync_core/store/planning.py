@@ -1,0 +1,257 @@
+"""A batch of staged objects compared with what is stored, and the batch's plan written: one SELECT and one write, in one transaction.
+
+Both statements are made from the field table. The write proves the run's fence and the version of every record it touches; anything
+that moved in between makes it write nothing, and the batch is planned again from what is there now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sync_core.domain.fields import Values
+from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, SyncStatus
+from sync_core.errors import LeaseLost
+from sync_core.store.database import driver
+from sync_core.store.planning_sql import select_sql, write_sql
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a batch belongs to. `staged_id` is the session whose staged objects are planned: its own, or an applied dry run's."""
+
+    workspace_id: UUID
+    session_id: UUID
+    staged_id: UUID
+    fence: int
+    account: str
+    livemode: bool
+    dry_run: bool
+    match_by_email: bool
+
+    @property
+    def is_applied_plan(self) -> bool:
+        return self.staged_id != self.session_id
+
+    def bound(self, entity: EntityType) -> dict[str, Any]:
+        return {
+            "workspace": self.workspace_id,
+            "session": self.session_id,
+            "staged": self.staged_id,
+            "fence": self.fence,
+            "account": self.account,
+            "livemode": self.livemode,
+            "entity": entity.value,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A staged object beside what is stored. The last seven are set only where something differs (`record_id` always)."""
+
+    seq: int
+    external_id: str
+    deleted: bool
+    issue: dict[str, Any] | None
+    observed_at: float
+    missing: list[str] | None
+    planned_action: str | None
+    planned_version: int | None
+    record_id: UUID | None
+    row_version: int | None
+    linked: bool
+    differs: bool
+    theirs: Values | None
+    local: Values | None
+    base: Values | None
+    record_deleted: bool
+    record_observed_at: float | None
+    status: str | None
+
+
+async def read_batch(
+    session: AsyncSession, scope: Scope, entity: EntityType, *, after: int, size: int
+) -> list[Candidate]:
+    sql = select_sql(
+        entity,
+        by_email=scope.match_by_email and entity is EntityType.CUSTOMERS,
+        dry_run=scope.dry_run,
+        applied=scope.is_applied_plan,
+    )
+    connection = await driver(session)
+    cursor = await connection.execute(sql, {**scope.bound(entity), "after": after, "size": size})
+    return [Candidate(*row) for row in await cursor.fetchall()]
+
+
+@dataclass(slots=True)
+class Item:
+    """A line of the plan."""
+
+    seq: int
+    external_id: str
+    action: Action
+    reason: ReasonCode | None = None
+    record_id: UUID | None = None
+    record_version: int | None = None
+    changed: tuple[str, ...] = ()
+    detail: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Update:
+    """A record to write over: whole values when `values` is set, else only its base, status and deletion."""
+
+    record_id: UUID
+    version: int
+    external_id: str
+    status: SyncStatus
+    values: Values | None = None
+    base: Values | None = None
+    delete: bool = False
+    restore: bool = False
+    observed_at: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "record_id": str(self.record_id),
+            "version": self.version,
+            "external_id": self.external_id,
+            "status": self.status.value,
+            "values": self.values,
+            "base": self.base,
+            "deleted": self.delete,
+            "restore": self.restore,
+            "observed": self.observed_at,
+        }
+
+
+@dataclass(slots=True)
+class Opened:
+    """A conflict to open, or to refresh when it is open already."""
+
+    record_id: UUID
+    external_id: str
+    label: str
+    reason: ReasonCode
+    fields: tuple[str, ...]
+    local: Values
+    base: Values | None
+    theirs: Values
+    theirs_deleted: bool
+    record_version: int
+    observed_at: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "record_id": str(self.record_id),
+            "external_id": self.external_id,
+            "label": self.label,
+            "reason": self.reason.value,
+            "fields": list(self.fields),
+            "local": self.local,
+            "base": self.base,
+            "theirs": self.theirs,
+            "theirs_deleted": self.theirs_deleted,
+            "record_version": self.record_version,
+            "observed": self.observed_at,
+        }
+
+
+@dataclass(slots=True)
+class Plan:
+    """A batch's outcome. `after` and `upto` are the planner's watermark before and after it.
+
+    `creates` maps a Stripe id to its place in the queue and the id that the new record gets.
+    """
+
+    after: int
+    upto: int
+    items: list[Item] = field(default_factory=list)
+    creates: dict[str, tuple[int, UUID]] = field(default_factory=dict)
+    updates: list[Update] = field(default_factory=list)
+    touches: list[Update] = field(default_factory=list)
+    conflicts: list[Opened] = field(default_factory=list)
+    settled: list[UUID] = field(default_factory=list)
+
+
+class BatchMoved(Exception):  # noqa: N818 - it is what happened, and planning again is all it takes
+    """A record or the watermark changed between reading and writing; nothing was written."""
+
+
+def _parts(scope: Scope, plan: Plan) -> frozenset[str]:
+    if scope.dry_run:
+        return frozenset()
+    named = {
+        "creates": plan.creates,
+        "updates": plan.updates,
+        "touches": plan.touches,
+        "conflicts": plan.conflicts,
+        "settled": plan.settled,
+    }
+    return frozenset(name for name, rows in named.items() if rows)
+
+
+async def write_plan(session: AsyncSession, scope: Scope, entity: EntityType, plan: Plan) -> None:
+    """All of the batch or nothing. Raises LeaseLost, BatchMoved, or psycopg's DataError and IntegrityError for values that do not fit."""
+    parts = _parts(scope, plan)
+    connection = await driver(session)
+    cursor = await connection.execute(write_sql(entity, parts), _bound(scope, entity, plan, parts))
+    row = await cursor.fetchone()
+    held, *found = row if row is not None else (0, 0, 0, 0, 0, 0)
+    if not held:
+        raise LeaseLost(f"the lease of run {scope.session_id} was taken by another worker")
+    wanted = [*(len(rows) if name in parts else 0 for name, rows in _written(plan)), len(plan.items), 1]
+    if found != wanted:
+        raise BatchMoved(f"wrote {found} of {wanted}")
+
+
+def _written(plan: Plan) -> Sequence[tuple[str, Collection[object]]]:
+    return (("creates", plan.creates), ("updates", plan.updates), ("touches", plan.touches))
+
+
+def _bound(scope: Scope, entity: EntityType, plan: Plan, parts: frozenset[str]) -> dict[str, Any]:
+    items = plan.items
+    bound = scope.bound(entity)
+    bound |= {
+        "singular": entity.singular,
+        "after": plan.after,
+        "upto": plan.upto,
+        "seqs": [item.seq for item in items],
+        "ids": [item.external_id for item in items],
+        "actions": [item.action.value for item in items],
+        "reasons": [None if item.reason is None else item.reason.value for item in items],
+        "records": [item.record_id for item in items],
+        "versions": [item.record_version for item in items],
+        "changed": [",".join(item.changed) for item in items],
+        "details": [None if item.detail is None else Jsonb(item.detail) for item in items],
+        "last_error": next((_error_text(item) for item in reversed(items) if item.action is Action.ERROR), None),
+    }
+    bound |= {f"n_{action.value}": sum(item.action is action for item in items) for action in Action}
+    rows: dict[str, Any] = {
+        "creates": lambda: list(plan.creates),
+        "updates": lambda: Jsonb([update.to_json() for update in plan.updates]),
+        "touches": lambda: Jsonb([update.to_json() for update in plan.touches]),
+        "conflicts": lambda: Jsonb([conflict.to_json() for conflict in plan.conflicts]),
+        "settled": lambda: plan.settled,
+    }
+    if "creates" in parts:
+        bound["new_ids"] = _by_place(plan)
+    return bound | {name: rows[name]() for name in parts}
+
+
+def _by_place(plan: Plan) -> list[UUID | None]:
+    """New ids in an array that the statement reads by place in the queue: a join would cost a comparison for every pair."""
+    placed: list[UUID | None] = [None] * (plan.upto - plan.after)
+    for seq, record_id in plan.creates.values():
+        placed[seq - plan.after - 1] = record_id
+    return placed
+
+
+def _error_text(item: Item) -> str:
+    detail = item.detail or {}
+    return f"{item.external_id}: {detail.get('message') or (item.reason.label if item.reason else '')}"

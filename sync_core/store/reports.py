@@ -1,0 +1,374 @@
+"""A run's plan as people question it: its rows a page at a time, and what they have in common.
+
+A plan may hold a million rows, so whole counts come from the run's own counters. What has to be read row by row is read of the first
+`LOOKED_AT` of an entity type and action, in the order of landing; the screen says so when there are more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import class_row
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sync_core.domain.fields import Values
+from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
+from sync_core.store.database import driver
+from sync_core.store.values_sql import TABLES, values_expression
+
+LOOKED_AT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRef:
+    """A plan: the run that holds its items, and the run whose staged objects they are about (its own, or a dry run's)."""
+
+    workspace_id: UUID
+    session_id: UUID
+    staged_id: UUID
+
+    def bound(self, **more: Any) -> dict[str, Any]:
+        ids = {"workspace": self.workspace_id, "session": self.session_id, "staged": self.staged_id}
+        return {**ids, "cap": LOOKED_AT, **more}
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """One line of a plan. `changes` are [ours, Stripe's] by field; `theirs` are the staged values, None when they could not be mapped."""
+
+    seq: int
+    external_id: str
+    action: str
+    reason_code: str | None
+    record_id: UUID | None
+    record_version: int | None
+    changed_fields: list[str] | None
+    detail: dict[str, Any] | None
+    theirs: Values | None
+    request_id: str | None
+
+
+_ITEM = "p.workspace_id = %(workspace)s AND p.session_id = %(session)s AND p.entity_type = %(entity)s"
+_STAGED = (
+    "LEFT JOIN payment_sync_staged_objects s ON s.workspace_id = p.workspace_id AND s.session_id = %(staged)s"
+    " AND s.entity_type = p.entity_type AND s.external_id = p.external_id"
+)
+_ROW = (
+    "p.seq, p.external_id, p.action, p.reason_code, p.record_id, p.record_version, p.changed_fields, p.detail,"
+    ' s."values" AS theirs, s.request_id'
+)
+
+
+async def rows(
+    session: AsyncSession,
+    plan: PlanRef,
+    entity: EntityType,
+    action: Action,
+    *,
+    after: int = 0,
+    limit: int = 50,
+    reason: ReasonCode | None = None,
+    field: str | None = None,
+    backward: bool = False,
+) -> list[PlanRow]:
+    """In the order of landing; `backward` gives the rows before `after`, the nearest first."""
+    wanted = [f"{_ITEM} AND p.action = %(action)s", "p.seq < %(after)s" if backward else "p.seq > %(after)s"]
+    if reason is not None:
+        wanted.append("p.reason_code = %(reason)s")
+    if field is not None:
+        wanted.append("%(field)s = ANY(p.changed_fields)")
+    order = "DESC" if backward else "ASC"
+    sql = (
+        f"SELECT {_ROW} FROM (SELECT * FROM payment_sync_plan_items p WHERE {' AND '.join(wanted)}"
+        f" ORDER BY p.seq {order} LIMIT %(limit)s) p {_STAGED} ORDER BY p.seq {order}"
+    )
+    bound = plan.bound(
+        entity=entity.value,
+        action=action.value,
+        after=after,
+        limit=limit,
+        reason=None if reason is None else reason.value,
+        field=field,
+    )
+    return await _all(session, PlanRow, sql, bound)
+
+
+_OF_RECORD = f"""
+SELECT r.id AS session_id, p.entity_type, {_ROW}
+FROM (SELECT id, source_session_id FROM payment_sync_sessions WHERE workspace_id = %(workspace)s AND deleted_at IS NULL
+  ORDER BY created_at DESC, id DESC LIMIT %(runs)s) r
+CROSS JOIN unnest(%(entities)s::text[]) e(entity)
+JOIN LATERAL (SELECT * FROM payment_sync_plan_items i WHERE i.workspace_id = %(workspace)s AND i.session_id = r.id
+  AND i.entity_type = e.entity AND i.external_id = %(external_id)s OFFSET 0) p ON true
+LEFT JOIN payment_sync_staged_objects s ON s.workspace_id = %(workspace)s
+  AND s.session_id = coalesce(r.source_session_id, r.id) AND s.entity_type = e.entity AND s.external_id = p.external_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow(PlanRow):
+    session_id: UUID
+    entity_type: str
+
+
+async def of_record(session: AsyncSession, workspace_id: UUID, external_id: str, *, runs: int) -> list[RecordRow]:
+    """What the latest runs planned for one Stripe id, in no particular order."""
+    bound = {
+        "workspace": workspace_id,
+        "external_id": external_id,
+        "runs": runs,
+        "entities": [entity.value for entity in EntityType],
+    }
+    return await _all(session, RecordRow, _OF_RECORD, bound)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision that a person took about a record."""
+
+    conflict_id: UUID
+    entity_type: str
+    actor: str
+    choices: dict[str, Any]
+    created_at: Any
+    undone_at: Any
+    undone_by: str | None
+
+
+_DECISIONS = """
+SELECT d.conflict_id, d.entity_type, d.actor, d.choices, d.created_at, d.undone_at, d.undone_by
+FROM unnest(%(entities)s::text[]) e(entity)
+JOIN payment_sync_conflicts c ON c.workspace_id = %(workspace)s AND c.entity_type = e.entity AND c.record_id = ANY(%(records)s)
+JOIN payment_sync_conflict_decisions d ON d.workspace_id = %(workspace)s AND d.conflict_id = c.id
+ORDER BY d.created_at DESC LIMIT 50
+"""
+
+
+async def decisions(session: AsyncSession, workspace_id: UUID, records: Sequence[UUID]) -> list[Decided]:
+    entities = [entity.value for entity in EntityType]
+    bound = {"workspace": workspace_id, "records": list(records), "entities": entities}
+    return await _all(session, Decided, _DECISIONS, bound)
+
+
+# The first rows of each entity type and action, by the index that has them in this order.
+_FIRST = """
+unnest(%(entities)s::text[]) e(entity) CROSS JOIN unnest(%(actions)s::text[]) a(action)
+CROSS JOIN LATERAL (SELECT i.* FROM payment_sync_plan_items i WHERE i.workspace_id = %(workspace)s AND i.session_id = %(session)s
+  AND i.entity_type = e.entity AND i.action = a.action ORDER BY i.seq LIMIT %(cap)s) p
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonCount:
+    """How many of the rows looked at got an action for a reason; `field` is the one an error names, `sample` their first ids."""
+
+    entity_type: str
+    action: str
+    reason_code: str
+    field: str | None
+    count: int
+    sample: list[str]
+    message: str | None
+
+
+_REASONS = f"""
+SELECT e.entity AS entity_type, a.action, p.reason_code, CASE WHEN a.action = 'error' THEN p.detail->>'field' END AS field,
+  count(*) AS count, (array_agg(p.external_id ORDER BY p.seq))[1:5] AS sample, min(p.detail->>'message') AS message
+FROM {_FIRST} WHERE p.reason_code IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3
+"""
+
+
+async def reasons(
+    session: AsyncSession, plan: PlanRef, entities: Sequence[EntityType], actions: Sequence[Action]
+) -> list[ReasonCount]:
+    return await _all(session, ReasonCount, _REASONS, _many(plan, entities, actions))
+
+
+@dataclass(frozen=True, slots=True)
+class FieldCount:
+    """How often a field differs in rows of an action. `filled` had no value of ours, `emptied` has none of Stripe's."""
+
+    entity_type: str
+    field: str
+    action: str
+    count: int
+    filled: int
+    emptied: int
+
+
+_FIELDS = f"""
+SELECT e.entity AS entity_type, c.key AS field, a.action, count(*) AS count,
+  count(*) FILTER (WHERE jsonb_typeof(c.value->0) = 'null') AS filled,
+  count(*) FILTER (WHERE jsonb_typeof(c.value->1) = 'null') AS emptied
+FROM {_FIRST} CROSS JOIN LATERAL jsonb_each(p.detail->'changes') c GROUP BY 1, 2, 3
+"""
+
+
+async def fields(session: AsyncSession, plan: PlanRef, entities: Sequence[EntityType]) -> list[FieldCount]:
+    """Every field that differs somewhere, by action."""
+    return await _all(session, FieldCount, _FIELDS, _many(plan, entities, _DIFFERING))
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A value of ours and the one of Stripe's that stands against it, and how often they do."""
+
+    ours: Any
+    theirs: Any
+    count: int
+
+
+_TRANSITIONS = f"""
+SELECT p.detail->'changes'->%(field)s->0 AS ours, p.detail->'changes'->%(field)s->1 AS theirs, count(*) AS count
+FROM {_FIRST} WHERE p.detail->'changes' ? %(field)s GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT %(limit)s
+"""
+
+
+async def transitions(
+    session: AsyncSession, plan: PlanRef, entity: EntityType, field: str, *, limit: int = 20
+) -> list[Transition]:
+    """The commonest pairs of values of a field, the commonest first."""
+    bound = _many(plan, [entity], _DIFFERING) | {"field": field, "limit": limit}
+    return await _all(session, Transition, _TRANSITIONS, bound)
+
+
+_DIFFERING = (Action.UPDATE, Action.CONFLICT, Action.SKIP)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A row of the plan with all that a strategy decides by."""
+
+    deleted: bool
+    observed_at: float
+    theirs: Values | None
+    record_id: UUID
+    row_version: int
+    local: Values
+    base: Values | None
+    record_deleted: bool
+    linked: bool
+    record_observed_at: float | None
+
+
+@cache
+def _compared_sql(entity: EntityType) -> str:
+    return f"""
+SELECT s.deleted, extract(epoch FROM s.observed_at)::float8 AS observed_at, s."values" AS theirs, t.id AS record_id, t.row_version,
+  {values_expression(entity, "t")} AS local, t.payment_base AS base, t.deleted_at IS NOT NULL AS record_deleted,
+  t.external_id IS NOT DISTINCT FROM p.external_id AS linked,
+  extract(epoch FROM t.payment_observed_at)::float8 AS record_observed_at
+FROM {_FIRST} {_STAGED} JOIN {TABLES[entity]} t ON t.workspace_id = %(workspace)s AND t.id = p.record_id
+"""
+
+
+async def compared(session: AsyncSession, plan: PlanRef, entity: EntityType, *, cap: int) -> list[Compared]:
+    """The first rows of each action that depends on the strategy, with what is stored now."""
+    bound = _many(plan, [entity], _DIFFERING) | {"cap": cap}
+    return await _all(session, Compared, _compared_sql(entity), bound)
+
+
+@dataclass(frozen=True, slots=True)
+class Drifted:
+    """A row whose record is no longer what the plan saw; `row_version` is None where the record is gone."""
+
+    external_id: str
+    action: str
+    record_id: UUID
+    record_version: int | None
+    row_version: int | None
+
+
+@cache
+def _drifted_sql(entity: EntityType, *, counted: bool) -> str:
+    shown = "p.external_id, p.action, p.record_id, p.record_version, t.row_version"
+    sql = (
+        f"SELECT {'count(*)' if counted else shown} FROM {_FIRST} LEFT JOIN {TABLES[entity]} t"
+        " ON t.workspace_id = %(workspace)s AND t.id = p.record_id"
+        " WHERE p.record_id IS NOT NULL AND t.row_version IS DISTINCT FROM p.record_version"
+    )
+    return sql if counted else f"{sql} ORDER BY p.seq LIMIT %(limit)s"
+
+
+async def count_drifted(session: AsyncSession, plan: PlanRef, entity: EntityType) -> int:
+    """Records that changed since the plan was made, among those it would write or put up for review."""
+    connection = await driver(session)
+    cursor = await connection.execute(_drifted_sql(entity, counted=True), _many(plan, [entity], _TOUCHED))
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def drifted(session: AsyncSession, plan: PlanRef, entity: EntityType, *, limit: int) -> list[Drifted]:
+    bound = _many(plan, [entity], _TOUCHED) | {"limit": limit}
+    return await _all(session, Drifted, _drifted_sql(entity, counted=False), bound)
+
+
+_TOUCHED = (Action.UPDATE, Action.CONFLICT)
+
+_TWICE = """
+SELECT email, count(*) AS count FROM (
+  SELECT lower(s."values"->>'email') AS email FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s
+  AND s.session_id = %(staged)s AND s.entity_type = 'customers' AND NOT s.deleted ORDER BY s.seq LIMIT %(cap)s) read
+WHERE email <> '' GROUP BY 1 HAVING count(*) > 1 ORDER BY 2 DESC, 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Twice:
+    email: str
+    count: int
+
+
+async def emails_twice(session: AsyncSession, plan: PlanRef) -> list[Twice]:
+    """Emails that several of the customers read have in common."""
+    return await _all(session, Twice, _TWICE, plan.bound())
+
+
+_OTHER_MODE = " OR ".join(
+    f"EXISTS (SELECT FROM {table} WHERE workspace_id = %(workspace)s AND payment_provider = 'stripe'"
+    " AND payment_livemode = %(livemode)s)"
+    for table in TABLES.values()
+)
+
+
+async def has_records_of_mode(session: AsyncSession, workspace_id: UUID, *, livemode: bool) -> bool:
+    """Whether any record came from Stripe's live, or test, side."""
+    connection = await driver(session)
+    cursor = await connection.execute(f"SELECT {_OTHER_MODE}", {"workspace": workspace_id, "livemode": livemode})
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedRun:
+    """A run that applies a dry run's plan, all of it or its first `limit`."""
+
+    id: UUID
+    status: str
+    limit: int | None
+
+
+_APPLIED = """
+SELECT id, status, (config->>'limit')::int AS limit FROM payment_sync_sessions
+WHERE workspace_id = %(workspace)s AND source_session_id = %(session)s AND deleted_at IS NULL ORDER BY created_at DESC
+"""
+
+
+async def applied(session: AsyncSession, plan: PlanRef) -> list[AppliedRun]:
+    """The newest first."""
+    return await _all(session, AppliedRun, _APPLIED, plan.bound())
+
+
+def _many(plan: PlanRef, entities: Sequence[EntityType], actions: Sequence[Action]) -> dict[str, Any]:
+    return plan.bound(entities=[one.value for one in entities], actions=[one.value for one in actions])
+
+
+async def _all(session: AsyncSession, kind: type[Any], sql: str, bound: dict[str, Any]) -> list[Any]:
+    connection = await driver(session)
+    async with connection.cursor(row_factory=class_row(kind)) as cursor:
+        await cursor.execute(sql, bound)
+        return list(await cursor.fetchall())

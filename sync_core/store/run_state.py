@@ -1,0 +1,298 @@
+"""A run's own rows: read at the start, beaten while it goes on, closed at its end. Every write proves the fence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sync_core.domain.vocabulary import EntityType, EventType, Phase, SessionStatus
+from sync_core.errors import LeaseLost
+from sync_core.store.database import driver
+from sync_core.store.runs import Held, RunConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRow:
+    """The account a run reads. `account_created` is epoch seconds."""
+
+    id: UUID
+    account_id: str
+    account_created: int | None
+    livemode: bool
+    is_sandbox: bool
+    key_ciphertext: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as it stands. Times are epoch seconds."""
+
+    config: RunConfig
+    phase: Phase
+    source_session_id: UUID | None
+    range_start: int | None
+    ceiling: int | None
+    connection: ConnectionRow
+
+
+@dataclass(frozen=True, slots=True)
+class EntityRow:
+    entity: EntityType
+    requested: bool
+    phase: Phase
+    landed_seq: int
+    planned_seq: int
+    fetched: int
+    failed: int
+    planned: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    held: bool
+    cancel_requested: bool
+
+
+_RUN = """
+SELECT s.config, s.phase, s.source_session_id, s.range_start, s.ceiling, c.id, c.account_id, c.account_created, c.livemode,
+  c.is_sandbox, c.key_ciphertext
+FROM payment_sync_sessions s JOIN payment_connections c ON c.workspace_id = s.workspace_id AND c.id = s.connection_id
+WHERE s.workspace_id = %(workspace)s AND s.id = %(session)s
+"""
+
+
+async def read_run(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> RunRow:
+    connection = await driver(session)
+    cursor = await connection.execute(_RUN, {"workspace": workspace_id, "session": session_id})
+    row = await cursor.fetchone()
+    if row is None:
+        raise LookupError(f"no run {session_id}")
+    config, phase, source_id, range_start, ceiling, *account = row
+    return RunRow(RunConfig.from_json(config), Phase(phase), source_id, range_start, ceiling, ConnectionRow(*account))
+
+
+async def read_entities(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> dict[EntityType, EntityRow]:
+    connection = await driver(session)
+    cursor = await connection.execute(
+        "SELECT entity_type, requested, phase, landed_seq, planned_seq, fetched, failed,"
+        " created + updated + unchanged + skipped + conflicts + failed FROM payment_sync_entity_runs"
+        " WHERE workspace_id = %(workspace)s AND session_id = %(session)s",
+        {"workspace": workspace_id, "session": session_id},
+    )
+    rows = [EntityRow(EntityType(row[0]), row[1], Phase(row[2]), *row[3:]) for row in await cursor.fetchall()]
+    return {row.entity: row for row in rows}
+
+
+_BEAT = """
+WITH held AS (
+  UPDATE payment_sync_leases SET lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
+  WHERE session_id = %(session)s AND fence = %(fence)s RETURNING 1
+), noted AS (
+  UPDATE payment_sync_sessions SET stats = stats || %(stats)s::jsonb
+  WHERE workspace_id = %(workspace)s AND id = %(session)s AND %(stats)s::jsonb <> '{}'::jsonb AND EXISTS (SELECT FROM held)
+), guessed AS (
+  UPDATE payment_sync_entity_runs r SET estimated = greatest(e.value::bigint, r.fetched)
+  FROM jsonb_each_text(%(estimates)s::jsonb) e
+  WHERE r.workspace_id = %(workspace)s AND r.session_id = %(session)s AND r.entity_type = e.key AND EXISTS (SELECT FROM held)
+)
+SELECT EXISTS (SELECT FROM held), (SELECT cancel_requested_at IS NOT NULL FROM payment_sync_sessions
+  WHERE workspace_id = %(workspace)s AND id = %(session)s)
+"""
+
+
+async def beat(
+    session: AsyncSession, held: Held, *, seconds: float, stats: dict[str, Any], estimates: dict[str, int]
+) -> Beat:
+    """Renew the lease, note figures for the screen, and hear whether someone wants the run to stop.
+
+    `estimates` are objects expected by entity type; what was fetched already is the least it can be.
+    """
+    connection = await driver(session)
+    cursor = await connection.execute(
+        _BEAT,
+        {
+            "session": held.session_id,
+            "workspace": held.workspace_id,
+            "fence": held.fence,
+            "seconds": seconds,
+            "stats": Jsonb(stats),
+            "estimates": Jsonb(estimates),
+        },
+    )
+    row = await cursor.fetchone()
+    return Beat(bool(row and row[0]), bool(row and row[1]))
+
+
+_FENCE = "EXISTS (SELECT FROM payment_sync_leases WHERE session_id = %(session)s AND fence = %(fence)s FOR KEY SHARE)"
+
+
+async def _fenced(session: AsyncSession, held: Held, sql: str, **bound: Any) -> None:
+    """Run an UPDATE that ends in the fence's condition; nothing updated means that the lease is gone."""
+    connection = await driver(session)
+    cursor = await connection.execute(
+        f"{sql} AND {_FENCE}",
+        {"workspace": held.workspace_id, "session": held.session_id, "fence": held.fence, **bound},
+    )
+    if cursor.rowcount == 0:
+        raise LeaseLost(f"the lease of run {held.session_id} was taken by another worker")
+
+
+async def begin(session: AsyncSession, held: Held) -> None:
+    await _fenced(
+        session,
+        held,
+        "UPDATE payment_sync_sessions SET status = 'running', started_at = coalesce(started_at, now()), completed_at = NULL,"
+        " error_summary = NULL WHERE workspace_id = %(workspace)s AND id = %(session)s",
+    )
+
+
+async def set_range(session: AsyncSession, held: Held, start: int, ceiling: int) -> None:
+    """Freeze what belongs to this run: start <= created < ceiling, in Stripe's seconds."""
+    await _fenced(
+        session,
+        held,
+        "UPDATE payment_sync_sessions SET range_start = %(start)s, ceiling = %(ceiling)s"
+        " WHERE workspace_id = %(workspace)s AND id = %(session)s",
+        start=start,
+        ceiling=ceiling,
+    )
+
+
+async def set_phase(session: AsyncSession, held: Held, phase: Phase) -> None:
+    await _fenced(
+        session,
+        held,
+        "UPDATE payment_sync_sessions SET phase = %(phase)s WHERE workspace_id = %(workspace)s AND id = %(session)s",
+        phase=phase.value,
+    )
+
+
+async def set_entity_phase(session: AsyncSession, held: Held, entity: EntityType, phase: Phase) -> None:
+    await _fenced(
+        session,
+        held,
+        "UPDATE payment_sync_entity_runs SET phase = %(phase)s::text, started_at = coalesce(started_at, now()),"
+        " completed_at = CASE WHEN %(phase)s::text = 'done' THEN now() END, updated_at = now()"
+        " WHERE workspace_id = %(workspace)s AND session_id = %(session)s AND entity_type = %(entity)s",
+        entity=entity.value,
+        phase=phase.value,
+    )
+
+
+async def set_verified(session: AsyncSession, held: Held, entity: EntityType, verified: dict[str, Any]) -> None:
+    await _fenced(
+        session,
+        held,
+        "UPDATE payment_sync_entity_runs SET verified = %(verified)s::jsonb"
+        " WHERE workspace_id = %(workspace)s AND session_id = %(session)s AND entity_type = %(entity)s",
+        entity=entity.value,
+        verified=Jsonb(verified),
+    )
+
+
+async def recount(session: AsyncSession, held: Held, entity: EntityType) -> None:
+    """Set an entity type's counters from its plan: batches add up, but an object that landed twice was counted twice."""
+    await _fenced(
+        session,
+        held,
+        "UPDATE payment_sync_entity_runs r SET created = n.created, updated = n.updated, unchanged = n.unchanged,"
+        " skipped = n.skipped, conflicts = n.conflicts, failed = n.failed,"
+        " last_error = CASE WHEN n.failed > 0 THEN r.last_error END"
+        " FROM (SELECT count(*) FILTER (WHERE action = 'create') AS created, count(*) FILTER (WHERE action = 'update') AS updated,"
+        " count(*) FILTER (WHERE action = 'unchanged') AS unchanged, count(*) FILTER (WHERE action = 'skip') AS skipped,"
+        " count(*) FILTER (WHERE action = 'conflict') AS conflicts, count(*) FILTER (WHERE action = 'error') AS failed"
+        " FROM payment_sync_plan_items WHERE workspace_id = %(workspace)s AND session_id = %(session)s"
+        " AND entity_type = %(entity)s) n"
+        " WHERE r.workspace_id = %(workspace)s AND r.session_id = %(session)s AND r.entity_type = %(entity)s",
+        entity=entity.value,
+    )
+
+
+async def note_event(
+    session: AsyncSession, held: Held, entity: EntityType, kind: EventType, *, message: str, details: dict[str, Any]
+) -> None:
+    connection = await driver(session)
+    await connection.execute(
+        "INSERT INTO payment_sync_events (workspace_id, session_id, entity_type, event_type, event_message, event_details)"
+        " VALUES (%(workspace)s, %(session)s, %(entity)s, %(kind)s, %(message)s, %(details)s)",
+        {
+            "workspace": held.workspace_id,
+            "session": held.session_id,
+            "entity": entity.singular,
+            "kind": kind.value,
+            "message": message,
+            "details": Jsonb(details),
+        },
+    )
+
+
+_COUNTERS = (
+    "SELECT entity_type, requested, estimated, fetched, created, updated, unchanged, skipped, conflicts, failed, requests,"
+    " last_cursor, last_error, phase, verified FROM payment_sync_entity_runs"
+    " WHERE workspace_id = %(workspace)s AND session_id = %(session)s"
+)
+
+
+async def read_counters(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> list[dict[str, Any]]:
+    connection = await driver(session)
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_COUNTERS, {"workspace": workspace_id, "session": session_id})
+        return await cursor.fetchall()
+
+
+_ERROR_SUMMARY = """
+SELECT coalesce(jsonb_agg(jsonb_build_object('entity_type', entity_type, 'reason_code', reason_code, 'count', n, 'sample', sample)),
+  '[]'::jsonb)
+FROM (SELECT entity_type, reason_code, count(*) AS n, (array_agg(external_id ORDER BY seq))[1:5] AS sample
+  FROM payment_sync_plan_items WHERE workspace_id = %(workspace)s AND session_id = %(session)s AND action = 'error'
+  GROUP BY entity_type, reason_code) g
+"""
+
+
+async def error_groups(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> list[dict[str, Any]]:
+    connection = await driver(session)
+    cursor = await connection.execute(_ERROR_SUMMARY, {"workspace": workspace_id, "session": session_id})
+    row = await cursor.fetchone()
+    return list(row[0]) if row else []
+
+
+async def finish(
+    session: AsyncSession,
+    held: Held,
+    status: SessionStatus,
+    *,
+    progress: dict[str, Any],
+    error_summary: dict[str, Any] | None,
+) -> None:
+    """Close the run and give up its lease, in one transaction."""
+    await _fenced(
+        session,
+        held,
+        "UPDATE payment_sync_sessions SET status = %(status)s::text, completed_at = now(), progress = %(progress)s::jsonb,"
+        " error_summary = %(errors)s::jsonb, phase = CASE WHEN %(status)s::text IN ('completed', 'partial') THEN 'done' ELSE phase END"
+        " WHERE workspace_id = %(workspace)s AND id = %(session)s",
+        status=status.value,
+        progress=Jsonb(progress),
+        errors=None if error_summary is None else Jsonb(error_summary),
+    )
+    connection = await driver(session)
+    await connection.execute(
+        "DELETE FROM payment_sync_leases WHERE session_id = %(session)s AND fence = %(fence)s",
+        {"session": held.session_id, "fence": held.fence},
+    )
+
+
+async def put_off(session: AsyncSession, held: Held, seconds: float) -> None:
+    """Let go of the run for so long; whoever is free then goes on with it."""
+    connection = await driver(session)
+    await connection.execute(
+        "UPDATE payment_sync_leases SET lease_until = NULL, owner = NULL,"
+        " not_before = clock_timestamp() + make_interval(secs => %(seconds)s)"
+        " WHERE session_id = %(session)s AND fence = %(fence)s",
+        {"session": held.session_id, "fence": held.fence, "seconds": seconds},
+    )

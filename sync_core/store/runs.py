@@ -1,0 +1,198 @@
+"""Runs as rows: queued, leased, cancelled, resumed. The lease's clock is the database's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sync_core.domain.fields import ORDER
+from sync_core.domain.merge import Strategies
+from sync_core.domain.vocabulary import EntityType, SessionStatus, SessionType
+from sync_core.models import EntityRun, SyncSession
+from sync_core.store.database import DbRole
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """What a person asked for. `start` and `end` are epoch seconds, end exclusive; `limit` applies the first N of a plan only."""
+
+    entity_types: tuple[EntityType, ...]
+    batch_size: int = 100
+    concurrent_batches: int = 3
+    start: int | None = None
+    end: int | None = None
+    strategies: Strategies = field(default_factory=Strategies)
+    dry_run: bool = False
+    match_by_email: bool = True
+    limit: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "entity_types": [entity.value for entity in self.entity_types],
+            "batch_size": self.batch_size,
+            "concurrent_batches": self.concurrent_batches,
+            "date_range": {"start": self.start, "end": self.end},
+            "conflict_strategy": self.strategies.default.value,
+            "strategies": self.strategies.to_json(),
+            "dry_run": self.dry_run,
+            "match_by_email": self.match_by_email,
+            "limit": self.limit,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        span = data.get("date_range") or {}
+        return cls(
+            entity_types=tuple(EntityType(word) for word in data["entity_types"]),
+            batch_size=data["batch_size"],
+            concurrent_batches=data["concurrent_batches"],
+            start=span.get("start"),
+            end=span.get("end"),
+            strategies=Strategies.from_json(data.get("strategies") or {"default": data["conflict_strategy"]}),
+            dry_run=data["dry_run"],
+            match_by_email=data.get("match_by_email", True),
+            limit=data.get("limit"),
+        )
+
+
+# The fence starts at the clock, so that a run's later lease is above all of its earlier ones.
+_NEW_LEASE = text(
+    "INSERT INTO payment_sync_leases (session_id, workspace_id, fence)"
+    " VALUES (:session, :workspace, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
+)
+
+
+async def enqueue(
+    session: AsyncSession,
+    workspace_id: UUID,
+    config: RunConfig,
+    *,
+    connection_id: UUID,
+    created_by: str,
+    session_type: SessionType = SessionType.INITIAL,
+    source_session_id: UUID | None = None,
+) -> UUID | None:
+    """Queue a run; the next tick takes it. None when a run of this workspace is open already."""
+    session_id = uuid4()
+    try:
+        async with session.begin_nested():
+            await session.execute(_NEW_LEASE, {"workspace": workspace_id, "session": session_id})
+    except IntegrityError:
+        return None
+    session.add(
+        SyncSession(
+            workspace_id=workspace_id,
+            id=session_id,
+            session_type=session_type,
+            entity_types=[entity.value for entity in config.entity_types],
+            config=config.to_json(),
+            dry_run=config.dry_run,
+            connection_id=connection_id,
+            source_session_id=source_session_id,
+            created_by=created_by,
+        )
+    )
+    await session.flush()
+    session.add_all(
+        EntityRun(
+            workspace_id=workspace_id,
+            session_id=session_id,
+            entity_type=entity,
+            requested=entity in config.entity_types,
+        )
+        for entity in ORDER
+    )
+    return session_id
+
+
+_CANCEL = text(
+    "UPDATE payment_sync_sessions SET cancel_requested_at = coalesce(cancel_requested_at, now())"
+    " WHERE workspace_id = :workspace AND id = :session AND status IN ('pending', 'running') RETURNING status"
+)
+_CANCEL_WAITING = text(
+    "WITH gone AS (DELETE FROM payment_sync_leases WHERE session_id = :session AND workspace_id = :workspace"
+    " AND (owner IS NULL OR lease_until < now()) RETURNING session_id)"
+    " UPDATE payment_sync_sessions SET status = 'cancelled', completed_at = now()"
+    " WHERE workspace_id = :workspace AND id IN (SELECT session_id FROM gone)"
+    " AND status IN ('pending', 'running') RETURNING status"
+)
+
+
+async def request_cancel(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> SessionStatus | None:
+    """Ask a run to stop; it answers within a second. One that nobody drives ends here. None when it was not open."""
+    bound = {"workspace": workspace_id, "session": session_id}
+    status = (await session.execute(_CANCEL, bound)).scalar_one_or_none()
+    if status is None:
+        return None
+    ended = (await session.execute(_CANCEL_WAITING, bound)).scalar_one_or_none()
+    return SessionStatus(ended or status)
+
+
+_REQUEUE = text(
+    "UPDATE payment_sync_sessions SET status = 'pending', cancel_requested_at = NULL, completed_at = NULL, error_summary = NULL"
+    " WHERE workspace_id = :workspace AND id = :session AND status IN ('failed', 'cancelled', 'partial') RETURNING id"
+)
+
+
+async def requeue(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> UUID | None:
+    """Go on with a run that failed, was cancelled or left errors. None when it can't be, or another run is open."""
+    bound = {"workspace": workspace_id, "session": session_id}
+    try:
+        async with session.begin_nested():
+            row = (await session.execute(_REQUEUE, bound)).scalar_one_or_none()
+            if row is not None:
+                await session.execute(_NEW_LEASE, bound)
+    except IntegrityError:
+        return None
+    return None if row is None else session_id
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    session_id: UUID
+    workspace_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lease taken: every commit of this run proves `fence`."""
+
+    session_id: UUID
+    workspace_id: UUID
+    fence: int
+    attempts: int
+
+
+_DUE = text(
+    "SELECT session_id, workspace_id FROM payment_sync_leases"
+    " WHERE (lease_until IS NULL OR lease_until < now()) AND not_before <= now() ORDER BY created_at"
+)
+# Batches hold the row FOR KEY SHARE: renewing it does not wait for them, taking it does, so that none commits under an old fence.
+_TAKE = text(
+    "WITH free AS (SELECT session_id FROM payment_sync_leases WHERE session_id = :session"
+    " AND (lease_until IS NULL OR lease_until < clock_timestamp()) AND not_before <= clock_timestamp() FOR UPDATE SKIP LOCKED)"
+    " UPDATE payment_sync_leases l SET fence = l.fence + 1, attempts = l.attempts + 1, owner = :owner,"
+    " lease_until = clock_timestamp() + make_interval(secs => :seconds) FROM free WHERE l.session_id = free.session_id"
+    " RETURNING l.session_id, l.workspace_id, l.fence, l.attempts"
+)
+
+
+async def due(session: AsyncSession) -> list[Due]:
+    """Runs that nobody drives now."""
+    return [Due(row.session_id, row.workspace_id) for row in await session.execute(_DUE)]
+
+
+async def take(session: AsyncSession, session_id: UUID, owner: str, seconds: float) -> Held | None:
+    """None when another was quicker."""
+    row = (await session.execute(_TAKE, {"session": session_id, "owner": owner, "seconds": seconds})).one_or_none()
+    return None if row is None else Held(row.session_id, row.workspace_id, row.fence, row.attempts)
+
+
+def role_of(config: RunConfig) -> DbRole:
+    """A dry run cannot write records: its role has no grant to."""
+    return DbRole.DRY_RUN if config.dry_run else DbRole.APP

@@ -1,0 +1,278 @@
+"""Runs as people look at them: one, a page of them, their events, and what was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sync_core.domain.progress import EntityProgress
+from sync_core.domain.vocabulary import Action, EntityType, EventType, Phase, ReasonCode, SessionStatus, SessionType
+from sync_core.store.runs import RunConfig
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntityRun:
+    progress: EntityProgress
+    requested: bool
+    requests: int
+    verified: dict[str, Any] | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """`range_start` and `ceiling` are epoch seconds, set once the run has asked Stripe for its time."""
+
+    id: UUID
+    session_type: SessionType
+    status: SessionStatus
+    phase: Phase
+    config: RunConfig
+    stats: dict[str, Any]
+    error_summary: dict[str, Any] | None
+    connection_id: UUID | None
+    source_session_id: UUID | None
+    range_start: int | None
+    ceiling: int | None
+    cancel_requested: bool
+    created_by: str
+    started_at: datetime | None
+    completed_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page ends: the last row's time and id."""
+
+    at: datetime
+    id: UUID
+
+
+_COLUMNS = (
+    "id, session_type, status, phase, config, stats, error_summary, connection_id, source_session_id, range_start, ceiling,"
+    " cancel_requested_at IS NOT NULL AS cancel_requested, created_by, started_at, completed_at, created_at, updated_at"
+)
+_MINE = "workspace_id = :workspace AND deleted_at IS NULL"
+_ONE = text(f"SELECT {_COLUMNS} FROM payment_sync_sessions WHERE {_MINE} AND id = :session")
+_LOCK = text(f"SELECT id FROM payment_sync_sessions WHERE {_MINE} AND id = :session FOR UPDATE")
+_LATEST = text(
+    f"SELECT {_COLUMNS} FROM payment_sync_sessions WHERE {_MINE} AND source_session_id IS NULL"
+    " AND session_type = 'initial_sync' ORDER BY created_at DESC, id DESC LIMIT 1"
+)
+_APPLIED = text(
+    f"SELECT id FROM payment_sync_sessions WHERE {_MINE} AND source_session_id = :session"
+    " AND status NOT IN ('failed', 'cancelled') AND config ->> 'limit' IS NULL LIMIT 1"
+)
+_ENTITIES = text(
+    "SELECT session_id, entity_type, requested, phase, estimated, fetched, created, updated, unchanged, skipped, conflicts,"
+    " failed, requests, last_cursor, last_error, verified, updated_at FROM payment_sync_entity_runs"
+    " WHERE workspace_id = :workspace AND session_id = ANY(:sessions)"
+)
+_REASONS = text(
+    "SELECT entity_type, action, reason_code, count(*) AS objects, (array_agg(external_id ORDER BY seq))[1:5] AS sample"
+    " FROM payment_sync_plan_items WHERE workspace_id = :workspace AND session_id = :session"
+    " AND action IN ('skip', 'conflict', 'error') GROUP BY 1, 2, 3 ORDER BY 4 DESC"
+)
+_EMAIL = text("SELECT match_by_email, settings FROM workspaces WHERE id = :workspace")
+_READS = text(
+    "SELECT reads FROM payment_sync_read_meter WHERE account_id = :account"
+    " AND month = to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM')"
+)
+
+
+async def read(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> StoredSession | None:
+    row = (await session.execute(_ONE, {"workspace": workspace_id, "session": session_id})).one_or_none()
+    return None if row is None else _stored(row)
+
+
+async def lock(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> None:
+    """Two people who apply one plan at once do it one after the other."""
+    await session.execute(_LOCK, {"workspace": workspace_id, "session": session_id})
+
+
+async def latest(session: AsyncSession, workspace_id: UUID) -> StoredSession | None:
+    """The last run that a person or a program configured."""
+    row = (await session.execute(_LATEST, {"workspace": workspace_id})).one_or_none()
+    return None if row is None else _stored(row)
+
+
+async def applied_by(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> UUID | None:
+    """The run that applies, or applied, the whole of a dry run's plan."""
+    bound = {"workspace": workspace_id, "session": session_id}
+    found: UUID | None = (await session.execute(_APPLIED, bound)).scalar_one_or_none()
+    return found
+
+
+async def page(
+    session: AsyncSession,
+    workspace_id: UUID,
+    *,
+    limit: int,
+    after: Position | None = None,
+    status: SessionStatus | None = None,
+    dry_run: bool | None = None,
+) -> list[StoredSession]:
+    """The newest first."""
+    wanted = [_MINE]
+    bound: dict[str, Any] = {"workspace": workspace_id, "limit": limit}
+    if after is not None:
+        wanted.append("(created_at, id) < (:at, :after)")
+        bound |= {"at": after.at, "after": after.id}
+    if status is not None:
+        wanted.append("status = :status")
+        bound["status"] = status.value
+    if dry_run is not None:
+        wanted.append("dry_run = :dry_run")
+        bound["dry_run"] = dry_run
+    sql = (
+        f"SELECT {_COLUMNS} FROM payment_sync_sessions WHERE {' AND '.join(wanted)}"
+        " ORDER BY created_at DESC, id DESC LIMIT :limit"
+    )
+    return [_stored(row) for row in await session.execute(text(sql), bound)]
+
+
+async def entity_runs(
+    session: AsyncSession, workspace_id: UUID, session_ids: Sequence[UUID]
+) -> dict[UUID, list[StoredEntityRun]]:
+    """By run, in no particular order of entity types."""
+    found: dict[UUID, list[StoredEntityRun]] = {session_id: [] for session_id in session_ids}
+    for row in await session.execute(_ENTITIES, {"workspace": workspace_id, "sessions": list(session_ids)}):
+        found[row.session_id].append(_entity_run(row))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    id: UUID
+    entity_type: str
+    entity_id: UUID | None
+    external_id: str | None
+    event_type: EventType
+    message: str | None
+    details: dict[str, Any] | None
+    occurred_at: datetime
+
+
+async def events(
+    session: AsyncSession,
+    workspace_id: UUID,
+    session_id: UUID,
+    *,
+    limit: int,
+    after: Position | None = None,
+    event_type: EventType | None = None,
+    entity_type: EntityType | None = None,
+) -> list[StoredEvent]:
+    """The newest first."""
+    wanted = ["workspace_id = :workspace", "session_id = :session"]
+    bound: dict[str, Any] = {"workspace": workspace_id, "session": session_id, "limit": limit}
+    if after is not None:
+        wanted.append("(occurred_at, id) < (:at, :after)")
+        bound |= {"at": after.at, "after": after.id}
+    if event_type is not None:
+        wanted.append("event_type = :event_type")
+        bound["event_type"] = event_type.value
+    if entity_type is not None:
+        wanted.append("entity_type = :entity_type")
+        bound["entity_type"] = entity_type.singular
+    sql = (
+        "SELECT id, entity_type, entity_id, external_id, event_type, event_message, event_details, occurred_at"
+        f" FROM payment_sync_events WHERE {' AND '.join(wanted)} ORDER BY occurred_at DESC, id DESC LIMIT :limit"
+    )
+    return [_event(row) for row in await session.execute(text(sql), bound)]
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonCount:
+    """How many staged objects got an action for a reason, and the ids of the first few."""
+
+    entity_type: EntityType
+    action: Action
+    reason: ReasonCode | None
+    count: int
+    sample: list[str]
+
+
+async def reasons(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> list[ReasonCount]:
+    """Why objects were left out, put up for review or failed; the commonest first."""
+    rows = await session.execute(_REASONS, {"workspace": workspace_id, "session": session_id})
+    return [
+        ReasonCount(
+            EntityType(row.entity_type),
+            Action(row.action),
+            None if row.reason_code is None else ReasonCode(row.reason_code),
+            row.objects,
+            row.sample,
+        )
+        for row in rows.all()
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceDefaults:
+    """What a workspace's settings say about its runs. `settings` is the free part."""
+
+    match_by_email: bool
+    settings: dict[str, Any]
+
+
+async def defaults(session: AsyncSession, workspace_id: UUID) -> WorkspaceDefaults:
+    row = (await session.execute(_EMAIL, {"workspace": workspace_id})).one()
+    return WorkspaceDefaults(row.match_by_email, row.settings)
+
+
+async def reads_this_month(session: AsyncSession, account_id: str) -> int:
+    """Requests to Stripe in this calendar month (UTC), by every workspace that uses the account."""
+    return (await session.execute(_READS, {"account": account_id})).scalar_one_or_none() or 0
+
+
+def _stored(row: Row[Any]) -> StoredSession:
+    values = row._asdict()
+    return StoredSession(
+        **values
+        | {
+            "session_type": SessionType(row.session_type),
+            "status": SessionStatus(row.status),
+            "phase": Phase(row.phase),
+            "config": RunConfig.from_json(row.config),
+        }
+    )
+
+
+def _entity_run(row: Row[Any]) -> StoredEntityRun:
+    done = row.phase == Phase.DONE
+    counted = ("fetched", "created", "updated", "unchanged", "skipped", "conflicts", "failed")
+    counts = {name: getattr(row, name) for name in counted}
+    progress = EntityProgress(
+        entity_type=EntityType(row.entity_type),
+        total_estimated=max(row.estimated, row.fetched),
+        estimated_exact=done,
+        planned=sum(counts[name] for name in counted[1:]),
+        last_cursor=row.last_cursor or "",
+        is_complete=done,
+        last_error=row.last_error,
+        phase=Phase(row.phase),
+        **counts,
+    )
+    return StoredEntityRun(progress, row.requested, row.requests, row.verified, row.updated_at)
+
+
+def _event(row: Row[Any]) -> StoredEvent:
+    return StoredEvent(
+        id=row.id,
+        entity_type=row.entity_type,
+        entity_id=row.entity_id,
+        external_id=row.external_id,
+        event_type=EventType(row.event_type),
+        message=row.event_message,
+        details=row.event_details,
+        occurred_at=row.occurred_at,
+    )

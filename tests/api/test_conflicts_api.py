@@ -1,0 +1,133 @@
+"""/sync/stripe/conflicts: listed, shown, settled one by one and by rule, taken back."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from sync_core.engine.drive import drive
+from sync_core.sandbox.launch import SandboxProcess
+from sync_core.services.api_keys import KeyLevel
+from sync_core.store.database import Database
+from tests.api.conftest import Client, issued
+from tests.api.test_access import assert_error
+from tests.conftest import make_workspace
+from tests.support import taken
+
+CONFLICTS = "/sync/stripe/conflicts"
+
+
+async def synced(call: Client, database: Database, sandbox: SandboxProcess) -> None:
+    made = await call("POST", "/sync/stripe/initial", {"entity_types": ["products"], "conflict_strategy": "flag"})
+    async with taken(database, UUID(made.json()["id"]), sandbox.url) as run:
+        await drive(run, lease_seconds=20.0)
+
+
+@pytest.fixture
+async def disputed(
+    call: Client,
+    connected: dict[str, Any],
+    database: Database,
+    api_sandbox: SandboxProcess,
+) -> list[dict[str, Any]]:
+    """Three products whose names were changed on both sides."""
+    assert connected["object"] == "connection"
+    await synced(call, database, api_sandbox)
+    ids = api_sandbox.truth("products")[:3]
+    async with database.workspace(call.workspace_id) as session:
+        await session.execute(text("UPDATE products SET name = 'Ours' WHERE external_id = ANY(:ids)"), {"ids": ids})
+    for one in ids:
+        name = f"Theirs {uuid4().hex[:6]}"
+        api_sandbox.mutate({"op": "update", "type": "products", "id": one, "object": {"name": name}})
+    await synced(call, database, api_sandbox)
+    listed: list[dict[str, Any]] = (await call("GET", CONFLICTS)).json()["data"]
+    assert {one["external_id"] for one in listed} == set(ids)
+    return listed
+
+
+async def names(database: Database, workspace_id: UUID) -> dict[str, str]:
+    async with database.workspace(workspace_id) as session:
+        rows = await session.execute(text("SELECT external_id, name FROM products"))
+        return {row.external_id: row.name for row in rows}
+
+
+async def test_one_by_one(call: Client, database: Database, disputed: list[dict[str, Any]]) -> None:
+    first, second, third = disputed
+    shown = (await call("GET", f"{CONFLICTS}/{first['id']}", level=KeyLevel.READ)).json()
+    assert [one["name"] for one in shown["differing"]] == ["name"]
+    assert shown["differing"][0]["local"] == "Ours"
+
+    took = await call("POST", f"{CONFLICTS}/{first['id']}/resolve", {"take": "stripe"}, level=KeyLevel.WRITE)
+    own = {"choices": {"name": {"take": "custom", "value": "Agreed"}}, "revision": second["revision"]}
+    custom = await call("POST", f"{CONFLICTS}/{second['id']}/resolve", own)
+    twice = await call("POST", f"{CONFLICTS}/{first['id']}/resolve", {"take": "local"})
+    moved = await call("POST", f"{CONFLICTS}/{third['id']}/resolve", {"take": "local", "revision": 99})
+
+    assert (took.status_code, custom.status_code) == (200, 200), custom.text
+    stored = await names(database, call.workspace_id)
+    assert stored[first["external_id"]] == shown["differing"][0]["stripe"]
+    assert stored[second["external_id"]] == "Agreed"
+    assert twice.status_code == moved.status_code == 409
+
+    undone = await call("POST", f"{CONFLICTS}/decisions/{took.json()['decision_id']}/undo")
+    assert (undone.status_code, undone.json()["status"]) == (200, "open")
+    assert (await names(database, call.workspace_id))[first["external_id"]] == "Ours"
+
+
+async def test_by_rule(call: Client, database: Database, disputed: list[dict[str, Any]]) -> None:
+    preview = (await call("POST", f"{CONFLICTS}/bulk-preview", {"take": "stripe"})).json()
+    wrong = await call("POST", f"{CONFLICTS}/bulk-resolve", {"preview_id": preview["id"], "hash": "0"})
+    done = await call("POST", f"{CONFLICTS}/bulk-resolve", {"preview_id": preview["id"], "hash": preview["hash"]})
+
+    assert preview["rows"] == 3
+    assert_error(wrong, 409, "hash_differs")
+    assert done.json()["resolved"] == 3
+    assert "Ours" not in (await names(database, call.workspace_id)).values()
+    undone = await call("POST", f"{CONFLICTS}/batches/{done.json()['batch_id']}/undo")
+    assert undone.json()["undone"] == 3
+    assert len((await call("GET", CONFLICTS)).json()["data"]) == len(disputed)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        pytest.param({"take": "theirs"}, "take", id="no such side"),
+        pytest.param({"choices": {"name": "stripe"}}, "choices.name", id="a choice that is no object"),
+        pytest.param({"choices": {"shoe": {"take": "stripe"}}}, "shoe", id="no such field"),
+        pytest.param({"choices": {"name": {"take": "custom", "value": 5}}}, "name", id="a value of another kind"),
+        pytest.param({"taken": "stripe"}, "taken", id="a misspelt name"),
+    ],
+)
+async def test_bad_choices(call: Client, disputed: list[dict[str, Any]], body: dict[str, Any], field: str) -> None:
+    answer = await call("POST", f"{CONFLICTS}/{disputed[0]['id']}/resolve", body)
+
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["error"]["details"]["field"] == field
+
+
+async def test_pages_and_filters(call: Client, disputed: list[dict[str, Any]]) -> None:
+    first = (await call("GET", f"{CONFLICTS}?limit=2")).json()
+    second = (await call("GET", f"{CONFLICTS}?limit=2&cursor={first['next_cursor']}")).json()
+    none = (await call("GET", f"{CONFLICTS}?entity_type=customers")).json()
+    named = (await call("GET", f"{CONFLICTS}?entity_type=products&field=name")).json()
+
+    assert [one["id"] for one in [*first["data"], *second["data"]]] == [one["id"] for one in disputed]
+    assert (none["data"], len(named["data"])) == ([], 3)
+    assert (await call("GET", f"{CONFLICTS}?status=maybe")).status_code == 422
+
+
+async def test_another_workspaces_conflict_is_not_found(
+    call: Client, database: Database, disputed: list[dict[str, Any]]
+) -> None:
+    other = await make_workspace(database, "Other")
+    stranger: dict[str, str | None] = {
+        "X-API-Key": await issued(database, other, KeyLevel.ADMIN),
+        "X-Workspace-ID": str(other),
+    }
+
+    for method, path, body in (("GET", "", None), ("POST", "/resolve", {"take": "stripe"})):
+        answer = await call(method, f"{CONFLICTS}/{disputed[0]['id']}{path}", body, headers=stranger)
+        assert_error(answer, 404, "not_found")

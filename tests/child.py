@@ -1,0 +1,99 @@
+"""A run in a process of its own, as the server starts it, to be killed, stopped and continued."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from sqlalchemy import text
+
+from sync_core.store import runs
+from sync_core.store.crypto import KeyRing, Purpose
+from sync_core.store.database import Database
+from tests import support
+
+_RING = b64encode(bytes(range(32))).decode()
+_ROOT = Path(__file__).parents[1]
+LEASE_SECONDS = 1.0
+
+
+async def enqueue(database: Database, workspace_id: UUID, wanted: runs.RunConfig) -> UUID:
+    """Queue a run whose connection holds a key that a child can open."""
+    connection_id = await support.make_connection(database, workspace_id)
+    sealed = KeyRing.parse(_RING).seal(
+        support.KEY, workspace_id=workspace_id, connection_id=connection_id, purpose=Purpose.API_KEY
+    )
+    async with database.workspace(workspace_id) as session:
+        await session.execute(
+            text("UPDATE payment_connections SET key_ciphertext = :key, is_sandbox = false WHERE id = :id"),
+            {"key": sealed, "id": connection_id},
+        )
+        session_id = await runs.enqueue(session, workspace_id, wanted, connection_id=connection_id, created_by="test")
+    assert session_id is not None
+    return session_id
+
+
+@dataclass(slots=True)
+class Child:
+    """`async with Child(...)`: killed at the end of the block, if it still lives."""
+
+    database: Database
+    stripe_url: str
+    session_id: UUID
+    failpoint: str = ""
+    lease_seconds: float = LEASE_SECONDS
+    process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Self:
+        environment = os.environ | {
+            "DATABASE_URL": self.database.url,
+            "STRIPE_API_BASE": self.stripe_url,
+            "ENCRYPTION_KEYS": _RING,
+            "LEASE_SECONDS": str(self.lease_seconds),
+            "RATE_UNLIMITED": "true",
+            "CYPHERA_FAILPOINT": self.failpoint,
+        }
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "sync_core", "run", "--session", str(self.session_id)),
+            cwd=_ROOT,
+            env=environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Its exit code, negative for a signal."""
+        assert self.process is not None
+        return await self.process.wait()
+
+
+async def free(database: Database, session_id: UUID) -> None:
+    """Wait until the lease has run out by itself."""
+
+    async def is_due() -> bool:
+        async with database.system() as session:
+            return session_id in {one.session_id for one in await runs.due(session)}
+
+    assert await support.holds(is_due, within=30)

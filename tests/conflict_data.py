@@ -1,0 +1,60 @@
+"""Conflicts made in bulk, as a run leaves them: linked customers whose name was changed on both sides and whose phone by us."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import text
+
+from sync_core.domain.vocabulary import Role
+from sync_core.services.actor import Actor
+from sync_core.store.database import Database
+from tests.support import make_connection
+
+_RECORDS = """
+INSERT INTO customers (workspace_id, external_id, payment_provider, payment_account, payment_livemode, payment_sync_status, payment_base,
+  email, name, phone, description, metadata, payment_observed_at)
+SELECT :workspace, 'cus_' || i, 'stripe', 'acct_test', false, 'conflict',
+  jsonb_build_object('email', i || '@example.com', 'name', 'Base ' || i, 'phone', NULL, 'description', 'text',
+    'metadata', '{"plan": "gold"}'::jsonb),
+  i || '@example.com', 'Ours ' || i, '+1 ' || i, 'text', '{"plan": "gold"}', now() - interval '1 day'
+FROM generate_series(:start, :start + :count - 1) i
+"""
+_CONFLICTS = """
+INSERT INTO payment_sync_conflicts (workspace_id, session_id, entity_type, record_id, external_id, label, reason_code, fields, local,
+  base, theirs, record_version, observed_at, created_at)
+SELECT t.workspace_id, :session, 'customers', t.id, t.external_id, t.name, 'both_changed', '{name}',
+  jsonb_build_object('email', email, 'name', name, 'phone', phone, 'description', description, 'metadata', metadata), payment_base,
+  payment_base || jsonb_build_object('name', replace(name, 'Ours', 'Stripe')), t.row_version, now(),
+  timestamptz '2026-01-01' + substr(external_id, 5)::int * interval '1 second'
+FROM customers t WHERE t.workspace_id = :workspace AND substr(t.external_id, 5)::int BETWEEN :start AND :start + :count - 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    actor: Actor
+    session_id: UUID
+
+
+async def make_conflicts(database: Database, workspace_id: UUID, count: int, *, start: int = 1) -> Made:
+    """`count` open conflicts, the newest first in the list being the last made."""
+    connection_id = await make_connection(database, workspace_id)
+    async with database.workspace(workspace_id) as session:
+        made = await session.execute(
+            text(
+                "INSERT INTO payment_sync_sessions (workspace_id, entity_types, connection_id, status, phase)"
+                " VALUES (:workspace, '{customers}', :connection, 'completed', 'done') RETURNING id"
+            ),
+            {"workspace": workspace_id, "connection": connection_id},
+        )
+        session_id = UUID(str(made.scalar_one()))
+        bound = {"workspace": workspace_id, "session": session_id, "count": count, "start": start}
+        await session.execute(text(_RECORDS), bound)
+        await session.execute(text(_CONFLICTS), bound)
+    return Made(person(workspace_id), session_id)
+
+
+def person(workspace_id: UUID, label: str = "Ann", role: Role = Role.ADMIN) -> Actor:
+    return Actor(workspace_id, role, label)

@@ -1,0 +1,208 @@
+"""A built dashboard, served as it is for people, and a browser in front of it.
+
+One server for all browser tests of a run, on a database of its own and with a sandbox of its own. `PORT`s are free ones; nothing leaves
+this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+from uuid import uuid4
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from dashboard.frontend import ROOT, build_once
+from tests.browser import chromium
+from tests.conftest import database_named, on_server
+
+OWNER = "ana@example.com"
+PASSWORD = "correct horse battery staple"
+_START_SECONDS = 90.0
+_WAIT_MS = 10_000.0
+_SEVERE = ("serious", "critical")
+# What a shell's environment may hold and a server under test must not see.
+_FOREIGN = (
+    "PYTEST_CURRENT_TEST",
+    "STRIPE_SECRET_KEY",
+    "STRIPE_WEBHOOK_SECRET",
+    "STRIPE_API_BASE",
+    "PUBLIC_URL",
+    "REDIS_URL",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    origin: str
+    database_url: str
+    log: Path
+    sandbox: str
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def served(server_url: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(server_url, template, tmp_path_factory.mktemp("served")) as found:
+        yield found
+
+
+@contextmanager
+def serving(server_url: str, template: str, folder: Path) -> Iterator[Served]:
+    """A demo as it is on the first start. A module that needs one of its own overrides `served` with it."""
+    build_once()  # by the hash of its sources: a second run builds nothing
+    name, port, sandbox_port = f"e2e_{uuid4().hex[:8]}", free_port(), free_port()
+    on_server(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    url, sandbox = database_named(server_url, name), f"http://127.0.0.1:{sandbox_port}"
+    found = Served(f"http://localhost:{port}", url, folder / "server.log", sandbox)
+    environment = {key: value for key, value in os.environ.items() if key not in _FOREIGN} | {
+        "PORT": str(port),
+        "SANDBOX_PORT": str(sandbox_port),
+        "DATABASE_URL": found.database_url,
+        "DATA_DIR": str(folder / "data"),
+        "DEMO": "1",
+        "OWNER_EMAIL": OWNER,
+        "OWNER_PASSWORD": PASSWORD,
+    }
+    with found.log.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dashboard.run"], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            _until_it_answers(found, process)
+            yield found
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+    on_server(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def _until_it_answers(served: Served, process: subprocess.Popen[bytes]) -> None:
+    ends = time.monotonic() + _START_SECONDS
+    refused: Exception | None = None
+    while time.monotonic() < ends and process.poll() is None:
+        try:
+            urlopen(f"{served.origin}/auth/sign-in", timeout=1).close()  # noqa: S310 - our own address
+        except (URLError, OSError) as not_yet:
+            refused = not_yet
+            # A process that ends meanwhile is seen at once.
+            try:
+                process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+        else:
+            return
+    pytest.fail(f"The server did not answer ({refused}); its log:\n{served.log.read_text()[-4000:]}")
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Gone before other tests begin: while Playwright's synchronous side is up, no event loop starts in this thread."""
+    path = chromium()
+    if path is None:
+        pytest.fail("No Chromium: run `python -m tests.browser`, or name one in CHROMIUM_PATH.")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=str(path), args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield launched
+        launched.close()
+
+
+Opener = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser, served: Served) -> Iterator[Opener]:
+    """A fresh browser profile with one page, `open_page(width=360, color_scheme="dark")`. Errors in its console fail the test."""
+    contexts: list[BrowserContext] = []
+    errors: list[str] = []
+
+    def opened(*, width: int = 1440, height: int = 900, **more: Any) -> Page:
+        context = browser.new_context(
+            base_url=served.origin, viewport={"width": width, "height": height}, reduced_motion="reduce", **more
+        )
+        context.set_default_timeout(_WAIT_MS)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if _is_broken(message) else None)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def _is_broken(message: Any) -> bool:
+    """What the browser itself refuses: content security policy, failed scripts. Answers of 4xx are tests' own doing."""
+    return message.type == "error" and "Failed to load resource" not in message.text
+
+
+@pytest.fixture
+def page(open_page: Opener) -> Page:
+    """A visitor who is not signed in."""
+    return open_page()
+
+
+@pytest.fixture
+def owner(page: Page) -> Page:
+    """The owner, signed in, on the first page."""
+    sign_in(page)
+    return page
+
+
+def sign_in(page: Page, *, email: str = OWNER, password: str = PASSWORD, path: str = "/design") -> None:
+    """Through the form. `path` is where it leads."""
+    page.goto(path)
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    hydrated(page)
+
+
+def visit(page: Page, path: str) -> None:
+    page.goto(path)
+    hydrated(page)
+
+
+def hydrated(page: Page) -> None:
+    """The page listens: clicks before this are lost."""
+    page.locator("[data-hydrated=true]").wait_for()
+
+
+def axe(page: Page) -> list[str]:
+    """Serious and critical findings, each with its first element. The page's own policy forbids injected scripts, so axe comes by evaluation."""
+    page.evaluate("document.fonts.ready.then(() => true)")
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in _SEVERE]
+
+
+def screenshot(page: Page, name: str) -> None:
+    """Into the folder that SCREENSHOTS names; nothing without it."""
+    folder = os.environ.get("SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)

@@ -1,0 +1,227 @@
+"""The Connect page as a client drives it: attempts followed, refusals beside the field, no key in any answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from dashboard.api.forms import KEY_FORM, WEBHOOK_FORM, form_routes
+from dashboard.pages.connect import ConnectState
+from sync_core.domain.vocabulary import Role
+from sync_core.sandbox.launch import SandboxProcess
+from sync_core.services import connections
+from sync_core.services.checks import CheckName
+from sync_core.services.connections import ConnectionView
+from sync_core.settings import Settings
+from sync_core.store import database as database_module
+from sync_core.store.database import Database
+from tests.events._browser import Browser, browser
+from tests.services import KEY, actor_of, settings_for, small_sandbox
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxProcess]:
+    with small_sandbox(customers=30) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(sandbox: SandboxProcess, tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The process's own settings and database, as the server has them."""
+    found = settings_for(sandbox, tmp_path, demo=True)
+    monkeypatch.setattr(database_module, "_database", database)
+    for module in ("dashboard.pages.connect", "dashboard.pages.new_sync", "sync_core.services.connections"):
+        monkeypatch.setattr(f"{module}.get_settings", lambda: found)
+    return found
+
+
+@pytest.fixture
+async def owner(database: Database, workspace_id: UUID, settings: Settings) -> AsyncIterator[Browser]:
+    assert settings.demo
+    async with browser(database, workspace_id, "/connect") as client:
+        yield client
+
+
+@pytest.fixture
+async def forms(database: Database, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    app = Starlette(routes=form_routes(lambda: database, lambda: settings))
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:3000") as client:
+        yield client
+
+
+async def pasted(forms: httpx.AsyncClient, owner: Browser, key: str) -> None:
+    """The form is sent, and the page that it leads to is followed until the attempt is done."""
+    answer = await forms.post(KEY_FORM, data={"api_key": key}, headers={"cookie": owner.cookie})
+    assert answer.status_code == 303
+    owner.path = answer.headers["location"]
+    await owner.send(ConnectState, "load")
+    await owner.send(ConnectState, "watch")
+
+
+def statuses(owner: Browser) -> dict[str, str]:
+    return {row["name"]: row["status"] for row in owner.of(ConnectState, "checks")}
+
+
+async def test_an_empty_page_offers_the_sandbox(owner: Browser) -> None:
+    await owner.send(ConnectState, "load")
+
+    assert owner.of(ConnectState, "loaded") is True
+    assert owner.of(ConnectState, "sandbox_offered") is True
+    assert owner.of(ConnectState, "may_manage") is True
+    assert owner.of(ConnectState, "card")["account_id"] == ""
+
+
+async def test_a_good_key_is_connected_and_never_sent_back(owner: Browser, forms: httpx.AsyncClient) -> None:
+    await pasted(forms, owner, KEY)
+
+    card = owner.of(ConnectState, "card")
+    assert (card["title"], card["live"], card["sandbox"]) == ("Sandbox Industries", False, False)
+    assert card["masked_key"] == f"rk_test_…{KEY[-4:]}"
+    assert set(statuses(owner).values()) == {"passed"}
+    assert list(statuses(owner)) == [name.value for name in CheckName]
+    assert set(owner.redirects) == {"/connect"}
+    assert KEY not in owner.everything
+    assert KEY not in owner.path
+
+
+@pytest.mark.parametrize(
+    ("key", "says", "failed"),
+    [
+        pytest.param("", "Paste", "key_format", id="empty"),
+        pytest.param("pk_test_0123456789abcdef", "publishable", "key_format", id="publishable"),
+        pytest.param("sk_test_revoked_0123456789", "revoked", "accepted", id="revoked"),
+        pytest.param("rk_test_no_invoices_01234567", "rak_invoice_read", "permissions", id="under-privileged"),
+    ],
+)
+async def test_a_bad_key_is_explained(
+    owner: Browser, forms: httpx.AsyncClient, key: str, says: str, failed: str
+) -> None:
+    await pasted(forms, owner, key)
+
+    assert says in owner.of(ConnectState, "problem")
+    assert owner.of(ConnectState, "problem_mark") == "This key was not kept."
+    assert [name for name, status in statuses(owner).items() if status == "failed"] == [failed]
+    assert owner.redirects == []
+    assert not key or key not in owner.everything
+
+
+async def test_another_account_is_refused_and_the_old_one_stays(owner: Browser, forms: httpx.AsyncClient) -> None:
+    await pasted(forms, owner, KEY)
+    before = owner.of(ConnectState, "card")
+
+    await pasted(forms, owner, "sk_test_acct2_0123456789")
+
+    assert "disconnect it first" in owner.of(ConnectState, "problem")
+    assert owner.of(ConnectState, "card") == before
+    assert owner.of(ConnectState, "replacing") is True
+
+
+async def test_the_sandbox_connects_by_one_click(owner: Browser) -> None:
+    await owner.send(ConnectState, "load")
+    await owner.send(ConnectState, "try_sandbox")
+
+    assert owner.of(ConnectState, "card")["sandbox"] is True
+    assert set(owner.redirects) == {"/connect"}
+
+
+async def test_checks_run_again(owner: Browser, forms: httpx.AsyncClient, sandbox: SandboxProcess) -> None:
+    await pasted(forms, owner, KEY)
+    sandbox.settings(skew_seconds=-600)
+    try:
+        await owner.send(ConnectState, "recheck", name="clock")
+    finally:
+        sandbox.settings(skew_seconds=0)
+    assert {name for name, status in statuses(owner).items() if status != "passed"} == {"clock"}
+
+    await owner.send(ConnectState, "recheck", name="")
+    assert set(statuses(owner).values()) == {"passed"}
+
+
+async def test_disconnecting_takes_the_name(owner: Browser, forms: httpx.AsyncClient) -> None:
+    await pasted(forms, owner, KEY)
+    await owner.send(ConnectState, "ask_disconnect")
+    await owner.send(ConnectState, "disconnect", form={"confirmation": "no"})
+    assert "Sandbox Industries" in owner.of(ConnectState, "confirm_problem")
+    await owner.send(ConnectState, "disconnect", form={"confirmation": ["x"]})
+    assert owner.of(ConnectState, "disconnecting") is True
+
+    await owner.send(ConnectState, "disconnect", form={"confirmation": "Sandbox Industries"})
+
+    assert owner.of(ConnectState, "card")["account_id"] == ""
+    assert owner.of(ConnectState, "disconnecting") is False
+
+
+async def test_the_signing_secret_goes_by_a_form(owner: Browser, forms: httpx.AsyncClient) -> None:
+    await pasted(forms, owner, KEY)
+    places = []
+    for secret in ("sk_test_wrong_kind", "whsec_0123456789"):
+        answer = await forms.post(WEBHOOK_FORM, data={"webhook_secret": secret}, headers={"cookie": owner.cookie})
+        places.append(answer.headers["location"])
+        owner.path = answer.headers["location"]
+        await owner.send(ConnectState, "load")
+    assert places == ["/connect?webhook=webhook_secret_malformed", "/connect?webhook=saved"]
+    assert owner.of(ConnectState, "card")["webhook"] is True
+    assert "whsec_0123456789" not in owner.everything
+
+    await owner.send(ConnectState, "forget_webhook")
+    assert owner.of(ConnectState, "card")["webhook"] is False
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        pytest.param({"origin": "https://evil.example"}, 403, id="another site"),
+        pytest.param({"sec-fetch-site": "cross-site"}, 403, id="another site, by the browser's word"),
+        pytest.param({"cookie": ""}, 303, id="nobody"),
+    ],
+)
+async def test_forms_from_elsewhere_are_refused(
+    owner: Browser, forms: httpx.AsyncClient, headers: dict[str, str], status: int
+) -> None:
+    answer = await forms.post(KEY_FORM, data={"api_key": KEY}, headers={"cookie": owner.cookie} | headers)
+
+    assert answer.status_code == status
+    assert answer.headers.get("location", "/auth/").startswith("/auth/")
+
+
+async def test_a_viewer_sees_but_changes_nothing(
+    database: Database, workspace_id: UUID, settings: Settings, forms: httpx.AsyncClient
+) -> None:
+    connected = await connections.connect(database, actor_of(workspace_id), KEY, settings=settings)
+    assert isinstance(connected, ConnectionView)
+    async with browser(database, workspace_id, "/connect", Role.VIEWER) as viewer:
+        await viewer.send(ConnectState, "load")
+        assert viewer.of(ConnectState, "card")["title"] == "Sandbox Industries"
+        assert viewer.of(ConnectState, "may_manage") in (None, False)
+
+        await pasted(forms, viewer, "sk_test_rolled_0123456789")
+        await viewer.send(ConnectState, "recheck", name="")
+        await viewer.send(ConnectState, "disconnect", form={"confirmation": "Sandbox Industries"})
+
+    assert await connections.current(database, actor_of(workspace_id)) == connected
+
+
+FORGED: dict[str, tuple[str, dict[str, Any]]] = {
+    "a check that is no text": ("recheck", {"name": {"x": 1}}),
+    "a form that is none": ("disconnect", {"form": "x"}),
+    "no argument": ("recheck", {}),
+}
+
+
+@pytest.mark.parametrize(("handler", "payload"), FORGED.values(), ids=FORGED.keys())
+async def test_forged_events_change_nothing(
+    owner: Browser, forms: httpx.AsyncClient, handler: str, payload: dict[str, Any]
+) -> None:
+    await pasted(forms, owner, KEY)
+    before = owner.of(ConnectState, "card")
+
+    await owner.send(ConnectState, handler, **payload)
+
+    assert owner.of(ConnectState, "card") == before

@@ -1,0 +1,191 @@
+"""The New sync page as a client drives it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from dashboard.pages.new_sync import NewSyncState
+from sync_core.domain.vocabulary import EntityType, Role, Strategy
+from sync_core.sandbox.launch import SandboxProcess
+from sync_core.services import connections, sessions
+from sync_core.services.session_views import Listing, SessionView
+from sync_core.settings import Settings
+from sync_core.store import database as database_module
+from sync_core.store.database import Database
+from tests.events._browser import Browser, browser
+from tests.services import KEY, actor_of, settings_for, small_sandbox
+
+PATH = "/syncs/new"
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxProcess]:
+    with small_sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def settings(sandbox: SandboxProcess, tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    found = settings_for(sandbox, tmp_path, rate_unlimited=True)
+    monkeypatch.setattr(database_module, "_database", database)
+    for module in ("dashboard.pages.new_sync", "sync_core.services.connections", "sync_core.services.estimate"):
+        monkeypatch.setattr(f"{module}.get_settings", lambda: found)
+    return found
+
+
+@pytest.fixture
+async def owner(database: Database, workspace_id: UUID, settings: Settings) -> AsyncIterator[Browser]:
+    """Of a connected workspace, the page opened."""
+    await connections.connect(database, actor_of(workspace_id), KEY, settings=settings)
+    async with browser(database, workspace_id, PATH) as client:
+        await client.send(NewSyncState, "load")
+        yield client
+
+
+async def listed(database: Database, workspace_id: UUID) -> tuple[SessionView, ...]:
+    page = await sessions.list_sessions(database, actor_of(workspace_id))
+    assert isinstance(page, Listing)
+    return page.items
+
+
+async def test_without_an_account_nothing_can_be_started(
+    database: Database, workspace_id: UUID, settings: Settings
+) -> None:
+    assert not settings.demo
+    async with browser(database, workspace_id, PATH) as client:
+        await client.send(NewSyncState, "load")
+        assert client.of(NewSyncState, "account") in (None, "")
+        await client.send(NewSyncState, "start", dry_run=True)
+        assert client.of(NewSyncState, "error_form") == "Connect a Stripe account first."
+
+    assert await listed(database, workspace_id) == ()
+
+
+async def test_the_page_opens_with_an_estimate(owner: Browser, sandbox: SandboxProcess) -> None:
+    assert owner.of(NewSyncState, "account") == "Sandbox Industries"
+    assert owner.of(NewSyncState, "mode") == "test"
+    estimate = owner.of(NewSyncState, "estimate")
+    assert estimate["ready"] is True
+    records = {row["label"]: row["records"] for row in estimate["rows"]}
+    assert records["Products"] == str(len(sandbox.truth("products")))
+    assert "reads made this month" in estimate["reads"]
+
+
+async def test_a_dry_run_starts_and_leads_to_its_page(owner: Browser, database: Database, workspace_id: UUID) -> None:
+    for name in ("invoices", "subscriptions", "prices", "products"):
+        await owner.send(NewSyncState, "choose_entity", name=name, chosen=False)
+    await owner.send(NewSyncState, "set_strategy", value="flag")
+    await owner.send(NewSyncState, "set_entity_strategy", name="customers", value="overwrite")
+    await owner.send(NewSyncState, "set_batch_size", value="50")
+    await owner.send(NewSyncState, "set_concurrent", value="7")
+    await owner.send(NewSyncState, "start", dry_run=True)
+
+    (made,) = await listed(database, workspace_id)
+    assert owner.redirects == [f"/syncs/{made.id}"]
+    assert made.config.entity_types == (EntityType.CUSTOMERS,)
+    assert (made.config.dry_run, made.config.batch_size, made.config.concurrent_batches) == (True, 50, 7)
+    assert made.config.strategies.of(EntityType.CUSTOMERS) is Strategy.OVERWRITE
+    assert made.config.strategies.default is Strategy.FLAG
+
+
+async def test_the_last_configuration_is_there_again(owner: Browser, database: Database, workspace_id: UUID) -> None:
+    await owner.send(NewSyncState, "choose_entity", name="invoices", chosen=False)
+    await owner.send(NewSyncState, "set_span", span="custom")
+    await owner.send(NewSyncState, "set_start_date", value="2024-02-01")
+    await owner.send(NewSyncState, "start", dry_run=False)
+    async with browser(database, workspace_id, PATH, Role.OPERATOR) as colleague:
+        await colleague.send(NewSyncState, "load")
+        assert colleague.of(NewSyncState, "remembered") is True
+        assert "invoices" not in colleague.of(NewSyncState, "chosen")
+        assert colleague.of(NewSyncState, "start_date") == "2024-02-01"
+        assert colleague.of(NewSyncState, "running_href") == owner.redirects[0]
+
+        await colleague.send(NewSyncState, "start", dry_run=False)
+        assert "running already" in colleague.of(NewSyncState, "error_form")
+        await colleague.send(NewSyncState, "start_over")
+        assert len(colleague.of(NewSyncState, "chosen")) == len(EntityType)
+
+
+WRONG: dict[str, tuple[list[tuple[str, dict[str, Any]]], str, str]] = {
+    "no entity type": (
+        [("choose_entity", {"name": entity.value, "chosen": False}) for entity in EntityType],
+        "error_entities",
+        "at least one",
+    ),
+    "no dates": ([("set_span", {"span": "custom"})], "error_range", "empty"),
+    "reversed dates": (
+        [
+            ("set_span", {"span": "custom"}),
+            ("set_start_date", {"value": "2024-02-02"}),
+            ("set_end_date", {"value": "2024-02-01"}),
+        ],
+        "error_range",
+        "reversed",
+    ),
+    "future dates": (
+        [("set_span", {"span": "custom"}), ("set_start_date", {"value": "2999-01-01"})],
+        "error_range",
+        "future",
+    ),
+    "batch size 101": ([("set_batch_size", {"value": "101"})], "error_batch", "between 1 and 100"),
+    "batch size nonsense": ([("set_batch_size", {"value": "many"})], "error_batch", "whole number"),
+    "concurrency 0": ([("set_concurrent", {"value": "0"})], "error_concurrent", "Between 1 and 20"),
+}
+
+
+@pytest.mark.parametrize(("events", "field", "says"), WRONG.values(), ids=WRONG.keys())
+async def test_mistakes_stand_beside_their_field(
+    *,
+    owner: Browser,
+    database: Database,
+    workspace_id: UUID,
+    events: list[tuple[str, dict[str, Any]]],
+    field: str,
+    says: str,
+) -> None:
+    for handler, payload in events:
+        await owner.send(NewSyncState, handler, **payload)
+    await owner.send(NewSyncState, "start", dry_run=False)
+
+    assert says in owner.of(NewSyncState, field)
+    assert "Nothing was started" in owner.of(NewSyncState, "error_form")
+    assert owner.redirects == []
+    assert await listed(database, workspace_id) == ()
+
+
+FORGED: dict[str, tuple[str, dict[str, Any]]] = {
+    "an entity type of its own": ("choose_entity", {"name": "secrets", "chosen": True}),
+    "a strategy of its own": ("set_strategy", {"value": "drop"}),
+    "a range of its own": ("set_span", {"span": "7; drop table"}),
+    "a number for a word": ("set_strategy", {"value": 5}),
+    "a word for a flag": ("start", {"dry_run": "yes"}),
+}
+
+
+@pytest.mark.parametrize(("handler", "payload"), FORGED.values(), ids=FORGED.keys())
+async def test_forged_events_change_nothing(
+    owner: Browser, database: Database, workspace_id: UUID, handler: str, payload: dict[str, Any]
+) -> None:
+    names = ("chosen", "strategy", "span")
+    before = [owner.of(NewSyncState, name) for name in names]
+
+    await owner.send(NewSyncState, handler, **payload)
+
+    assert [owner.of(NewSyncState, name) for name in names] == before
+    assert await listed(database, workspace_id) == ()
+
+
+async def test_a_viewer_may_not_start(database: Database, workspace_id: UUID, settings: Settings) -> None:
+    await connections.connect(database, actor_of(workspace_id), KEY, settings=settings)
+    async with browser(database, workspace_id, PATH, Role.VIEWER) as viewer:
+        await viewer.send(NewSyncState, "load")
+        assert viewer.of(NewSyncState, "may_run") in (None, False)
+        await viewer.send(NewSyncState, "start", dry_run=False)
+        assert "Your role" in viewer.of(NewSyncState, "error_form")
+
+    assert await listed(database, workspace_id) == ()

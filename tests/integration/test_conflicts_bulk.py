@@ -1,0 +1,222 @@
+"""Many conflicts at once: what a preview promises is what is written, what changed since is left out, and all of it can be taken back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from sync_core.domain.resolution import Rule, Taken
+from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType
+from sync_core.errors import Refusal
+from sync_core.services import conflicts, conflicts_bulk
+from sync_core.services.actor import Actor
+from sync_core.services.conflict_bulk_views import BulkPreview, BulkResult
+from sync_core.services.conflict_views import Undone
+from sync_core.services.conflicts import ConflictQuery
+from sync_core.store.database import Database
+from tests.conflict_data import make_conflicts, person
+from tests.support import rows
+
+ALL, TAKE = ConflictQuery(), Rule(Choice.STRIPE)
+
+
+async def previewed(database: Database, actor: Actor, query: ConflictQuery = ALL, rule: Rule = TAKE) -> BulkPreview:
+    preview = await conflicts_bulk.bulk_preview(database, actor, query, rule)
+    assert isinstance(preview, BulkPreview)
+    return preview
+
+
+async def applied(database: Database, actor: Actor, preview: BulkPreview) -> BulkResult:
+    result = await conflicts_bulk.bulk_resolve(database, actor, preview.id, preview.hash)
+    assert isinstance(result, BulkResult)
+    return result
+
+
+async def names(database: Database, workspace_id: UUID) -> Counter[str]:
+    found = await rows(database, workspace_id, "SELECT split_part(name, ' ', 1) AS name FROM customers")
+    return Counter(row["name"] for row in found)
+
+
+async def snapshot(database: Database, workspace_id: UUID) -> list[dict[str, Any]]:
+    """Records without what every write moves."""
+    return await rows(
+        database,
+        workspace_id,
+        "SELECT external_id, name, phone, metadata, payment_base, payment_sync_status, deleted_at FROM customers ORDER BY id",
+    )
+
+
+async def test_a_preview_counts_rows_and_fields_and_shows_samples(database: Database, workspace_id: UUID) -> None:
+    actor = (await make_conflicts(database, workspace_id, 60)).actor
+    before = await snapshot(database, workspace_id)
+    preview = await previewed(database, actor)
+    assert (preview.rows, preview.entities, preview.not_covered) == (60, {EntityType.CUSTOMERS: 60}, ())
+    assert {one.name: (one.rows, one.emptied, one.written) for one in preview.fields} == {
+        "name": (60, 0, True),
+        "phone": (60, 60, True),
+    }
+    assert len(preview.samples) == 20
+    assert {change.label: (change.before, change.after) for change in preview.samples[0].changes} == {
+        "Name": ("Ours 1", "Stripe 1"),
+        "Phone": ("+1 1", None),
+    }
+    assert await snapshot(database, workspace_id) == before
+
+
+async def test_what_is_previewed_is_written_and_the_batch_taken_back(database: Database, workspace_id: UUID) -> None:
+    actor = (await make_conflicts(database, workspace_id, 30)).actor
+    before = await snapshot(database, workspace_id)
+    preview = await previewed(database, actor, ConflictQuery(search="ours 1"))
+    assert preview.rows == 11
+    result = await applied(database, actor, preview)
+    assert (result.resolved, result.left_out_count) == (11, 0)
+    assert await names(database, workspace_id) == {"Stripe": 11, "Ours": 19}
+    undone = await conflicts_bulk.undo_batch(database, actor, result.batch_id)
+    assert undone == Undone(11, 0, ())
+    assert await snapshot(database, workspace_id) == before
+    assert (await previewed(database, actor)).rows == 30
+    assert isinstance(await conflicts_bulk.undo_batch(database, actor, result.batch_id), Refusal)
+
+
+async def test_rows_that_changed_since_the_preview_are_left_out_and_listed(
+    database: Database, workspace_id: UUID
+) -> None:
+    actor = (await make_conflicts(database, workspace_id, 6)).actor
+    page = await conflicts.list_conflicts(database, actor, ALL)
+    assert not isinstance(page, Refusal)
+    preview = await previewed(database, actor)
+    chosen, resolved = page.rows[0], page.rows[1]
+    await conflicts.choose(database, actor, chosen.id, "name", Taken(Choice.LOCAL), expected_revision=chosen.revision)
+    await conflicts.resolve(database, person(workspace_id, "Ben"), resolved.id, take_all=Choice.LOCAL)
+    await rows(database, workspace_id, "UPDATE customers SET name = 'Edited 3' WHERE name = 'Ours 3' RETURNING id")
+    result = await applied(database, actor, preview)
+    assert (result.resolved, result.left_out_count) == (3, 3)
+    assert {one.label: one.reason for one in result.left_out} == {
+        "Ours 6": "This conflict has changed since you looked at it.",
+        "Ours 5": "Ben has settled this already.",
+        "Ours 3": "The record was changed meanwhile: look at its new values.",
+    }
+    assert await names(database, workspace_id) == {"Stripe": 3, "Ours": 2, "Edited": 1}
+
+
+async def test_a_preview_is_applied_once_and_only_as_it_was_seen(database: Database, workspace_id: UUID) -> None:
+    actor = (await make_conflicts(database, workspace_id, 3)).actor
+    preview = await previewed(database, actor)
+    other = await previewed(database, actor, rule=Rule(Choice.LOCAL))
+    assert preview.hash != other.hash
+    wrong = await conflicts_bulk.bulk_resolve(database, actor, preview.id, other.hash)
+    assert isinstance(wrong, Refusal)
+    assert wrong.code == "hash_differs"
+    await applied(database, actor, preview)
+    again = await conflicts_bulk.bulk_resolve(database, actor, preview.id, preview.hash)
+    assert isinstance(again, Refusal)
+    assert again.code == "already_applied"
+    assert (await applied(database, actor, other)).left_out_count == 3
+    assert await names(database, workspace_id) == {"Stripe": 3}
+
+
+async def test_an_old_preview_is_refused(database: Database, workspace_id: UUID) -> None:
+    actor = (await make_conflicts(database, workspace_id, 1)).actor
+    preview = await previewed(database, actor)
+    aged = "UPDATE payment_sync_conflict_previews SET created_at = now() - interval '25 hours' RETURNING id"
+    await rows(database, workspace_id, aged)
+    refused = await conflicts_bulk.bulk_resolve(database, actor, preview.id, preview.hash)
+    assert isinstance(refused, Refusal)
+    assert refused.code == "expired"
+
+
+async def test_what_a_rule_does_not_settle_is_said_beforehand(database: Database, workspace_id: UUID) -> None:
+    actor = (await make_conflicts(database, workspace_id, 4)).actor
+    await rows(
+        database,
+        workspace_id,
+        "UPDATE payment_sync_conflicts SET reason_code = 'no_base', base = NULL WHERE label = 'Ours 1' RETURNING id",
+    )
+    preview = await previewed(database, actor, rule=Rule(Choice.BASE))
+    assert preview.rows == 3
+    assert [(one.rows, one.reason) for one in preview.not_covered] == [
+        (1, "They were never synced: there is no earlier value.")
+    ]
+
+
+RULES = {
+    "an own value": (ALL, Rule(Choice.CUSTOM)),
+    "nothing said": (ALL, Rule()),
+    "the record back in time": (ALL, Rule(record=Choice.BASE)),
+    "settled ones": (ConflictQuery(status=ConflictStatus.RESOLVED), TAKE),
+}
+
+
+async def test_rules_that_make_no_sense_are_refused(database: Database, workspace_id: UUID) -> None:
+    actor = (await make_conflicts(database, workspace_id, 1)).actor
+    for name, (query, rule) in RULES.items():
+        assert isinstance(await conflicts_bulk.bulk_preview(database, actor, query, rule), Refusal), name
+
+
+async def test_one_row_that_the_database_refuses_does_not_stop_the_others(
+    database: Database, workspace_id: UUID
+) -> None:
+    actor = (await make_conflicts(database, workspace_id, 20)).actor
+    async with database.engine.begin() as connection:
+        await connection.exec_driver_sql("ALTER TABLE customers ADD CONSTRAINT odd CHECK (name <> 'Stripe 7')")
+    result = await applied(database, actor, await previewed(database, actor))
+    assert (result.resolved, result.left_out_count) == (19, 1)
+    assert result.left_out[0].label == "Ours 7"
+    assert "odd" in result.left_out[0].reason
+
+
+async def test_undo_of_a_batch_leaves_what_changed_since(database: Database, workspace_id: UUID) -> None:
+    actor = (await make_conflicts(database, workspace_id, 5)).actor
+    result = await applied(database, actor, await previewed(database, actor))
+    await rows(database, workspace_id, "UPDATE customers SET name = 'Edited 3' WHERE name = 'Stripe 3' RETURNING id")
+    undone = await conflicts_bulk.undo_batch(database, actor, result.batch_id)
+    assert isinstance(undone, Undone)
+    assert (undone.done, undone.refused_count) == (4, 1)
+    assert [(one.label, one.reason) for one in undone.refused] == [("Ours 3", "The record was changed since.")]
+    assert await names(database, workspace_id) == {"Ours": 4, "Edited": 1}
+
+
+async def test_a_record_that_somebody_else_is_writing_is_left_out(database: Database, workspace_id: UUID) -> None:
+    actor = (await make_conflicts(database, workspace_id, 3)).actor
+    preview = await previewed(database, actor)
+    async with database.workspace(workspace_id) as writer:
+        await writer.execute(text("SELECT id FROM customers WHERE name = 'Ours 2' FOR UPDATE"))
+        result = await applied(database, actor, preview)
+    assert (result.resolved, result.left_out_count) == (2, 1)
+    assert result.left_out[0].label == "Ours 2"
+
+
+async def test_a_thousand_rows_take_a_handful_of_statements(database: Database, workspace_id: UUID) -> None:
+    """Set-based: as many statements for 2,000 rows as their two batches need, whatever the rows hold."""
+    actor = (await make_conflicts(database, workspace_id, 2_000)).actor
+    preview = await previewed(database, actor)
+    async with database.engine.begin() as connection:
+        await connection.exec_driver_sql("CREATE TABLE counted (kind text)")
+        await connection.exec_driver_sql("GRANT INSERT ON counted TO cyphera_app")
+        await connection.exec_driver_sql(
+            "CREATE FUNCTION count_statement() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO counted VALUES (TG_TABLE_NAME);"
+            " RETURN NULL; END $$"
+        )
+        for table in ("customers", "payment_sync_conflicts", "payment_sync_conflict_decisions"):
+            await connection.exec_driver_sql(
+                f"CREATE TRIGGER counted AFTER INSERT OR UPDATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION count_statement()"
+            )
+    seen: list[tuple[int, int]] = []
+
+    async def progress(done: int, total: int) -> None:
+        seen.append((done, total))
+
+    result = await conflicts_bulk.bulk_resolve(database, actor, preview.id, preview.hash, progress=progress)
+    assert isinstance(result, BulkResult)
+    assert result.resolved == 2_000
+    assert seen == [(1_000, 2_000), (2_000, 2_000)]
+    async with database.engine.begin() as connection:
+        counted = await connection.exec_driver_sql("SELECT kind, count(*) FROM counted GROUP BY 1")
+        assert {row["kind"]: row["count"] for row in counted.mappings()} == {
+            "customers": 2,
+            "payment_sync_conflicts": 2,
+            "payment_sync_conflict_decisions": 2,
+        }

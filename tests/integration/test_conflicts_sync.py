@@ -1,0 +1,149 @@
+"""Conflicts that real runs find, settled, and found settled by the next run: neither asked again nor undone by it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+
+from sync_core.domain.resolution import RECORD, Taken
+from sync_core.domain.vocabulary import Choice, EntityType, ReasonCode
+from sync_core.errors import Refusal
+from sync_core.sandbox.account import Account
+from sync_core.sandbox.blueprint import Blueprint, Sizes
+from sync_core.sandbox.server import SandboxServer
+from sync_core.services import conflicts, conflicts_bulk
+from sync_core.services.conflict_views import ConflictRow, ConflictView, Resolved
+from sync_core.services.conflicts import ConflictQuery
+from sync_core.store.database import Database
+from tests.conflict_data import person
+from tests.support import config, rows, sync
+
+CUSTOMERS = config(EntityType.CUSTOMERS)
+
+# As a person would leave them: renamed on both sides; deleted here; unlinked, with the same email.
+DISTURBED = {
+    ReasonCode.BOTH_CHANGED: "payment_base = payment_base || '{\"name\": \"Before\"}', name = 'Ours', payment_sync_status = 'local_edit'",
+    ReasonCode.DELETED_HERE: "deleted_at = now()",
+    ReasonCode.EMAIL_MATCH: "external_id = NULL, payment_provider = NULL, payment_account = NULL, payment_livemode = NULL,"
+    " payment_base = NULL, payment_sync_status = 'pending', name = 'Ours'",
+}
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[SandboxServer]:
+    async with SandboxServer(Account.generated(Blueprint("conflicts", Sizes(20, 2, 2, 2, 2)))) as running:
+        yield running
+
+
+async def disturbed(database: Database, workspace_id: UUID, server: SandboxServer, reason: ReasonCode) -> ConflictRow:
+    """The one conflict that a run finds after one record was changed so."""
+    await sync(database, workspace_id, server.url, CUSTOMERS)
+    await rows(
+        database,
+        workspace_id,
+        f"UPDATE customers SET {DISTURBED[reason]} WHERE id = (SELECT id FROM customers c WHERE email IS NOT NULL AND deleted_at IS NULL"
+        " AND name IS NOT NULL AND NOT EXISTS (SELECT FROM customers o WHERE o.email_key = c.email_key AND o.id <> c.id)"
+        " ORDER BY external_id LIMIT 1) RETURNING id",
+    )
+    await sync(database, workspace_id, server.url, CUSTOMERS)
+    (found,) = await open_rows(database, workspace_id)
+    assert found.reason is reason
+    return found
+
+
+async def open_rows(database: Database, workspace_id: UUID) -> tuple[ConflictRow, ...]:
+    page = await conflicts.list_conflicts(database, person(workspace_id), ConflictQuery())
+    assert not isinstance(page, Refusal)
+    return page.rows
+
+
+async def customers(database: Database, workspace_id: UUID) -> list[dict[str, object]]:
+    return await rows(
+        database,
+        workspace_id,
+        "SELECT id, external_id, name, deleted_at IS NOT NULL AS deleted, payment_sync_status AS status, row_version FROM customers ORDER BY id",
+    )
+
+
+CASES = [(reason, take) for reason in DISTURBED for take in (Choice.LOCAL, Choice.STRIPE)]
+
+
+@pytest.mark.parametrize(("reason", "take"), CASES, ids=[f"{reason}-{take}" for reason, take in CASES])
+async def test_the_next_run_leaves_a_settled_record_alone(
+    database: Database, workspace_id: UUID, server: SandboxServer, reason: ReasonCode, take: Choice
+) -> None:
+    row = await disturbed(database, workspace_id, server, reason)
+    done = await conflicts.resolve(database, person(workspace_id), row.id, take_all=take)
+    assert isinstance(done, Resolved)
+    settled = await customers(database, workspace_id)
+    await sync(database, workspace_id, server.url, CUSTOMERS)
+    assert await open_rows(database, workspace_id) == ()
+    assert await customers(database, workspace_id) == settled
+
+
+async def test_the_same_customer_is_linked_and_keeps_our_name(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    row = await disturbed(database, workspace_id, server, ReasonCode.EMAIL_MATCH)
+    choices = {RECORD: Taken(Choice.STRIPE), "name": Taken(Choice.LOCAL)}
+    done = await conflicts.resolve(database, person(workspace_id), row.id, choices=choices)
+    assert isinstance(done, Resolved)
+    (linked,) = [one for one in await customers(database, workspace_id) if one["id"] == row.record_id]
+    assert (linked["external_id"], linked["name"], linked["status"]) == (row.external_id, "Ours", "local_edit")
+
+
+async def test_customers_kept_apart_are_two_and_undo_makes_them_one_again(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    row = await disturbed(database, workspace_id, server, ReasonCode.EMAIL_MATCH)
+    before = await customers(database, workspace_id)
+    choices = {RECORD: Taken(Choice.LOCAL)}
+    done = await conflicts.resolve(database, person(workspace_id), row.id, choices=choices)
+    assert isinstance(done, Resolved)
+    after = {str(one["id"]): one for one in await customers(database, workspace_id)}
+    assert len(after) == len(before) + 1
+    assert after[str(row.record_id)]["external_id"] is None
+    (made,) = [one for one in after.values() if one["external_id"] == row.external_id]
+    assert made["status"] == "synced"
+    raw = await rows(
+        database, workspace_id, "SELECT payment_raw->>'id' AS id FROM customers WHERE id = :id", id=made["id"]
+    )
+    assert raw == [{"id": row.external_id}]
+
+    back = await conflicts_bulk.undo(database, person(workspace_id), done.decision_id)
+    assert isinstance(back, ConflictView)
+    now = await customers(database, workspace_id)
+    assert [{**one, "row_version": 0} for one in now] == [{**one, "row_version": 0} for one in before]
+
+
+async def test_a_record_made_for_stripes_customer_stays_once_it_is_used(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    row = await disturbed(database, workspace_id, server, ReasonCode.EMAIL_MATCH)
+    done = await conflicts.resolve(database, person(workspace_id), row.id, choices={RECORD: Taken(Choice.LOCAL)})
+    assert isinstance(done, Resolved)
+    await rows(
+        database,
+        workspace_id,
+        "INSERT INTO invoices (workspace_id, customer_id) SELECT workspace_id, id FROM customers WHERE external_id = :id RETURNING id",
+        id=row.external_id,
+    )
+    refused = await conflicts_bulk.undo(database, person(workspace_id), done.decision_id)
+    assert isinstance(refused, Refusal)
+    assert refused.message == "The record made for Stripe's customer is in use."
+
+
+async def test_a_conflict_found_again_after_undo_is_the_same_one(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    row = await disturbed(database, workspace_id, server, ReasonCode.BOTH_CHANGED)
+    done = await conflicts.resolve(database, person(workspace_id), row.id, take_all=Choice.LOCAL)
+    assert isinstance(done, Resolved)
+    assert isinstance(await conflicts_bulk.undo(database, person(workspace_id), done.decision_id), ConflictView)
+    await sync(database, workspace_id, server.url, CUSTOMERS)
+    (again,) = await open_rows(database, workspace_id)
+    assert again.id == row.id
+    # The old choice is there, to be looked at again.
+    assert again.answered == again.questions == 1

@@ -1,0 +1,308 @@
+"""Keys as people bring them: kept, refused with a reason beside the field, replaced, forgotten."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from sync_core.domain.vocabulary import EntityType, Role
+from sync_core.errors import Refusal
+from sync_core.sandbox.keys import DEMO_KEY
+from sync_core.sandbox.launch import SandboxProcess
+from sync_core.services import connections
+from sync_core.services.checks import Check, CheckName, CheckStatus
+from sync_core.services.connections import ConnectionView, ConnectRefusal
+from sync_core.settings import Settings
+from sync_core.store import connections as store
+from sync_core.store.database import Database
+from tests.conftest import make_workspace
+from tests.services import KEY, SANDBOX_KEY, actor_of, audit_actions, settings_for, small_sandbox
+from tests.support import config, enqueue
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxProcess]:
+    with small_sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def settings(sandbox: SandboxProcess, tmp_path: Path) -> Settings:
+    return settings_for(sandbox, tmp_path)
+
+
+async def connected(database: Database, workspace_id: UUID, settings: Settings, key: str = KEY) -> ConnectionView:
+    view = await connections.connect(database, actor_of(workspace_id), key, settings=settings)
+    assert isinstance(view, ConnectionView)
+    return view
+
+
+async def count(database: Database, workspace_id: UUID) -> int:
+    async with database.workspace(workspace_id) as session:
+        found: int = (await session.execute(text("SELECT count(*) FROM payment_connections"))).scalar_one()
+        return found
+
+
+async def test_a_good_key_is_kept_and_never_shown(database: Database, workspace_id: UUID, settings: Settings) -> None:
+    heard: list[Check] = []
+    view = await connections.connect(
+        database, actor_of(workspace_id), f"  {KEY}\n", settings=settings, report=heard.append
+    )
+
+    assert isinstance(view, ConnectionView)
+    assert (view.account_name, view.mode, view.key_last4) == ("Sandbox Industries", "test", KEY[-4:])
+    assert not view.is_sandbox
+    assert [check.name for check in view.checks] == list(CheckName)
+    assert all(check.status is CheckStatus.PASSED for check in view.checks)
+    assert [check.name for check in heard] == list(CheckName)
+    assert KEY not in json.dumps(view.to_json())
+    assert await connections.current(database, actor_of(workspace_id)) == view
+    async with database.workspace(workspace_id) as session:
+        stored = await store.active(session, workspace_id)
+    assert stored is not None
+    assert KEY.encode() not in stored.key_ciphertext
+    assert store.reveal_key(workspace_id, stored.id, stored.key_ciphertext, settings) == KEY
+    assert await audit_actions(database, workspace_id) == ["connection.connected"]
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "says"),
+    [
+        pytest.param("", "key_missing", "Paste", id="empty"),
+        pytest.param("hello", "key_malformed", "not a Stripe key", id="not a key"),
+        pytest.param("pk_test_0123456789abcdef", "publishable_key", "publishable", id="publishable"),
+        pytest.param("whsec_0123456789abcdef", "webhook_secret", "signing secret", id="webhook secret"),
+        pytest.param("sk_test_invalid_0123456789", "key_not_accepted", "wrong, or it was revoked", id="wrong"),
+        pytest.param("sk_test_revoked_0123456789", "key_not_accepted", "revoked", id="revoked"),
+        pytest.param("sk_test_expired_0123456789", "key_expired", "expired", id="expired"),
+        pytest.param("rk_test_no_invoices_01234567", "permission_missing", "rak_invoice_read", id="no invoices"),
+        pytest.param("rk_test_no_prices_01234567", "permission_missing", "rak_plan_read", id="no prices"),
+        pytest.param("sk_test_no_customers_0123456", "permission_missing", "rak_customer_read", id="secret, limited"),
+    ],
+)
+async def test_a_bad_key_is_refused_and_changes_nothing(
+    database: Database, workspace_id: UUID, settings: Settings, *, key: str, code: str, says: str
+) -> None:
+    refused = await connections.connect(database, actor_of(workspace_id), key, settings=settings)
+
+    assert isinstance(refused, ConnectRefusal)
+    assert (refused.code, refused.field) == (code, "api_key")
+    assert 400 <= refused.status < 500
+    assert says in refused.message
+    assert [check.name for check in refused.checks if check.failed]
+    assert not key or key not in json.dumps(asdict(refused))
+    assert await count(database, workspace_id) == 0
+
+
+async def test_what_a_key_lacks_is_named_by_entity(database: Database, workspace_id: UUID, settings: Settings) -> None:
+    refused = await connections.connect(
+        database, actor_of(workspace_id), "rk_test_no_invoices_no_customers_1", settings=settings
+    )
+
+    assert isinstance(refused, ConnectRefusal)
+    permissions = next(check for check in refused.checks if check.name is CheckName.PERMISSIONS)
+    assert {part.entity_type: part.permission for part in permissions.parts if not part.ok} == {
+        EntityType.CUSTOMERS: "rak_customer_read",
+        EntityType.INVOICES: "rak_invoice_read",
+    }
+
+
+async def test_a_key_that_may_not_read_its_account_is_still_known_by_it(
+    database: Database, workspace_id: UUID, settings: Settings
+) -> None:
+    whole = await connected(database, workspace_id, settings)
+    limited = await connected(database, workspace_id, settings, "rk_test_no_account_0123456")
+
+    assert limited.account_id == whole.account_id
+    assert limited.account_name == whole.account_name
+
+
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [
+        pytest.param("sk_test_acct2_0123456789", "account_differs", id="another account"),
+        pytest.param("sk_live_ours_0123456789ab", "mode_differs", id="another mode"),
+    ],
+)
+async def test_another_account_or_mode_is_refused_until_disconnected(
+    database: Database, workspace_id: UUID, settings: Settings, key: str, code: str
+) -> None:
+    before = await connected(database, workspace_id, settings)
+
+    refused = await connections.connect(database, actor_of(workspace_id), key, settings=settings)
+
+    assert isinstance(refused, ConnectRefusal)
+    assert (refused.code, refused.status, refused.field) == (code, 409, "api_key")
+    if code == "account_differs":
+        assert before.account_id in refused.message
+        assert refused.message.count("acct_") == 2
+    else:
+        assert "live key" in refused.message
+        assert "test mode" in refused.message
+    assert await connections.current(database, actor_of(workspace_id)) == before
+
+    assert await connections.disconnect(database, actor_of(workspace_id), before.confirmation) is None
+    after = await connected(database, workspace_id, settings, key)
+    assert after.id != before.id
+
+
+async def test_a_new_key_of_the_same_account_replaces_the_old_one(
+    database: Database, workspace_id: UUID, settings: Settings
+) -> None:
+    before = await connected(database, workspace_id, settings)
+    unfit = await connections.connect(database, actor_of(workspace_id), "rk_test_no_prices_01234567", settings=settings)
+    kept = await connections.current(database, actor_of(workspace_id))
+    after = await connected(database, workspace_id, settings, "sk_test_rolled_0123456789zz")
+
+    assert isinstance(unfit, Refusal)
+    assert kept == before
+    assert after.id == before.id
+    assert (after.key_last4, after.key_kind) == ("89zz", "secret")
+    scope = next(check for check in after.checks if check.name is CheckName.SCOPE)
+    assert scope.status is CheckStatus.WARNING
+    assert await audit_actions(database, workspace_id) == ["connection.connected", "connection.key_replaced"]
+
+
+async def test_disconnecting_needs_the_phrase_and_forgets_the_key(
+    database: Database, workspace_id: UUID, settings: Settings
+) -> None:
+    view = await connected(database, workspace_id, settings)
+    mistyped = await connections.disconnect(database, actor_of(workspace_id), "yes")
+    assert isinstance(mistyped, Refusal)
+    assert mistyped.field == "confirmation"
+
+    assert await connections.disconnect(database, actor_of(workspace_id), view.confirmation) is None
+
+    assert await connections.current(database, actor_of(workspace_id)) is None
+    async with database.workspace(workspace_id) as session:
+        left = (await session.execute(text("SELECT key_ciphertext FROM payment_connections"))).scalars().all()
+    assert [bytes(one) for one in left] == [b""]
+    again = await connected(database, workspace_id, settings)
+    assert again.id == view.id
+
+
+async def test_a_connection_in_use_is_not_disconnected(
+    database: Database, workspace_id: UUID, settings: Settings
+) -> None:
+    view = await connected(database, workspace_id, settings)
+    await enqueue(database, workspace_id, config())
+
+    refused = await connections.disconnect(database, actor_of(workspace_id), view.confirmation)
+
+    assert isinstance(refused, Refusal)
+    assert (refused.code, refused.status) == ("sync_running", 409)
+
+
+async def test_checks_run_again_one_by_one(
+    database: Database, workspace_id: UUID, settings: Settings, sandbox: SandboxProcess
+) -> None:
+    view = await connected(database, workspace_id, settings)
+    sandbox.settings(skew_seconds=-600)
+    try:
+        clock = await connections.recheck(database, actor_of(workspace_id), CheckName.CLOCK, settings=settings)
+        heard: list[Check] = []
+        every = await connections.recheck(database, actor_of(workspace_id), settings=settings, report=heard.append)
+    finally:
+        sandbox.settings(skew_seconds=0)
+
+    assert isinstance(clock, ConnectionView)
+    assert isinstance(every, ConnectionView)
+    changed = [new.name for old, new in zip(view.checks, clock.checks, strict=True) if old.status != new.status]
+    assert changed == [CheckName.CLOCK]
+    assert "ahead of" in next(check for check in clock.checks if check.name is CheckName.CLOCK).message
+    assert [check.name for check in heard] == list(CheckName)
+
+
+async def test_the_sandbox_is_there_in_a_demo_only(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess, tmp_path: Path
+) -> None:
+    actor = actor_of(workspace_id)
+    off = settings_for(sandbox, tmp_path)
+    on = settings_for(sandbox, tmp_path, demo=True, stripe_api_base="http://127.0.0.1:9")
+
+    refused = await connections.connect_sandbox(database, actor, settings=off)
+    ready = await connections.connect_sandbox(database, actor, settings=on)
+    pasted = await connections.connect(database, actor, SANDBOX_KEY, settings=on)
+
+    assert isinstance(refused, ConnectRefusal)
+    assert refused.code == "sandbox_off"
+    assert isinstance(ready, ConnectionView)
+    assert isinstance(pasted, ConnectionView)
+    assert (ready.is_sandbox, pasted.is_sandbox) == (True, True)
+    assert ready.key_last4 == DEMO_KEY[-4:]
+    assert pasted.id == ready.id
+
+
+async def test_a_stripe_that_does_not_answer_is_said(database: Database, workspace_id: UUID, tmp_path: Path) -> None:
+    nowhere = Settings(_env_file=None, stripe_api_base="http://127.0.0.1:9", data_dir=tmp_path)
+
+    refused = await connections.connect(database, actor_of(workspace_id), KEY, settings=nowhere)
+
+    assert isinstance(refused, ConnectRefusal)
+    assert (refused.code, refused.status) == ("stripe_unreachable", 502)
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
+async def test_only_admins_change_the_connection(
+    database: Database, workspace_id: UUID, settings: Settings, role: Role
+) -> None:
+    view = await connected(database, workspace_id, settings)
+    actor = actor_of(workspace_id, role)
+
+    answers = [
+        await connections.connect(database, actor, KEY, settings=settings),
+        await connections.recheck(database, actor, settings=settings),
+        await connections.disconnect(database, actor, view.confirmation),
+        await connections.set_webhook_secret(database, actor, "whsec_0123456789", settings=settings),
+    ]
+
+    assert [one.status for one in answers if isinstance(one, Refusal)] == [403] * 4
+    assert await connections.current(database, actor) == view
+
+
+async def test_webhook_secrets_are_sealed(database: Database, workspace_id: UUID, settings: Settings) -> None:
+    actor = actor_of(workspace_id)
+    await connected(database, workspace_id, settings)
+    wrong = await connections.set_webhook_secret(database, actor, KEY, settings=settings)
+    right = await connections.set_webhook_secret(database, actor, " whsec_0123456789 ", settings=settings)
+
+    assert isinstance(wrong, Refusal)
+    assert wrong.field == "webhook_secret"
+    assert isinstance(right, ConnectionView)
+    assert right.has_webhook_secret
+    assert await connections.webhook_secrets(database, workspace_id, settings=settings) == ["whsec_0123456789"]
+    other = await make_workspace(database, "Other")
+    assert await connections.webhook_secrets(database, other, settings=settings) == []
+
+
+async def test_the_environment_connects_the_first_workspace(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess, tmp_path: Path
+) -> None:
+    unset = await connections.connect_from_environment(database, workspace_id, settings=settings_for(sandbox, tmp_path))
+    given = settings_for(
+        sandbox, tmp_path, stripe_secret_key=SecretStr(KEY), stripe_webhook_secret=SecretStr("whsec_0123456789")
+    )
+    first = await connections.connect_from_environment(database, workspace_id, settings=given)
+    again = await connections.connect_from_environment(database, workspace_id, settings=given)
+
+    assert unset is None
+    assert isinstance(first, ConnectionView)
+    assert isinstance(again, ConnectionView)
+    assert first.has_webhook_secret
+    assert again.id == first.id
+
+
+async def test_workspaces_do_not_see_each_other(database: Database, workspace_id: UUID, settings: Settings) -> None:
+    other = await make_workspace(database, "Other")
+    await connected(database, workspace_id, settings)
+
+    assert await connections.current(database, actor_of(other)) is None
+    theirs = await connected(database, other, settings, "sk_test_acct2_0123456789")
+    assert theirs.id != (await connected(database, workspace_id, settings)).id

@@ -1,0 +1,306 @@
+"""A run as a watcher sees it: in words and ranges that can be believed, in a few small statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import orjson
+import pytest
+from sqlalchemy import event, text
+
+from sync_core.domain.vocabulary import EntityType, Phase, SessionStatus
+from sync_core.errors import Refusal
+from sync_core.sandbox.launch import SandboxProcess
+from sync_core.services import findings, progress_view
+from sync_core.services.pace import Pace
+from sync_core.services.progress_view import ProgressView, Pulse, Watch, coverage
+from sync_core.store import runs
+from sync_core.store.database import Database
+from sync_core.store.watching import Stretch
+from tests.conftest import make_workspace
+from tests.services import actor_of, small_sandbox
+from tests.support import config, enqueue, sync
+
+CUSTOMERS = EntityType.CUSTOMERS
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxProcess]:
+    with small_sandbox() as running:
+        yield running
+
+
+async def look(database: Database, workspace_id: UUID, session_id: UUID) -> ProgressView:
+    return await again(Watch(database, actor_of(workspace_id), session_id))
+
+
+async def again(watch: Watch) -> ProgressView:
+    found = await watch.look()
+    assert isinstance(found, ProgressView)
+    return found
+
+
+async def execute(database: Database, workspace_id: UUID, sql: str, **bound: object) -> None:
+    async with database.workspace(workspace_id) as session:
+        await session.execute(text(sql), bound)
+
+
+async def running(database: Database, workspace_id: UUID, *, lease: float = 20.0, **more: object) -> UUID:
+    """A run in the middle of fetching, as its engine would have left the rows."""
+    session_id = await enqueue(database, workspace_id, config(CUSTOMERS, dry_run=bool(more.get("dry_run"))))
+    async with database.system() as session:
+        assert await runs.take(session, session_id, "test", lease)
+    await execute(
+        database,
+        workspace_id,
+        "UPDATE payment_sync_sessions SET status = 'running', phase = 'fetch', started_at = now() - interval '40 s',"
+        " range_start = 0, ceiling = 6000, stats = CAST(:stats AS jsonb) WHERE id = :id",
+        id=session_id,
+        stats=orjson.dumps(more.get("stats", {})).decode(),
+    )
+    await execute(
+        database,
+        workspace_id,
+        "UPDATE payment_sync_entity_runs SET phase = 'fetch', estimated = 1000, fetched = 400, created = 200, updated = 50,"
+        " skipped = 30, requests = 5, last_page_at = now() - make_interval(secs => :age)"
+        " WHERE session_id = :id AND entity_type = 'customers'",
+        id=session_id,
+        age=more.get("page_age", 1.0),
+    )
+    await execute(
+        database,
+        workspace_id,
+        "INSERT INTO payment_sync_windows (workspace_id, session_id, entity_type, gte, lt, status, oldest_seen, pages, objects)"
+        " VALUES (:w, :id, 'customers', 3000, 6000, 'split', 4999, 9, 900), (:w, :id, 'customers', 4000, 5000, 'done', 4000, 1, 10),"
+        " (:w, :id, 'customers', 3000, 4000, 'open', 3500, 2, 150), (:w, :id, 'customers', 0, 3000, 'open', NULL, 0, 0)",
+        w=workspace_id,
+        id=session_id,
+    )
+    return session_id
+
+
+async def test_a_finished_sync_is_verified_and_covered(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    ended = await sync(database, workspace_id, sandbox.url, config(CUSTOMERS, EntityType.PRODUCTS))
+    found = await look(database, workspace_id, ended.session_id)
+
+    assert (found.status, found.pulse, found.fraction, found.eta) == (SessionStatus.COMPLETED, Pulse.ENDED, 1.0, None)
+    assert [step.state for step in found.steps] == ["done"] * 4
+    customers = found.entities[0]
+    assert customers.verified is not None
+    assert customers.verified.is_complete
+    assert customers.verified.found == customers.processed > 0
+    assert set(customers.cells) == {10}
+
+
+async def test_a_run_under_way_shows_what_is_read_of_the_range(database: Database, workspace_id: UUID) -> None:
+    session_id = await running(database, workspace_id)
+    found = await look(database, workspace_id, session_id)
+    lanes = await progress_view.lanes(database, actor_of(workspace_id), session_id, CUSTOMERS)
+
+    (customers,) = found.entities
+    assert customers.cells == (0,) * 35 + (10,) * 25
+    assert (customers.open_windows, customers.fraction) == (2, 0.28)
+    assert [step.state for step in found.steps] == ["done", "now", "next", "next"]
+    assert found.page_age == pytest.approx(1.0, abs=0.5)
+    assert isinstance(lanes, tuple)
+    assert [(lane.left, lane.width, lane.read, lane.pages) for lane in lanes] == [
+        (0.5, pytest.approx(1 / 6), 0.5, 2),
+        (0.0, 0.5, 0.0, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lease", "page_age", "stats", "cancel", "expected"),
+    [
+        pytest.param(20, 1, {}, False, Pulse.LIVE, id="at work"),
+        pytest.param(20, 30, {}, False, Pulse.SLOW, id="no page for half a minute"),
+        pytest.param(20, 30, {"resume_at": 4e9}, False, Pulse.PAUSED, id="waits for Stripe's limit"),
+        pytest.param(-1, 30, {}, False, Pulse.LOST, id="lease ran out"),
+        pytest.param(20, 1, {}, True, Pulse.STOPPING, id="asked to stop"),
+    ],
+)
+async def test_it_says_whether_anybody_is_at_work(
+    database: Database,
+    workspace_id: UUID,
+    *,
+    lease: float,
+    page_age: float,
+    stats: dict[str, float],
+    cancel: bool,
+    expected: Pulse,
+) -> None:
+    session_id = await running(database, workspace_id, lease=lease, page_age=page_age, stats=stats)
+    if cancel:
+        await execute(
+            database,
+            workspace_id,
+            "UPDATE payment_sync_sessions SET cancel_requested_at = now() WHERE id = :id",
+            id=session_id,
+        )
+    assert (await look(database, workspace_id, session_id)).pulse is expected
+
+
+async def test_a_run_that_nobody_took_up_yet_waits(database: Database, workspace_id: UUID) -> None:
+    found = await look(database, workspace_id, await enqueue(database, workspace_id, config(CUSTOMERS)))
+    assert (found.pulse, found.fraction, found.eta, found.page_age) == (Pulse.WAITING, None, None, None)
+
+
+async def test_the_quota_names_its_429s_and_when_it_goes_on(database: Database, workspace_id: UUID) -> None:
+    stats = {
+        "requests": 70,
+        "caps": {"global": 20.0},
+        "throttled": {"endpoint-rate": 1, "global-rate": 4},
+        "resume_at": 4e9,
+    }
+    quota = (await look(database, workspace_id, await running(database, workspace_id, stats=stats))).quota
+
+    assert (quota.requests, quota.cap) == (70, 20.0)
+    assert quota.throttled == (("global-rate", 4), ("endpoint-rate", 1))
+    assert quota.resume_in is not None
+    assert quota.resume_in > 0
+
+
+@pytest.mark.parametrize(
+    ("dry_run", "said"),
+    [
+        pytest.param(True, "writes no records", id="dry run"),
+        pytest.param(False, "250 records already written stay", id="sync"),
+    ],
+)
+async def test_cancelling_says_what_is_kept(
+    database: Database, workspace_id: UUID, *, dry_run: bool, said: str
+) -> None:
+    session_id = await running(database, workspace_id, dry_run=dry_run)
+    assert said in (await look(database, workspace_id, session_id)).kept_on_cancel
+
+
+async def test_a_look_costs_five_small_statements(database: Database, workspace_id: UUID) -> None:
+    watch = Watch(database, actor_of(workspace_id), await running(database, workspace_id))
+    await again(watch)
+    seen: list[str] = []
+    engine = database.engine.sync_engine
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        await again(watch)
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert len(seen) == 5, seen
+
+
+async def test_errors_are_grouped_with_what_to_do(database: Database, workspace_id: UUID) -> None:
+    session_id = await running(database, workspace_id)
+    await execute(
+        database,
+        workspace_id,
+        "UPDATE payment_sync_entity_runs SET failed = 3 WHERE session_id = :id AND entity_type = 'customers'",
+        id=session_id,
+    )
+    await execute(
+        database,
+        workspace_id,
+        "INSERT INTO payment_sync_plan_items (workspace_id, session_id, entity_type, external_id, seq, action, reason_code, detail)"
+        " SELECT :w, :id, 'customers', 'cus_' || g, g, 'error', CASE WHEN g < 3 THEN 'value_invalid' ELSE 'fetch_failed' END,"
+        ' \'{"field": "email", "message": "too long"}\' FROM generate_series(1, 3) g',
+        w=workspace_id,
+        id=session_id,
+    )
+    found = await findings.reasons(database, actor_of(workspace_id), session_id)
+
+    assert isinstance(found, tuple)
+    assert [(one.code.value, one.count, one.field) for one in found] == [
+        ("value_invalid", 2, "email"),
+        ("fetch_failed", 1, "email"),
+    ]
+    assert all(one.repair for one in found)
+    assert found[0].sample == ("cus_1", "cus_2")
+
+
+async def test_another_workspaces_run_cannot_be_watched(database: Database, workspace_id: UUID) -> None:
+    session_id = await running(database, workspace_id)
+    stranger = actor_of(await make_workspace(database, "Other"))
+    found = await Watch(database, stranger, session_id).look()
+    lanes = await progress_view.lanes(database, stranger, session_id, CUSTOMERS)
+
+    assert isinstance(found, Refusal)
+    assert isinstance(lanes, Refusal)
+    assert (found.status, lanes.status) == (404, 404)
+
+
+@pytest.mark.parametrize(
+    ("stretches", "expected"),
+    [
+        pytest.param([], (0, 0, 0, 0), id="nothing read"),
+        pytest.param([(0, 400)], (10, 10, 10, 10), id="all read"),
+        pytest.param([(200, 400)], (0, 0, 10, 10), id="the newest half"),
+        pytest.param([(150, 250)], (0, 5, 5, 0), id="across two cells"),
+        pytest.param([(0, 99)], (9, 0, 0, 0), id="a second short of a cell"),
+        pytest.param([(0, 30), (60, 90)], (6, 0, 0, 0), id="two stretches in one cell"),
+        pytest.param([(-500, 100), (300, 900)], (10, 0, 0, 10), id="beyond the range"),
+    ],
+)
+def test_coverage_is_by_tenths_and_never_rounds_up(stretches: list[tuple[int, int]], expected: tuple[int, ...]) -> None:
+    assert coverage([Stretch(CUSTOMERS, *one) for one in stretches], 0, 400, cells=4) == expected
+
+
+class Watched:
+    """A pace fed once a second with a count that grows by `step`."""
+
+    def __init__(self) -> None:
+        self.pace = Pace()
+        self.now = 0.0
+        self.done = 0
+
+    def seconds(
+        self, count: int, step: int, *, total: int = 10_000, disturbed: bool = False
+    ) -> tuple[float, float] | None:
+        eta = None
+        for _ in range(count):
+            self.now += 1
+            self.done += step
+            self.pace.note(self.now, self.done, self.now, self.done // 100)
+            eta = self.pace.eta(self.now, total - self.done, disturbed=disturbed)
+        return eta
+
+
+def test_the_time_left_is_hidden_until_it_can_be_believed() -> None:
+    watched = Watched()
+    assert watched.seconds(5, 100) is None
+    eta = watched.seconds(10, 100)
+    assert eta is not None
+    assert eta[0] <= (10_000 - watched.done) / 100 <= eta[1] + 5
+
+
+def test_undisturbed_the_time_left_moves_by_a_third_at_most() -> None:
+    watched = Watched()
+    before = watched.seconds(20, 50)
+    assert before is not None
+    after = watched.seconds(5, 500)
+    assert after is not None
+    assert after[0] >= (before[0] - 5) * 0.69
+
+
+def test_rates_are_of_the_last_ten_seconds() -> None:
+    watched = Watched()
+    watched.seconds(30, 10)
+    watched.seconds(11, 200)
+    assert watched.pace.rate() == pytest.approx(200)
+    assert watched.pace.request_rate() == pytest.approx(2)
+
+
+def test_a_run_that_starts_over_forgets_its_pace() -> None:
+    watched = Watched()
+    watched.seconds(30, 10)
+    watched.pace.note(31.0, 5, 31.0, 0)
+    assert watched.pace.rate() is None
+
+
+def test_phases_of_an_applied_plan_leave_fetching_out() -> None:
+    assert Phase.FETCH not in progress_view.phases_of(dry_run=False, applied=True)
+    assert progress_view.phases_of(dry_run=True, applied=False)[2] is Phase.PLAN

@@ -1,0 +1,299 @@
+"""The report of a real dry run: its matrix, rows, findings, and when its plan can still be applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, Role, Strategy
+from sync_core.errors import Refusal
+from sync_core.sandbox.launch import SandboxProcess
+from sync_core.services import findings, report
+from sync_core.services.findings import Drift, Findings
+from sync_core.services.guardrails import Level
+from sync_core.services.report import Freshness, LineQuery, Lines, ReportView
+from sync_core.store.database import Database
+from tests.conftest import make_workspace
+from tests.services import actor_of, small_sandbox
+from tests.support import config, enqueue, rows, sync
+
+CUSTOMERS, PRICES = EntityType.CUSTOMERS, EntityType.PRICES
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxProcess]:
+    with small_sandbox() as running:
+        yield running
+
+
+@dataclass(frozen=True)
+class Disagreeing:
+    """A synced workspace of which some records were edited since, and some look as if Stripe had changed."""
+
+    stripe_only: list[str]
+    both: list[str]
+    ours_only: list[str]
+
+
+async def disagree(database: Database, workspace_id: UUID, sandbox: SandboxProcess) -> Disagreeing:
+    await sync(database, workspace_id, sandbox.url, config(CUSTOMERS, EntityType.PRODUCTS, PRICES))
+    known = await rows(database, workspace_id, "SELECT external_id FROM customers WHERE deleted_at IS NULL ORDER BY 1")
+    ids = [row["external_id"] for row in known]
+    made = Disagreeing(ids[:6], ids[6:10], ids[10:13])
+    async with database.workspace(workspace_id) as session:
+        # Stripe only: ours and the last sync agree on something else. Both: our name and the last sync's are two other values.
+        await session.execute(
+            text(
+                "UPDATE customers SET name = 'Before', payment_base = jsonb_set(payment_base, '{name}', '\"Before\"')"
+                " WHERE external_id = ANY(:ids)"
+            ),
+            {"ids": made.stripe_only},
+        )
+        await session.execute(
+            text(
+                "UPDATE customers SET name = 'Ours', payment_base = jsonb_set(payment_base, '{name}', '\"Older\"')"
+                " WHERE external_id = ANY(:ids)"
+            ),
+            {"ids": made.both},
+        )
+        await session.execute(
+            text(
+                "UPDATE customers SET name = 'Ours', payment_sync_status = 'local_edit' WHERE external_id = ANY(:ids)"
+            ),
+            {"ids": made.ours_only},
+        )
+        await session.execute(
+            text(
+                "UPDATE prices SET unit_amount_in_pennies = 1, unit_amount_decimal = 1,"
+                ' payment_base = payment_base || \'{"unit_amount_in_pennies": 1, "unit_amount_decimal": "1"}\''
+                " WHERE external_id IN (SELECT external_id FROM prices WHERE unit_amount_in_pennies > 1"
+                " AND billing_scheme = 'per_unit' ORDER BY external_id LIMIT 2)"
+            )
+        )
+    return made
+
+
+async def dry_run(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess, strategy: Strategy = Strategy.FLAG
+) -> UUID:
+    wanted = config(CUSTOMERS, EntityType.PRODUCTS, PRICES, strategy=strategy, dry_run=True)
+    return (await sync(database, workspace_id, sandbox.url, wanted)).session_id
+
+
+async def read(database: Database, workspace_id: UUID, session_id: UUID) -> ReportView:
+    found = await report.summary(database, actor_of(workspace_id), session_id)
+    assert isinstance(found, ReportView)
+    return found
+
+
+async def looked(database: Database, workspace_id: UUID, session_id: UUID) -> Findings:
+    found = await findings.look(database, actor_of(workspace_id), session_id)
+    assert isinstance(found, Findings)
+    return found
+
+
+async def page(database: Database, workspace_id: UUID, session_id: UUID, query: LineQuery) -> Lines:
+    found = await report.lines(database, actor_of(workspace_id), session_id, query)
+    assert isinstance(found, Lines)
+    return found
+
+
+async def test_a_dry_run_of_an_empty_workspace_says_what_it_would_create(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    found = await read(database, workspace_id, await dry_run(database, workspace_id, sandbox))
+
+    assert found.freshness is Freshness.FRESH
+    assert found.totals[Action.CREATE] == found.total > 0
+    assert found.sentence.startswith(f"Would create {found.total:,}, change 0")
+    assert {row.entity for row in found.matrix} == {CUSTOMERS, EntityType.PRODUCTS, PRICES}
+    assert all(row.share is None for row in found.matrix)
+    assert found.exit_code == 2
+
+
+async def test_the_matrix_counts_what_each_record_needs(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    made = await disagree(database, workspace_id, sandbox)
+    found = await read(database, workspace_id, await dry_run(database, workspace_id, sandbox))
+
+    counts = next(row.counts for row in found.matrix if row.entity is CUSTOMERS)
+    expected = {Action.UPDATE: len(made.stripe_only), Action.CONFLICT: len(made.both), Action.SKIP: len(made.ours_only)}
+    assert {action: counts[action] for action in expected} == expected
+
+
+async def test_rows_of_a_cell_come_with_what_changes_page_by_page(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    made = await disagree(database, workspace_id, sandbox)
+    session_id = await dry_run(database, workspace_id, sandbox)
+    query = LineQuery(CUSTOMERS, Action.UPDATE, limit=4)
+
+    first = await page(database, workspace_id, session_id, query)
+    second = await page(
+        database, workspace_id, session_id, LineQuery(CUSTOMERS, Action.UPDATE, after=first.after, limit=4)
+    )
+    back = await page(
+        database, workspace_id, session_id, LineQuery(CUSTOMERS, Action.UPDATE, before=second.before, limit=4)
+    )
+
+    shown = [*first.items, *second.items]
+    assert {line.external_id for line in shown} == set(made.stripe_only)
+    assert (first.before, second.after) == (None, None)
+    assert back.items == first.items
+    assert {(change.field, change.label, change.ours) for line in shown for change in line.changes} == {
+        ("name", "Name", "Before")
+    }
+    assert all(line.label == line.changes[0].theirs for line in shown)
+
+
+async def test_rows_are_narrowed_by_reason_and_by_field(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    made = await disagree(database, workspace_id, sandbox)
+    session_id = await dry_run(database, workspace_id, sandbox)
+
+    kept = LineQuery(CUSTOMERS, Action.SKIP, reason=ReasonCode.LOCAL_EDIT_KEPT)
+    named = LineQuery(CUSTOMERS, Action.CONFLICT, field="name")
+    others = LineQuery(CUSTOMERS, Action.CONFLICT, field="phone")
+
+    assert len((await page(database, workspace_id, session_id, kept)).items) == len(made.ours_only)
+    assert len((await page(database, workspace_id, session_id, named)).items) == len(made.both)
+    assert (await page(database, workspace_id, session_id, others)).items == ()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param({"entity": "wallets", "action": "create"}, id="unknown entity type"),
+        pytest.param({"entity": "customers", "action": "destroy"}, id="unknown action"),
+        pytest.param({"entity": "customers", "action": "create", "reason": "mood"}, id="unknown reason"),
+        pytest.param({"entity": "customers", "action": "create", "field": "1; DROP TABLE"}, id="unknown field"),
+        pytest.param({"entity": "customers", "action": "create", "after": "-1"}, id="place before the first"),
+        pytest.param({"entity": "customers", "action": "create", "after": "9" * 30}, id="place beyond all"),
+        pytest.param({"entity": "customers", "action": "create", "before": "x"}, id="place that is no number"),
+    ],
+)
+def test_words_that_name_no_rows_are_no_query(words: dict[str, str]) -> None:
+    assert LineQuery.parse(words) is None
+
+
+async def test_findings_name_fields_reasons_and_money(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    made = await disagree(database, workspace_id, sandbox)
+    found = await looked(database, workspace_id, await dry_run(database, workspace_id, sandbox))
+
+    name = next(bar for bar in found.fields if (bar.entity, bar.name) == (CUSTOMERS, "name"))
+    assert (name.updates, name.conflicts, name.skips) == (len(made.stripe_only), len(made.both), len(made.ours_only))
+    reasons = {(one.entity, one.action, one.code): one.count for one in found.reasons}
+    assert reasons[CUSTOMERS, Action.CONFLICT, ReasonCode.BOTH_CHANGED] == len(made.both)
+    money = [one for one in found.guardrails if one.name == "Money"]
+    assert {(one.entity, one.field, one.level) for one in money} >= {(PRICES, "unit_amount_in_pennies", Level.WARN)}
+    assert found.is_whole
+    assert found.effects_exact
+
+
+@pytest.mark.parametrize("chosen", list(Strategy))
+async def test_each_strategy_is_foretold_as_it_then_turns_out(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess, chosen: Strategy
+) -> None:
+    await disagree(database, workspace_id, sandbox)
+    foretold = await looked(database, workspace_id, await dry_run(database, workspace_id, sandbox, Strategy.FLAG))
+    turned_out = await read(database, workspace_id, await dry_run(database, workspace_id, sandbox, chosen))
+
+    effect = next(one for one in foretold.effects if one.strategy is chosen)
+    assert (effect.updates, effect.conflicts, effect.skips) == tuple(
+        turned_out.totals[action] for action in (Action.UPDATE, Action.CONFLICT, Action.SKIP)
+    )
+    assert effect.is_chosen == (chosen is Strategy.FLAG)
+
+
+async def test_transitions_show_the_commonest_pairs_of_values(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    made = await disagree(database, workspace_id, sandbox)
+    session_id = await dry_run(database, workspace_id, sandbox)
+    found = await findings.transitions(database, actor_of(workspace_id), session_id, CUSTOMERS, "name")
+
+    assert isinstance(found, tuple)
+    assert sum(one.count for one in found) == len(made.stripe_only) + len(made.both) + len(made.ours_only)
+    assert {one.ours for one in found} == {"Before", "Ours"}
+    unknown = await findings.transitions(database, actor_of(workspace_id), session_id, CUSTOMERS, "shoe_size")
+    assert isinstance(unknown, Refusal)
+
+
+async def test_drift_counts_the_records_that_changed_since(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    made = await disagree(database, workspace_id, sandbox)
+    session_id = await dry_run(database, workspace_id, sandbox)
+    before = await findings.drift(database, actor_of(workspace_id), session_id)
+    async with database.workspace(workspace_id) as session:
+        await session.execute(
+            text("UPDATE customers SET phone = '+1' WHERE external_id = ANY(:ids)"), {"ids": made.stripe_only[:2]}
+        )
+    after = await findings.drift(database, actor_of(workspace_id), session_id)
+
+    assert isinstance(before, Drift)
+    assert isinstance(after, Drift)
+    assert (before.count, after.count) == (0, 2)
+    assert {one.external_id for _, one in after.first} == set(made.stripe_only[:2])
+
+
+async def test_a_plan_expires_and_is_applied_once(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    session_id = await dry_run(database, workspace_id, sandbox)
+    canary = await sync(database, workspace_id, sandbox.url, config(CUSTOMERS, limit=3), source_session_id=session_id)
+    after_canary = await read(database, workspace_id, session_id)
+    whole = await enqueue(database, workspace_id, config(CUSTOMERS), source_session_id=session_id)
+    applied = await read(database, workspace_id, session_id)
+
+    assert after_canary.can_apply
+    assert [(one.id, one.limit) for one in after_canary.applied] == [(canary.session_id, 3)]
+    assert applied.freshness is Freshness.APPLIED
+    assert {one.id for one in applied.applied} == {canary.session_id, whole}
+
+    async with database.workspace(workspace_id) as session:
+        await session.execute(
+            text("UPDATE payment_sync_sessions SET status = 'cancelled' WHERE id = :id"), {"id": whole}
+        )
+        await session.execute(
+            text("UPDATE payment_sync_sessions SET completed_at = now() - interval '25 hours' WHERE id = :id"),
+            {"id": session_id},
+        )
+    assert (await read(database, workspace_id, session_id)).freshness is Freshness.EXPIRED
+
+
+async def test_an_applied_plans_rows_are_about_the_dry_runs_objects(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    planned = await dry_run(database, workspace_id, sandbox)
+    applied = await sync(
+        database, workspace_id, sandbox.url, config(CUSTOMERS, EntityType.PRODUCTS, PRICES), source_session_id=planned
+    )
+    found = await page(database, workspace_id, applied.session_id, LineQuery(CUSTOMERS, Action.CREATE, limit=5))
+
+    assert len(found.items) == 5
+    assert all(line.label for line in found.items)
+
+
+async def test_another_workspaces_report_does_not_exist(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    session_id = await dry_run(database, workspace_id, sandbox)
+    stranger = actor_of(await make_workspace(database, "Other"), Role.OWNER)
+
+    for found in (
+        await report.summary(database, stranger, session_id),
+        await report.lines(database, stranger, session_id, LineQuery(CUSTOMERS, Action.CREATE)),
+        await findings.look(database, stranger, session_id),
+        await findings.drift(database, stranger, session_id),
+    ):
+        assert isinstance(found, Refusal)
+        assert found.status == 404
