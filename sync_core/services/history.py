@@ -118,7 +118,7 @@ async def compare(database: Database, actor: Actor, one_id: UUID, other_id: UUID
         if isinstance(found, Refusal):
             return found
         views.append(found)
-    views.sort(key=lambda view: (view.created_at, view.id))
+    views.sort(key=lambda view: (view.queued, view.id))
     one, other = views
     return Comparison(past(one), past(other), _counted(one, other), _settings(one, other, actor.time_zone))
 

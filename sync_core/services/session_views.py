@@ -35,7 +35,10 @@ class EntityView:
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """Times are epoch seconds. `stats` are the heartbeat's figures: requests, throttled, caps, resume_at, beat_at."""
+    """Times are epoch seconds; `queued` is the exact one, by which runs are ordered as lists order them.
+
+    `stats` are the heartbeat's figures: requests, throttled, caps, resume_at, beat_at.
+    """
 
     id: UUID
     workspace_id: UUID
@@ -56,6 +59,7 @@ class SessionView:
     completed_at: int | None
     created_at: int
     updated_at: int
+    queued: datetime
 
     @property
     def has_plan(self) -> bool:
@@ -131,6 +135,7 @@ def session_view(workspace_id: UUID, stored: StoredSession, runs: Sequence[Store
         completed_at=epoch(stored.completed_at),
         created_at=int(stored.created_at.timestamp()),
         updated_at=int(changed.timestamp()),
+        queued=stored.created_at,
     )
 
 
