@@ -6,7 +6,8 @@ read from the websocket's cookie for every event, and each answer from the datab
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Final
 
 import reflex as rx
 
@@ -17,6 +18,9 @@ from sync_core.services import accounts, standing
 from sync_core.services.actor import Actor, Permission
 from sync_core.store.database import get_database
 
+# A toast outlives the page that it came with, so that what was done is still read on the next one, but not the one after.
+NOTICE_SECONDS: Final = 8.0
+
 
 class PageState(rx.State):
     """`signed_out` covers the page with a way back in; `notice` is the toast."""
@@ -25,6 +29,7 @@ class PageState(rx.State):
     notice: str = ""
     notice_kind: str = "info"
     notice_number: int = 0
+    _noticed_at: float = 0.0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         for name, value in list(vars(cls).items()):
@@ -51,6 +56,7 @@ class PageState(rx.State):
     def _say(self, text: str, kind: str = "success") -> None:
         """A toast; `kind` is success, info, warn or danger. In a background handler call it under `async with self`."""
         self.notice, self.notice_kind, self.notice_number = text, kind, self.notice_number + 1
+        self._noticed_at = time.monotonic()
 
     def _refuse(self, refusal: Refusal) -> None:
         """For refusals that belong beside no field on the screen."""
@@ -77,6 +83,8 @@ class ShellState(PageState):
 
     @rx.event
     async def load(self) -> None:
+        if time.monotonic() - self._noticed_at >= NOTICE_SECONDS:
+            self.notice = ""
         found = await self._signed_in()
         actor = found.actor
         self.email, self.workspace, self.role = found.email, found.workspace_name, actor.role.label

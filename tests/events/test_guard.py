@@ -183,3 +183,13 @@ async def test_a_failure_is_told_without_its_cause(member: Browser) -> None:
     await member.send(ProbeState, "fail")
     assert member.of(PageState, "notice") == "That didn't work. Nothing was changed; try again."
     assert "sk_live_secret" not in member.everything
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(3_600.0, True), (0.0, False)], ids=["just said", "said long ago"])
+async def test_a_toast_is_not_carried_from_page_to_page(
+    member: Browser, monkeypatch: pytest.MonkeyPatch, seconds: float, left: bool
+) -> None:
+    monkeypatch.setattr("dashboard.state.NOTICE_SECONDS", seconds)
+    await member.send(ProbeState, "fail")
+    await member.send(ShellState, "load")
+    assert bool(member.of(PageState, "notice")) is left
