@@ -227,7 +227,7 @@ def _unreachable(away: StripeUnavailable) -> Check:
     return Check(
         CheckName.REACHABLE,
         CheckStatus.FAILED,
-        f"Stripe did not answer: {away.message}",
+        f"{away.message}.",
         "Check this server's way to Stripe's API and try again. The key was not kept.",
         "stripe_unreachable",
     )
