@@ -24,7 +24,9 @@
   new MutationObserver(() => {
     document.querySelectorAll("dialog[data-modal]").forEach(openDialog);
     forgetDialogs();
-  }).observe(document.documentElement, { childList: true, subtree: true });
+    const title = document.querySelector("[data-page-title]")?.textContent;
+    if (title && document.title !== title) document.title = title;
+  }).observe(document.documentElement, { childList: true, subtree: true, characterData: true });
 
   const setNavigation = (open) => {
     document.documentElement.classList.toggle("nav-open", open);

@@ -49,7 +49,7 @@ def with_headers(inner: ASGIApp) -> ASGIApp:
 
 app = rx.App(
     html_lang="en",
-    stylesheets=["/app.css"],
+    stylesheets=["/app.css", "/runs.css"],
     head_components=[
         rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml"),
         rx.el.script(src="/ui.js", defer=True),

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import reflex as rx
 
 from dashboard.navigation import add_page
 from dashboard.pages.new_sync_form import (
+    FIELD_LABELS,
     PRESETS,
     EntityCard,
     EstimateCard,
+    FieldException,
     Form,
+    PresetRow,
     curl,
     entity_cards,
     estimate_card,
+    field_exceptions,
     form_of,
+    form_of_preset,
     mistakes,
+    preset_row,
     request_of,
 )
 from dashboard.pages.new_sync_view import view
+from dashboard.pages.run_parts import parsed_id
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import EntityType, SessionStatus, Strategy
 from sync_core.errors import Refusal
-from sync_core.services import connections, sessions
+from sync_core.services import connections, presets, sessions
 from sync_core.services import estimate as estimates
 from sync_core.services.actor import Permission
 from sync_core.services.session_views import Listing
@@ -47,10 +55,16 @@ class NewSyncState(PageState):
     end_date: str = ""
     strategy: str = "skip"
     by_entity: dict[str, str] = {}
+    by_field: dict[str, str] = {}
+    exceptions: list[FieldException] = []
     batch_size: str = "100"
     concurrent: str = "3"
     today: str = ""
-    remembered: bool = False
+    filled_from: str = ""
+    presets: list[PresetRow] = []
+    saving: bool = False
+    managing: bool = False
+    error_preset: str = ""
     account: str = ""
     mode: str = ""
     may_run: bool = False
@@ -78,6 +92,7 @@ class NewSyncState(PageState):
             end_date=self.end_date,
             strategy=self.strategy,
             by_entity=dict(self.by_entity),
+            by_field=dict(self.by_field),
             batch_size=self.batch_size,
             concurrent=self.concurrent,
         )
@@ -89,7 +104,7 @@ class NewSyncState(PageState):
     async def _refresh(self) -> None:
         """What follows from the form: the cards' notes, and that an estimate is of another one."""
         await self._mark_mistakes()
-        self.entities = entity_cards(self._form())
+        self.entities, self.exceptions = entity_cards(self._form()), field_exceptions(self._form())
         self.estimate_stale = self.estimate.ready
         asked = await self._asked(dry_run=True)
         if isinstance(asked, StartRequest):
@@ -114,11 +129,11 @@ class NewSyncState(PageState):
         self.mode = "" if connection is None else "sandbox" if connection.is_sandbox else connection.mode
         zone = ZoneInfo(actor.time_zone)
         self.today = datetime.now(zone).date().isoformat()
-        last = await sessions.last_config(get_database(), actor)
-        self._fill(form_of(last.config, zone))
-        self.remembered = not last.is_default
+        await self._start_from(zone)
+        await self._read_presets()
+        self.saving = self.managing = False
         self.estimate, self.estimate_problem, self.starting = EstimateCard(), "", ""
-        self.advanced_open = False
+        self.advanced_open, self.error_preset = bool(self.by_field), ""
         self.running_href = await self._running()
         await self._refresh()
         self.loaded = True
@@ -134,18 +149,46 @@ class NewSyncState(PageState):
                 return f"/syncs/{page.items[0].id}"
         return ""
 
+    async def _start_from(self, zone: ZoneInfo) -> None:
+        """The preset or the sync that the address names; else the last configuration."""
+        actor, words = await self._actor(), dict(self.router.url.query_parameters)
+        if "preset" in words:
+            preset = await presets.get(get_database(), actor, _id(words["preset"]))
+            if not isinstance(preset, Refusal):
+                self._fill(form_of_preset(preset, zone))
+                self.filled_from = f"From the preset “{preset.name}”"
+                return
+            self._refuse(preset)
+        if "like" in words:
+            run = await sessions.get(get_database(), actor, _id(words["like"]))
+            if not isinstance(run, Refusal):
+                self._fill(form_of(run.config, zone))
+                self.filled_from = "As in the sync that you came from"
+                return
+            self._refuse(run)
+        last = await sessions.last_config(get_database(), actor)
+        self._fill(form_of(last.config, zone))
+        self.filled_from = "" if last.is_default else "As in the last sync"
+
+    async def _read_presets(self) -> None:
+        actor = await self._actor()
+        zone, workspace = ZoneInfo(actor.time_zone), str(actor.workspace_id)
+        origin = get_settings().origin
+        found = await presets.every(get_database(), actor)
+        self.presets = [preset_row(one, zone, origin=origin, workspace_id=workspace) for one in found]
+
     def _fill(self, form: Form) -> None:
         self.filled += 1
         self.chosen = list(form.chosen)
         self.span, self.start_date, self.end_date = form.span, form.start_date, form.end_date
-        self.strategy, self.by_entity = form.strategy, dict(form.by_entity)
+        self.strategy, self.by_entity, self.by_field = form.strategy, dict(form.by_entity), dict(form.by_field)
         self.batch_size, self.concurrent = form.batch_size, form.concurrent
 
     @rx.event
     async def start_over(self) -> None:
         """Back to the defaults, whatever was used last."""
         self._fill(Form())
-        self.remembered = False
+        self.filled_from = ""
         await self._refresh()
 
     @rx.event
@@ -185,6 +228,68 @@ class NewSyncState(PageState):
             if value:
                 self.by_entity = {**self.by_entity, name: value}
             await self._refresh()
+
+    @rx.event
+    async def add_exception(self, form: dict[str, Any]) -> None:
+        path, strategy = form.get("field"), form.get("field_strategy")
+        if path in FIELD_LABELS and strategy in _STRATEGIES:
+            self.by_field = {**self.by_field, str(path): str(strategy)}
+            await self._refresh()
+
+    @rx.event
+    async def drop_exception(self, path: str) -> None:
+        self.by_field = {one: kept for one, kept in self.by_field.items() if one != path}
+        await self._refresh()
+
+    @rx.event
+    async def ask_name(self) -> None:
+        self.saving, self.error_preset = True, ""
+
+    @rx.event
+    async def stop_saving(self) -> None:
+        self.saving, self.error_preset = False, ""
+
+    @rx.event
+    async def save_preset(self, form: dict[str, Any]) -> None:
+        if await self._mark_mistakes():
+            self.error_preset = "Correct what is marked in the form first."
+            return
+        asked = await self._asked(dry_run=True)
+        days = PRESETS.get(self.span)
+        saved = (
+            asked
+            if isinstance(asked, Refusal)
+            else await presets.save(get_database(), await self._actor(), str(form.get("name") or ""), asked, days=days)
+        )
+        if isinstance(saved, Refusal):
+            self.error_preset = saved.message
+            return
+        self.saving, self.error_preset = False, ""
+        self._say(f"Saved as “{saved.name}”.")
+        await self._read_presets()
+
+    @rx.event
+    async def manage_presets(self) -> None:
+        self.managing, self.error_preset = True, ""
+
+    @rx.event
+    async def stop_managing(self) -> None:
+        self.managing, self.error_preset = False, ""
+
+    @rx.event
+    async def rename_preset(self, form: dict[str, Any]) -> None:
+        renamed = await presets.rename(
+            get_database(), await self._actor(), _id(str(form.get("preset") or "")), str(form.get("name") or "")
+        )
+        self.error_preset = renamed.message if isinstance(renamed, Refusal) else ""
+        await self._read_presets()
+
+    @rx.event
+    async def delete_preset(self, preset_id: str) -> None:
+        refused = await presets.delete(get_database(), await self._actor(), _id(preset_id))
+        self.error_preset = refused.message if refused is not None else ""
+        await self._read_presets()
+        self.managing = bool(self.presets)
 
     @rx.event
     async def set_batch_size(self, value: str) -> None:
@@ -251,6 +356,11 @@ class NewSyncState(PageState):
                 self.error_concurrent, self.advanced_open = refusal.message, True
             case _:
                 self.error_form = refusal.message
+
+
+def _id(word: str) -> UUID:
+    """One that nothing has, for a word that is no id."""
+    return parsed_id(word) or UUID(int=0)
 
 
 def register(app: rx.App) -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from sync_core.domain.fields import ORDER
+from sync_core.domain.fields import FIELDS, ORDER
 from sync_core.domain.vocabulary import EntityType, Strategy
 from sync_core.errors import Refusal
 from sync_core.services.estimate import READ_ALLOWANCE, Estimate
+from sync_core.services.presets import Preset
 from sync_core.services.start_request import NEEDS, StartRequest, checked, missing_parents
 from sync_core.store.runs import RunConfig
 
@@ -37,8 +38,30 @@ class Form:
     end_date: str = ""
     strategy: str = Strategy.SKIP.value
     by_entity: Mapping[str, str] = field(default_factory=dict)
+    by_field: Mapping[str, str] = field(default_factory=dict)
     batch_size: str = "100"
     concurrent: str = "3"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldException:
+    """A field with a strategy of its own; `path` is such as customers.name."""
+
+    path: str
+    label: str
+    strategy: str
+
+
+@dataclass(frozen=True, slots=True)
+class PresetRow:
+    """`curl` is the same sync as a call of the REST API."""
+
+    preset_id: str
+    name: str
+    about: str
+    by: str
+    href: str
+    curl: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +106,13 @@ def request_of(form: Form, *, dry_run: bool, now: datetime) -> StartRequest | Re
     span = _span(form, now)
     if isinstance(span, Refusal):
         return span
-    narrow = {entity: one for entity, one in form.by_entity.items() if one}
+    narrow = {"entities": {entity: one for entity, one in form.by_entity.items() if one}, "fields": dict(form.by_field)}
     return StartRequest(
         entity_types=form.chosen,
         batch_size=numbers[0],
         concurrent_batches=numbers[1],
         conflict_strategy=form.strategy,
-        strategies={"entities": narrow} if narrow else {},
+        strategies={level: exceptions for level, exceptions in narrow.items() if exceptions},
         dry_run=dry_run,
         start=span[0],
         end=span[1],
@@ -102,7 +125,7 @@ def mistakes(form: Form, *, now: datetime) -> list[Refusal]:
     parts = (
         replace(sound, chosen=form.chosen),
         replace(sound, span=form.span, start_date=form.start_date, end_date=form.end_date),
-        replace(sound, strategy=form.strategy, by_entity=form.by_entity),
+        replace(sound, strategy=form.strategy, by_entity=form.by_entity, by_field=form.by_field),
         replace(sound, batch_size=form.batch_size),
         replace(sound, concurrent=form.concurrent),
     )
@@ -127,9 +150,69 @@ def form_of(config: RunConfig, zone: ZoneInfo) -> Form:
         end_date="" if config.end is None else _date(config.end - 1, zone),
         strategy=config.strategies.default.value,
         by_entity={entity.value: one.value for entity, one in config.strategies.by_entity.items()},
+        by_field=dict(config.strategies.to_json()["fields"]),
         batch_size=str(config.batch_size),
         concurrent=str(config.concurrent_batches),
     )
+
+
+def form_of_preset(preset: Preset, zone: ZoneInfo) -> Form:
+    """What is not known any more is left out: a preset must not fail because a word has gone."""
+    asked = preset.request
+    custom = asked.start is not None or asked.end is not None
+    known = {strategy.value for strategy in Strategy}
+    narrow = {level: dict(asked.strategies.get(level) or {}) for level in ("entities", "fields")}
+    return Form(
+        chosen=tuple(entity.value for entity in ORDER if entity.value in asked.entity_types),
+        span=str(preset.days) if preset.days is not None else "custom" if custom else "all",
+        start_date="" if asked.start is None else _date(asked.start, zone),
+        end_date="" if asked.end is None else _date(asked.end - 1, zone),
+        strategy=asked.conflict_strategy if asked.conflict_strategy in known else Strategy.SKIP.value,
+        by_entity={name: one for name, one in narrow["entities"].items() if one in known},
+        by_field={path: one for path, one in narrow["fields"].items() if path in FIELD_LABELS and one in known},
+        batch_size=str(asked.batch_size),
+        concurrent=str(asked.concurrent_batches),
+    )
+
+
+FIELD_LABELS: Mapping[str, str] = {
+    f"{entity.value}.{one.name}": f"{entity.label}: {one.label}" for entity in ORDER for one in FIELDS[entity]
+}
+"""Every field that can have a strategy of its own."""
+
+
+def field_exceptions(form: Form) -> list[FieldException]:
+    return [
+        FieldException(path, FIELD_LABELS.get(path, path), Strategy(one).label)
+        for path, one in sorted(form.by_field.items())
+    ]
+
+
+def preset_row(preset: Preset, zone: ZoneInfo, *, origin: str, workspace_id: str) -> PresetRow:
+    form = form_of_preset(preset, zone)
+    asked = request_of(form, dry_run=True, now=datetime.now(zone))
+    return PresetRow(
+        preset_id=str(preset.id),
+        name=preset.name,
+        about=_described(form),
+        by=preset.created_by,
+        href=f"/syncs/new?preset={preset.id}",
+        curl="" if isinstance(asked, Refusal) else curl(asked, origin, workspace_id),
+    )
+
+
+def _described(form: Form) -> str:
+    kinds = (
+        "All entity types"
+        if len(form.chosen) == len(ORDER)
+        else ", ".join(EntityType(one).label for one in form.chosen)
+    )
+    dates = " to ".join(part for part in (form.start_date or "the beginning", form.end_date or "now") if part)
+    spans = {"all": "everything", "custom": dates}
+    span = spans.get(form.span, f"last {form.span} days")
+    narrower = len([one for one in form.by_entity.values() if one]) + len(form.by_field)
+    more = f", {narrower} exception{'' if narrower == 1 else 's'}" if narrower else ""
+    return f"{kinds} · {span} · {Strategy(form.strategy).label}{more}"
 
 
 def entity_cards(form: Form) -> list[EntityCard]:

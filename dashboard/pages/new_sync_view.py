@@ -7,6 +7,8 @@ from typing import Any
 import reflex as rx
 
 from dashboard import components as ui
+from dashboard.pages.new_sync_form import FIELD_LABELS
+from dashboard.pages.new_sync_presets import manage_dialog, preset_bar, rest_call, save_dialog
 from sync_core.domain.vocabulary import Strategy
 
 _SPANS = (
@@ -46,6 +48,8 @@ def view(state: Any) -> rx.Component:
             ),
             ui.card_skeleton(6),
         ),
+        save_dialog(state),
+        manage_dialog(state),
         current="/syncs/new",
         lead="Choose what to read. A dry run shows exactly what would change before anything does.",
     )
@@ -73,6 +77,7 @@ def _body(state: Any) -> rx.Component:
                 ),
                 rx.fragment(),
             ),
+            preset_bar(state),
             _entities(state),
             _range(state),
             _strategy(state),
@@ -88,9 +93,9 @@ def _entities(state: Any) -> rx.Component:
         ui.spread(
             rx.el.h2("What to sync"),
             rx.cond(
-                state.remembered,
+                state.filled_from != "",
                 ui.row(
-                    rx.el.span("As in the last sync", class_name="muted small"),
+                    rx.el.span(state.filled_from, class_name="muted small"),
                     ui.button("Start over", variant="ghost", small=True, on_click=state.start_over),
                 ),
                 rx.fragment(),
@@ -256,23 +261,37 @@ def _advanced(state: Any) -> rx.Component:
                 rx.el.p("The narrowest wins.", class_name="muted small"),
             ),
             rx.el.div(rx.foreach(state.entities, lambda card: _entity_strategy(state, card)), class_name="grid"),
-            rx.el.div(
-                rx.el.h3("The same over REST"),
-                rx.el.pre(
-                    rx.el.code(state.curl),
-                    tab_index=0,
-                    style={
-                        "overflow": "auto",
-                        "padding": "12px",
-                        "borderRadius": "8px",
-                        "background": "var(--sunken)",
-                        "fontSize": "12px",
-                        "margin": "8px 0 0",
-                    },
-                ),
-            ),
+            _field_strategies(state),
+            rx.el.div(rx.el.h3("The same over REST"), rest_call(state.curl)),
             open=state.advanced_open,
         ),
+    )
+
+
+def _field_strategies(state: Any) -> rx.Component:
+    return rx.el.div(
+        rx.el.h3("Another strategy for single fields", style={"marginBottom": "8px"}),
+        rx.cond(
+            state.exceptions.length() > 0,
+            rx.el.ul(rx.foreach(state.exceptions, lambda one: _exception(state, one)), class_name="exceptions"),
+            rx.fragment(),
+        ),
+        rx.el.form(
+            ui.select("field", [(path, label) for path, label in FIELD_LABELS.items()], label="Field"),
+            ui.select("field_strategy", [(one.value, one.label) for one in Strategy], label="Its strategy"),
+            ui.button("Add", type="submit", icon_name="plus", small=True),
+            on_submit=state.add_exception,
+            class_name="row",
+        ),
+    )
+
+
+def _exception(state: Any, one: Any) -> rx.Component:
+    return rx.el.li(
+        rx.el.span(one.label),
+        ui.pill(one.strategy, "info"),
+        ui.icon_button("x", "Remove the strategy of " + one.label, on_click=state.drop_exception(one.path)),
+        key=one.path,
     )
 
 

@@ -6,6 +6,7 @@ import reflex as rx
 
 from dashboard import components as ui
 from dashboard.navigation import add_page
+from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
 from dashboard.pages.report_findings import checks, effects, field_dialog, fields, reasons
 from dashboard.pages.report_rows import FRESHNESS, AppliedRow, CellRow, ChangeRow, LineRow, MatrixLine
@@ -128,6 +129,11 @@ def matrix() -> rx.Component:
     heads = [ui.Column("Entity type"), *(ui.Column(action.label, number=True) for action in Action)]
     heads += [ui.Column("Total", number=True), ui.Column("Of ours updated", number=True)]
     return ui.card(
+        rx.cond(
+            ReportState.mix.length() > 0,
+            rx.el.div(charts.mix(ReportState.mix), style={"padding": "0 var(--s5) var(--s4)"}),
+            rx.fragment(),
+        ),
         rx.el.div(
             rx.el.table(
                 rx.el.caption("Objects by entity type and action", class_name="sr-only"),

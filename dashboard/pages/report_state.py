@@ -8,6 +8,7 @@ from uuid import UUID
 import reflex as rx
 
 from dashboard.pages import report_rows as rows
+from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
 from dashboard.pages.report_rows import (
     AppliedRow,
@@ -18,6 +19,7 @@ from dashboard.pages.report_rows import (
     RailRow,
     ReasonRow,
 )
+from dashboard.pages.run_charts import MixRow
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import Action, EntityType
 from sync_core.errors import Refusal
@@ -52,6 +54,7 @@ class ReportState(PageState):
     can_apply: bool = False
     applied: list[AppliedRow] = []
     matrix: list[MatrixLine] = []
+    mix: list[MixRow] = []
     totals: list[str] = []
     total: str = ""
 
@@ -123,6 +126,7 @@ class ReportState(PageState):
         )
         self.can_apply = found.can_apply and actor.can(Permission.RUN_SYNC)
         self.applied = rows.applied(found)
+        self.mix = charts.mix_rows(found.matrix)
         self.matrix, self.totals, self.total = rows.matrix(found, query), rows.totals(found), f"{found.total:,}"
 
     async def _read_lines(self, actor: Actor, query: LineQuery) -> None:

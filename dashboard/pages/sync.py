@@ -8,6 +8,7 @@ import reflex as rx
 
 from dashboard import components as ui
 from dashboard.navigation import add_page
+from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
 from dashboard.pages.sync_rows import EntityRow, EventRow, LaneRow, ProblemRow, StepRow
 from dashboard.pages.sync_state import SyncState
@@ -22,6 +23,7 @@ def view() -> rx.Component:
             parts.missing(SyncState.problem),
             rx.cond(SyncState.loaded, body(), ui.card_skeleton(6)),
         ),
+        rx.el.span(SyncState.tab, class_name="sr-only", aria_hidden="true", custom_attrs={"data-page-title": ""}),
         rx.el.div(SyncState.said, role="status", aria_live="polite", class_name="sr-only"),
         cancel_dialog(),
         current="/syncs",
@@ -55,6 +57,7 @@ def body() -> rx.Component:
     return ui.stack(
         outcome(),
         headline(),
+        pace_card(),
         ui.card(rx.foreach(SyncState.lines, entity), flush=True, title="Entity types"),
         rx.cond(SyncState.problems.length() > 0, problems(), rx.fragment()),
         events(),
@@ -146,6 +149,23 @@ def quota() -> rx.Component:
     )
 
 
+def pace_card() -> rx.Component:
+    return rx.cond(
+        SyncState.pace.cells > 0,
+        ui.card(
+            charts.pace(SyncState.pace),
+            rx.el.details(
+                rx.el.summary("As a table", on_click=SyncState.show_pace_table),
+                charts.pace_table(SyncState.pace_rows),
+                class_name="disclosure",
+            ),
+            title="Pace",
+            about="Over the seconds in which a worker was at it.",
+        ),
+        rx.fragment(),
+    )
+
+
 def step(one: rx.Var[StepRow]) -> rx.Component:
     return rx.el.li(
         rx.match(
@@ -155,6 +175,7 @@ def step(one: rx.Var[StepRow]) -> rx.Component:
             ui.icon("circle", 14),
         ),
         one.label,
+        rx.cond(one.took != "", rx.el.span(one.took, class_name="muted xsmall tabular"), rx.fragment()),
         rx.match(
             one.state,
             ("done", rx.el.span(", done", class_name="sr-only")),

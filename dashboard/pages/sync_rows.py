@@ -14,8 +14,11 @@ from sync_core.services.session_views import EventView
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
+    """`took` is empty before the phase has begun."""
+
     label: str
     state: str
+    took: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,10 @@ class EventRow:
 
 
 def steps(view: ProgressView) -> list[StepRow]:
-    return [StepRow(step.phase.label, step.state) for step in view.steps]
+    return [
+        StepRow(step.phase.label, step.state, "" if step.seconds is None else parts.duration(step.seconds))
+        for step in view.steps
+    ]
 
 
 def entity_row(line: EntityLine, *, is_open: bool) -> EntityRow:

@@ -9,13 +9,15 @@ from uuid import UUID
 
 import reflex as rx
 
+from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
 from dashboard.pages import sync_rows as rows
+from dashboard.pages.run_charts import PaceChart, PaceRow
 from dashboard.pages.sync_rows import EntityRow, EventRow, LaneRow, ProblemRow, StepRow
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import EntityType, EventType, Phase
 from sync_core.errors import Refusal
-from sync_core.services import findings, progress_view, sessions
+from sync_core.services import findings, pace_history, progress_view, sessions
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.history import kind_of
 from sync_core.services.progress_view import ProgressView, Watch
@@ -25,6 +27,7 @@ from sync_core.store.database import get_database
 
 EVERY_SECONDS = 1.0
 EVENTS_SHOWN = 20
+PACE_TURNS = 5
 
 
 class SyncState(PageState):
@@ -62,6 +65,10 @@ class SyncState(PageState):
     steps: list[StepRow] = []
     lines: list[EntityRow] = []
     said: str = ""
+    tab: str = ""
+    pace: PaceChart = PaceChart()
+    pace_rows: list[PaceRow] = []
+    pace_open: bool = False
 
     problems: list[ProblemRow] = []
     lane_entity: str = ""
@@ -79,6 +86,7 @@ class SyncState(PageState):
     async def load(self) -> None:
         actor, session_id = await self._actor(), self._id()
         self.problem, self.asking, self.lane_entity, self.lanes, self.said = "", False, "", [], ""
+        self.pace_open, self.pace_rows = False, []
         found = await sessions.get(get_database(), actor, session_id) if session_id else sessions.NOT_FOUND
         if isinstance(found, Refusal):
             self.problem, self.loaded = found.message, True
@@ -88,6 +96,7 @@ class SyncState(PageState):
         if isinstance(view, ProgressView):
             self._show(view, may_run=actor.can(Permission.RUN_SYNC))
         await self._read_around(actor, found.id)
+        await self._read_pace(actor, found.id)
         self.loaded = True
 
     @rx.event(background=True, supersedes=True)
@@ -97,7 +106,7 @@ class SyncState(PageState):
         if session_id is None:
             return
         watch: Watch | None = None
-        failed = 0
+        failed, turns = 0, 0
         while True:
             began = time.monotonic()
             actor = await self._actor()
@@ -111,6 +120,10 @@ class SyncState(PageState):
             if view.failed != failed or not view.is_open:
                 failed = view.failed
                 await self._refresh(actor, session_id)
+            if turns % PACE_TURNS == 0 or not view.is_open:
+                async with self:
+                    await self._read_pace(actor, session_id)
+            turns += 1
             if not view.is_open:
                 return
             await self._read_lanes(actor, session_id)
@@ -119,6 +132,14 @@ class SyncState(PageState):
     async def _refresh(self, actor: Actor, session_id: UUID) -> None:
         async with self:
             await self._read_around(actor, session_id)
+
+    async def _read_pace(self, actor: Actor, session_id: UUID) -> None:
+        found = await pace_history.read(get_database(), actor, session_id)
+        if isinstance(found, Refusal):
+            return
+        self._put(
+            pace=charts.pace_chart(found), pace_rows=charts.pace_rows(found, actor.time_zone) if self.pace_open else []
+        )
 
     async def _read_lanes(self, actor: Actor, session_id: UUID) -> None:
         if not self.lane_entity:
@@ -182,6 +203,7 @@ class SyncState(PageState):
             is_dry=view.dry_run,
             steps=rows.steps(view),
             lines=[rows.entity_row(line, is_open=view.is_open) for line in view.entities],
+            tab=_tab(view, self.title),
         )
 
     def _announce(self, view: ProgressView) -> None:
@@ -213,6 +235,14 @@ class SyncState(PageState):
             return
         zone = (await self._actor()).time_zone
         self.lane_entity, self.lanes = entity, [rows.lane_row(lane, zone) for lane in found]
+
+    @rx.event
+    async def show_pace_table(self) -> None:
+        """Its rows are only sent to whoever opens it."""
+        session_id = self._id()
+        self.pace_open = not self.pace_open
+        if session_id is not None:
+            await self._read_pace(await self._actor(), session_id)
 
     @rx.event
     async def show_events(self, kind: str) -> None:
@@ -269,6 +299,13 @@ def _eta(view: ProgressView) -> str:
     if view.eta is not None:
         return parts.about(*view.eta)
     return "estimating…" if view.is_open and view.phase is not Phase.VERIFY else ""
+
+
+def _tab(view: ProgressView, title: str) -> str:
+    """What the browser's tab says, so that one can wait elsewhere."""
+    if not view.is_open:
+        return f"{view.status.label} · {title}"
+    return title if view.fraction is None else f"{int(view.fraction * 100)} % · {title}"
 
 
 def _configured(view: SessionView) -> str:

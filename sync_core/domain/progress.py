@@ -124,3 +124,14 @@ def eta_range(samples: Sequence[tuple[float, int]], remaining: int) -> tuple[flo
     if pace <= 0 or pace - doubt < pace / 4:
         return None
     return remaining / (pace + doubt), remaining / (pace - doubt)
+
+
+MOST_SAMPLES = 240
+
+
+def sample_step(slot: int) -> int:
+    """How far samples of the pace stand apart after so many seconds: a power of two, so that some of the earlier ones stay."""
+    step = 1
+    while slot >= step * MOST_SAMPLES:
+        step *= 2
+    return step

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sync_core.domain.progress import EntityProgress, session_status
+from sync_core.domain.progress import EntityProgress, sample_step, session_status
 from sync_core.domain.vocabulary import EntityType, EventType, Phase, SessionStatus
 from sync_core.engine.context import Run
 from sync_core.engine.failpoints import hit
@@ -71,9 +71,13 @@ class Heart:
         self._run = run
         self._phases = phases
         self._lease_seconds = lease_seconds
+        self._began = time.monotonic()
+        self._slot = -1
+        self._before = (-1, 0)
 
     async def work(self) -> None:
         noted = 0.0
+        self._before = await self._run.write(lambda session: run_state.last_sample(session, self._run.held))
         while True:
             now = time.monotonic()
             due = now - noted >= _NOTE_SECONDS
@@ -84,16 +88,28 @@ class Heart:
     async def _beat(self, *, due: bool) -> None:
         stats = self._stats() if due else {}
         estimates = self._phases.estimates() if due else {}
+        sample = self._sample() if due else run_state.Sample()
         run = self._run
         heard = await run.write(
             lambda session: run_state.beat(
-                session, run.held, seconds=self._lease_seconds, stats=stats, estimates=estimates
+                session, run.held, seconds=self._lease_seconds, stats=stats, estimates=estimates, sample=sample
             )
         )
         if not heard.held:
             raise LeaseLost("the lease was taken by another worker")
         if heard.cancel_requested:
             raise Cancelled
+
+    def _sample(self) -> run_state.Sample:
+        """One for each step of seconds worked; a worker that takes over goes on counting where the last one ended."""
+        last, throttled = self._before
+        worked = last + 1 + int(time.monotonic() - self._began)
+        step = sample_step(worked)
+        slot = worked - worked % step
+        if slot <= max(self._slot, last):
+            return run_state.Sample()
+        self._slot = slot
+        return run_state.Sample(slot, step, throttled + sum(self._run.governor.stats().throttled.values()))
 
     def _stats(self) -> dict[str, Any]:
         stats = self._run.governor.stats()

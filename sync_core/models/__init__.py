@@ -15,6 +15,7 @@ from sync_core.models.records import (
     SubscriptionItem,
 )
 from sync_core.models.review import ConflictComment, ConflictPreview, ConflictPreviewItem
+from sync_core.models.running import PaceSample, Preset
 from sync_core.models.sync import (
     Conflict,
     ConflictDecision,
@@ -57,7 +58,9 @@ __all__ = [
     "Invoice",
     "Lease",
     "Membership",
+    "PaceSample",
     "PlanItem",
+    "Preset",
     "Price",
     "Product",
     "ProductToken",

@@ -98,10 +98,11 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A phase on the way: `done`, `now` or `next`."""
+    """A phase on the way: `done`, `now` or `next`. `seconds` is how long it took until now, None before it began."""
 
     phase: Phase
     state: str
+    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +355,15 @@ def _steps(run: WatchedRun) -> tuple[Step, ...]:
         at = order.index(Phase.APPLY)
     states = {-1: "done", 0: "now", 1: "next"}
     signs = {phase: (order.index(phase) > at) - (order.index(phase) < at) for phase in phases}
-    return tuple(Step(phase, states[signs[phase]]) for phase in phases)
+    return tuple(Step(phase, states[signs[phase]], _seconds_in(run, phase)) for phase in phases)
+
+
+def _seconds_in(run: WatchedRun, phase: Phase) -> float | None:
+    spent: float | None = (run.stats.get("phase_seconds") or {}).get(phase.value)
+    since = run.stats.get("phase_since")
+    if phase is not run.phase or since is None or not run.status.is_open:
+        return spent
+    return float(spent or 0.0) + max(0.0, run.now - float(since))
 
 
 def _elapsed(run: WatchedRun) -> float:

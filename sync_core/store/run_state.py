@@ -95,6 +95,16 @@ WITH held AS (
 ), noted AS (
   UPDATE payment_sync_sessions SET stats = stats || %(stats)s::jsonb
   WHERE workspace_id = %(workspace)s AND id = %(session)s AND %(stats)s::jsonb <> '{}'::jsonb AND EXISTS (SELECT FROM held)
+), thinned AS (
+  DELETE FROM payment_sync_pace_samples WHERE workspace_id = %(workspace)s AND session_id = %(session)s
+  AND slot %% %(step)s <> 0 AND EXISTS (SELECT FROM held)
+), sampled AS (
+  INSERT INTO payment_sync_pace_samples (workspace_id, session_id, slot, fetched, processed, requests, throttled)
+  SELECT workspace_id, session_id, %(slot)s, sum(fetched), sum(created + updated + unchanged + skipped + conflicts + failed),
+    sum(requests), %(throttled)s
+  FROM payment_sync_entity_runs WHERE workspace_id = %(workspace)s AND session_id = %(session)s
+    AND %(slot)s::int IS NOT NULL AND EXISTS (SELECT FROM held)
+  GROUP BY workspace_id, session_id ON CONFLICT DO NOTHING
 ), guessed AS (
   UPDATE payment_sync_entity_runs r SET estimated = greatest(e.value::bigint, r.fetched)
   FROM jsonb_each_text(%(estimates)s::jsonb) e
@@ -105,8 +115,23 @@ SELECT EXISTS (SELECT FROM held), (SELECT cancel_requested_at IS NOT NULL FROM p
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A place among the samples of the pace, and how far they stand apart there. `slot` is None for none now."""
+
+    slot: int | None = None
+    step: int = 1
+    throttled: int = 0
+
+
 async def beat(
-    session: AsyncSession, held: Held, *, seconds: float, stats: dict[str, Any], estimates: dict[str, int]
+    session: AsyncSession,
+    held: Held,
+    *,
+    seconds: float,
+    stats: dict[str, Any],
+    estimates: dict[str, int],
+    sample: Sample,
 ) -> Beat:
     """Renew the lease, note figures for the screen, and hear whether someone wants the run to stop.
 
@@ -122,6 +147,9 @@ async def beat(
             "seconds": seconds,
             "stats": Jsonb(stats),
             "estimates": Jsonb(estimates),
+            "slot": sample.slot,
+            "step": sample.step,
+            "throttled": sample.throttled,
         },
     )
     row = await cursor.fetchone()
@@ -142,13 +170,40 @@ async def _fenced(session: AsyncSession, held: Held, sql: str, **bound: Any) -> 
         raise LeaseLost(f"the lease of run {held.session_id} was taken by another worker")
 
 
+_NOW = "extract(epoch FROM clock_timestamp())::float8"
+_LAST_BEAT = "coalesce((stats->>'beat_at')::float8, 0)"
+
+
+def _timed(until: str) -> str:
+    """`stats` with the time since the phase began added to it, and the clock started anew."""
+    return (
+        f"stats || jsonb_build_object('phase_since', {_NOW}, 'phase_seconds', coalesce(stats->'phase_seconds', '{{}}'::jsonb)"
+        " || jsonb_build_object(phase, coalesce((stats->'phase_seconds'->>phase)::float8, 0)"
+        f" + greatest(0, {until} - coalesce((stats->>'phase_since')::float8, {until}))))"
+    )
+
+
 async def begin(session: AsyncSession, held: Held) -> None:
+    """Of a run that another worker lost, the time after its last beat is nobody's work."""
     await _fenced(
         session,
         held,
         "UPDATE payment_sync_sessions SET status = 'running', started_at = coalesce(started_at, now()), completed_at = NULL,"
-        " error_summary = NULL WHERE workspace_id = %(workspace)s AND id = %(session)s",
+        f" error_summary = NULL, stats = {_timed(_LAST_BEAT)}"
+        " WHERE workspace_id = %(workspace)s AND id = %(session)s",
     )
+
+
+async def last_sample(session: AsyncSession, held: Held) -> tuple[int, int]:
+    """The last place taken among the samples of the pace, -1 for none, and the 429s counted until then."""
+    connection = await driver(session)
+    cursor = await connection.execute(
+        "SELECT coalesce(max(slot), -1), coalesce(max(throttled), 0) FROM payment_sync_pace_samples"
+        " WHERE workspace_id = %(workspace)s AND session_id = %(session)s",
+        {"workspace": held.workspace_id, "session": held.session_id},
+    )
+    row = await cursor.fetchone()
+    return (int(row[0]), int(row[1])) if row else (-1, 0)
 
 
 async def set_range(session: AsyncSession, held: Held, start: int, ceiling: int) -> None:
@@ -167,7 +222,7 @@ async def set_phase(session: AsyncSession, held: Held, phase: Phase) -> None:
     await _fenced(
         session,
         held,
-        "UPDATE payment_sync_sessions SET phase = %(phase)s WHERE workspace_id = %(workspace)s AND id = %(session)s",
+        f"UPDATE payment_sync_sessions SET phase = %(phase)s, stats = {_timed(_NOW)} WHERE workspace_id = %(workspace)s AND id = %(session)s",
         phase=phase.value,
     )
 
@@ -274,7 +329,7 @@ async def finish(
         session,
         held,
         "UPDATE payment_sync_sessions SET status = %(status)s::text, completed_at = now(), progress = %(progress)s::jsonb,"
-        " error_summary = %(errors)s::jsonb, phase = CASE WHEN %(status)s::text IN ('completed', 'partial') THEN 'done' ELSE phase END"
+        f" error_summary = %(errors)s::jsonb, stats = ({_timed(_NOW)}) - 'phase_since', phase = CASE WHEN %(status)s::text IN ('completed', 'partial') THEN 'done' ELSE phase END"
         " WHERE workspace_id = %(workspace)s AND id = %(session)s",
         status=status.value,
         progress=Jsonb(progress),

@@ -92,6 +92,17 @@ class OpenWindow:
     objects: int
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The counters after `slot` seconds of work; `at` is epoch seconds."""
+
+    slot: int
+    at: float
+    processed: int
+    requests: int
+    throttled: int
+
+
 def _epoch(column: str) -> str:
     return f"extract(epoch FROM {column})::float8"
 
@@ -127,6 +138,11 @@ _OPEN = text(
     " WHERE workspace_id = :workspace AND session_id = :session AND status = 'open' ORDER BY entity_type, lt DESC LIMIT 100"
 )
 
+_SAMPLES = text(
+    f"SELECT slot, {_epoch('at')} AS at, processed, requests, throttled FROM payment_sync_pace_samples"
+    " WHERE workspace_id = :workspace AND session_id = :session ORDER BY slot"
+)
+
 
 async def read_run(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> WatchedRun | None:
     found = await session.execute(_RUN, {"workspace": workspace_id, "session": session_id})
@@ -154,3 +170,9 @@ async def read_stretches(session: AsyncSession, workspace_id: UUID, session_id: 
 async def read_open(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> list[OpenWindow]:
     found = await session.execute(_OPEN, {"workspace": workspace_id, "session": session_id})
     return [OpenWindow(**{**row, "entity": EntityType(row["entity"])}) for row in found.mappings()]
+
+
+async def read_samples(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> list[Sample]:
+    """How far the run was at each second that is remembered, the earliest first."""
+    found = await session.execute(_SAMPLES, {"workspace": workspace_id, "session": session_id})
+    return [Sample(**row) for row in found.mappings()]

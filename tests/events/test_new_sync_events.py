@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from dashboard.pages.new_sync import NewSyncState
+from dashboard.state import PageState
 from sync_core.domain.vocabulary import EntityType, Role, Strategy
 from sync_core.sandbox.launch import SandboxProcess
 from sync_core.services import connections, sessions
@@ -100,7 +101,7 @@ async def test_the_last_configuration_is_there_again(owner: Browser, database: D
     await owner.send(NewSyncState, "start", dry_run=False)
     async with browser(database, workspace_id, PATH, Role.OPERATOR) as colleague:
         await colleague.send(NewSyncState, "load")
-        assert colleague.of(NewSyncState, "remembered") is True
+        assert colleague.of(NewSyncState, "filled_from") == "As in the last sync"
         assert "invoices" not in colleague.of(NewSyncState, "chosen")
         assert colleague.of(NewSyncState, "start_date") == "2024-02-01"
         assert colleague.of(NewSyncState, "running_href") == owner.redirects[0]
@@ -189,3 +190,55 @@ async def test_a_viewer_may_not_start(database: Database, workspace_id: UUID, se
         assert "Your role" in viewer.of(NewSyncState, "error_form")
 
     assert await listed(database, workspace_id) == ()
+
+
+async def test_a_preset_is_saved_shared_by_its_address_renamed_and_deleted(
+    owner: Browser, database: Database, workspace_id: UUID
+) -> None:
+    await owner.send(NewSyncState, "choose_entity", name="invoices", chosen=False)
+    await owner.send(NewSyncState, "set_span", span="30")
+    await owner.send(NewSyncState, "set_strategy", value="flag")
+    await owner.send(NewSyncState, "add_exception", form={"field": "customers.name", "field_strategy": "skip"})
+    await owner.send(NewSyncState, "save_preset", form={"name": "Catch-up"})
+
+    (preset,) = owner.of(NewSyncState, "presets")
+    assert "last 30 days" in preset["about"]
+    assert '"strategies": {"fields": {"customers.name": "skip"}}' in preset["curl"]
+    path, _, query = preset["href"].partition("?preset=")
+    async with browser(database, workspace_id, path, Role.OPERATOR) as colleague:
+        colleague.at(path, preset=query)
+        await colleague.send(NewSyncState, "load")
+        assert colleague.of(NewSyncState, "filled_from") == "From the preset “Catch-up”"
+        assert (colleague.of(NewSyncState, "span"), colleague.of(NewSyncState, "strategy")) == ("30", "flag")
+        assert "invoices" not in colleague.of(NewSyncState, "chosen")
+        assert [one["path"] for one in colleague.of(NewSyncState, "exceptions")] == ["customers.name"]
+        await colleague.send(NewSyncState, "start", dry_run=True)
+    (made,) = await listed(database, workspace_id)
+    assert made.config.strategies.of(EntityType.CUSTOMERS, "name") is Strategy.SKIP
+    assert made.config.start is not None
+
+    await owner.send(NewSyncState, "save_preset", form={"name": "catch-UP"})
+    assert "already" in owner.of(NewSyncState, "error_preset")
+    await owner.send(NewSyncState, "rename_preset", form={"preset": preset["preset_id"], "name": "Weekly"})
+    assert [one["name"] for one in owner.of(NewSyncState, "presets")] == ["Weekly"]
+    await owner.send(NewSyncState, "delete_preset", preset_id=preset["preset_id"])
+    assert owner.of(NewSyncState, "presets") == []
+
+
+async def test_a_sync_can_be_run_again_as_it_was(owner: Browser, database: Database, workspace_id: UUID) -> None:
+    await owner.send(NewSyncState, "set_batch_size", value="40")
+    await owner.send(NewSyncState, "start", dry_run=True)
+    (first,) = await listed(database, workspace_id)
+    owner.at(PATH, like=str(first.id))
+    await owner.send(NewSyncState, "start_over")
+    await owner.send(NewSyncState, "load")
+
+    assert owner.of(NewSyncState, "batch_size") == "40"
+    assert owner.of(NewSyncState, "filled_from") == "As in the sync that you came from"
+
+
+async def test_a_preset_that_is_gone_leaves_the_last_configuration(owner: Browser) -> None:
+    owner.at(PATH, preset="01234567-89ab-cdef-0123-456789abcdef")
+    await owner.send(NewSyncState, "load")
+    assert owner.of(PageState, "notice") == "There is no such preset in this workspace."
+    assert len(owner.of(NewSyncState, "chosen")) == len(EntityType)
