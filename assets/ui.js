@@ -1,4 +1,5 @@
-// What the browser can do without asking the server: dialogs with a focus trap, menus that close, copying, the narrow navigation.
+// What the browser can do without asking the server: dialogs with a focus trap, menus that close, copying, the narrow navigation,
+// and a focus that is never lost when what had it goes.
 (() => {
   const opened = new Map();
 
@@ -21,11 +22,53 @@
     }
   };
 
+  // Where the keyboard is, and what stands next to it: a row that goes gives the focus to its neighbour, as a list would.
+  const FOCUSABLE = "a[href], button:not(:disabled), input:not(:disabled), select, textarea, summary, [tabindex='0']";
+  let held = null;
+
+  const hold = (element) => {
+    const row = element.closest("tbody > tr, main li");
+    held = { element, near: row ? [row, row.nextElementSibling, row.previousElementSibling] : [] };
+  };
+
+  const nobodyHasFocus = () => document.activeElement === null || document.activeElement === document.body;
+
+  const focusTitle = () => document.getElementById("page-title")?.focus({ preventScroll: true });
+
+  const keepFocus = () => {
+    if (held === null || held.element.isConnected || !nobodyHasFocus()) return;
+    const row = held.near.find((one) => one?.isConnected);
+    const next = row?.matches("[tabindex]") ? row : row?.querySelector(FOCUSABLE);
+    held = null;
+    if (next) next.focus();
+    else focusTitle();
+  };
+
+  // Another page begins at its title, for eyes and ears alike, until somebody does something there.
+  let shown = location.pathname;
+  let arriving = false;
+
+  const arrive = () => {
+    if (location.pathname !== shown) {
+      shown = location.pathname;
+      arriving = true;
+    }
+    const within = document.getElementById("content")?.contains(document.activeElement) ?? false;
+    if (arriving && !within && !document.querySelector("dialog[open]")) focusTitle();
+  };
+
+  const settle = () => (arriving = false);
+  document.addEventListener("pointerdown", settle, true);
+  document.addEventListener("keydown", settle, true);
+  document.addEventListener("focusin", (event) => hold(event.target));
+
   new MutationObserver(() => {
     document.querySelectorAll("dialog[data-modal]").forEach(openDialog);
     forgetDialogs();
     const title = document.querySelector("[data-page-title]")?.textContent;
     if (title && document.title !== title) document.title = title;
+    arrive();
+    keepFocus();
   }).observe(document.documentElement, { childList: true, subtree: true, characterData: true });
 
   const setNavigation = (open) => {

@@ -272,6 +272,8 @@ def _when(at: datetime, zone: str) -> tuple[str, str]:
     return when.text, when.utc
 
 
+# What a sync notes about an object is a reason's code, or a sentence.
+_REASONS = {reason.value: reason.label for reason in ReasonCode}
 _TITLES = {"record.edited": "Edited", "resolved": "Conflict settled", "undone": "Decision undone"}
 
 
@@ -285,7 +287,8 @@ def _entry(detail: RecordDetail, one: Happened, zone: str) -> Entry:
             title, where = f"Conflict: {_small(ReasonCode(one.what).label)}", f"/conflicts/{one.conflict_id}"
         case "decision":
             where = f"/conflicts/{one.conflict_id}"
-    return Entry(title, one.message or _note(detail, one), one.who, *_when(one.occurred_at, zone), where)
+    said = one.message or ""
+    return Entry(title, _REASONS.get(said, said) or _note(detail, one), one.who, *_when(one.occurred_at, zone), where)
 
 
 def _note(detail: RecordDetail, one: Happened) -> str:
