@@ -79,7 +79,7 @@ def _identify(entity: EntityType, raw: Raw) -> str:
         raise Misfit("id", "a preview of an invoice, not an issued one", ReasonCode.NOT_FOR_SYNC)
     if type(external_id) is not str or not external_id:
         raise Misfit("id", "an object without an id")
-    return external_id.replace("\0", _REPLACEMENT) if "\0" in external_id else external_id
+    return external_id if external_id.isascii() and "\0" not in external_id else str(_scrub(external_id))
 
 
 def _is_deleted(raw: Raw) -> bool:
@@ -93,7 +93,7 @@ def _is_preview(external_id: object) -> bool:
 
 def _id_of(raw: Any) -> str | None:
     external_id = raw.get("id") if type(raw) is dict else None
-    return external_id.replace("\0", _REPLACEMENT) if type(external_id) is str and external_id else None
+    return str(_scrub(external_id)) if type(external_id) is str and external_id else None
 
 
 def _created(raw: Raw) -> int:
@@ -192,15 +192,26 @@ def _scrub(value: Any) -> Any:
     return value
 
 
-_NESTED = {EntityType.SUBSCRIPTIONS: ("items",), EntityType.INVOICES: ("lines",)}
+_NESTED = {EntityType.SUBSCRIPTIONS: "items", EntityType.INVOICES: "lines"}
 
 
-def nested_gaps(entity: EntityType, raw: Raw) -> tuple[str, ...]:
-    """Which nested lists Stripe cut short, so that they must be read to their end before the object is mapped."""
-    names = _NESTED.get(entity)
-    if names is None:
+def nested_gap(entity: EntityType, raw: Raw) -> str | None:
+    """What Stripe left out of the object and tells when asked, so that it must be asked before the object is mapped:
+    a nested list cut short, or the tiers of a price in its other currencies.
+    """
+    if entity is EntityType.PRICES:
+        return "currency_options" if untold_currencies(raw) else None
+    name = _NESTED.get(entity)
+    nested = raw.get(name) if name else None
+    return name if type(nested) is dict and nested.get("has_more") is True else None
+
+
+def untold_currencies(raw: Raw) -> tuple[str, ...]:
+    """The currencies in which a tiered price has tiers that were not sent: Stripe expands each by its name only."""
+    options = raw.get("currency_options")
+    if raw.get("billing_scheme") != "tiered" or type(options) is not dict:
         return ()
-    return tuple(name for name in names if type(raw.get(name)) is dict and raw[name].get("has_more") is True)
+    return tuple(code for code, option in options.items() if type(option) is dict and "tiers" not in option)
 
 
 def unsaid(entity: EntityType, raw: Raw) -> tuple[str, ...]:

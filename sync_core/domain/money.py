@@ -91,6 +91,8 @@ def _major(minor: int, code: str) -> str:
 def normalise_decimal(value: str | Decimal | float) -> str:
     """The one spelling of a decimal: `12.5`, never `12.50`, `1.25E1`, `+12.5` or `-0`. Raises ValueError if it is none."""
     if type(value) is str and value.isdecimal() and value.isascii() and (value[0] != "0" or len(value) == 1):
+        if len(value) > _MAX_DIGITS:
+            raise ValueError(f"a number of {len(value)} digits is no amount")
         return value
     try:
         # Python reads 1_0 as ten; nobody else does.

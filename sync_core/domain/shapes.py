@@ -188,7 +188,17 @@ def _item(item: Raw) -> Values:
         "price": _ref(price, "items"),
         "product": _ref(product, "items"),
         "quantity": quantity,
+        **_part_quantity(item, "items"),
     }
+
+
+def _part_quantity(bearer: Raw, field: str) -> Values:
+    """Since dahlia a quantity may be part of a unit; it is kept where the whole number does not say it all."""
+    exact = bearer.get("quantity_decimal")
+    if exact is None:
+        return {}
+    said = _decimal(exact, field)
+    return {} if said == str(bearer.get("quantity")) else {"quantity_decimal": said}
 
 
 def _period(raw: Raw, items: list[Raw]) -> tuple[Any, Any]:
@@ -276,6 +286,7 @@ def _line(line: Raw) -> dict[str, Any]:
         "amount": line.get("amount"),
         "quantity": line.get("quantity"),
         "price": _ref(price, "lines"),
+        **_part_quantity(line, "lines"),
     }
 
 

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import orjson
 
-from sync_core.domain.mapping import Mapped, map_object, nested_gaps
+from sync_core.domain.mapping import Mapped, Unmappable, clean, map_object, nested_gap, untold_currencies
 from sync_core.domain.vocabulary import EntityType, ReasonCode
 from sync_core.store.landing import StagedRow
 from sync_core.stripe_source import Page, RequestRefused, Retrieved, StripeSource
 
 
 async def stage_page(source: StripeSource, entity: EntityType, page: Page) -> list[StagedRow]:
-    gaps = [(raw, gap) for raw in page.objects for gap in nested_gaps(entity, raw)]
-    if gaps:
-        await asyncio.gather(*(_fill(source, entity, raw, gap) for raw, gap in gaps))
+    gaps = {place: gap for place, raw in enumerate(page.objects) if (gap := nested_gap(entity, raw))}
+    completed = await asyncio.gather(*(_complete(source, entity, page.objects[at], gap) for at, gap in gaps.items()))
+    whole = dict(zip(gaps, completed, strict=True))
     return [
-        stage(entity, raw, observed_at=page.requested_at, request_id=page.request_id, position=position)
-        for position, raw in enumerate(page.objects)
+        stage(
+            entity,
+            whole.get(place) or raw,
+            observed_at=page.requested_at,
+            request_id=page.request_id,
+            position=place,
+            lost=gaps[place] if place in whole and whole[place] is None else None,
+        )
+        for place, raw in enumerate(page.objects)
     ]
 
 
@@ -29,9 +37,16 @@ async def stage_retrieved(
     """None when Stripe knows no such object."""
     if found.object is None:
         return None
-    for gap in nested_gaps(entity, found.object):
-        await _fill(source, entity, found.object, gap)
-    row = stage(entity, found.object, observed_at=found.requested_at, request_id=found.request_id, related=related)
+    gap = nested_gap(entity, found.object)
+    whole = await _complete(source, entity, found.object, gap) if gap else found.object
+    row = stage(
+        entity,
+        whole or found.object,
+        observed_at=found.requested_at,
+        request_id=found.request_id,
+        related=related,
+        lost=gap if whole is None else None,
+    )
     row.external_id = external_id
     return row
 
@@ -44,9 +59,13 @@ def stage(
     request_id: str | None,
     position: int = 0,
     related: bool = False,
+    lost: str | None = None,
 ) -> StagedRow:
-    """A row without its place in the queue (`seq`), which the writer gives. `observed_at` is when the request began."""
-    mapped = map_object(entity, raw)
+    """A row without its place in the queue (`seq`), which the writer gives. `observed_at` is when the request began.
+
+    `lost` is a part that Stripe would not tell: values without it would be wrong, so the object waits as an error.
+    """
+    mapped = _map(entity, raw, lost)
     if isinstance(mapped, Mapped):
         return StagedRow(
             entity=entity,
@@ -59,7 +78,7 @@ def stage(
             observed_at=observed_at,
             request_id=request_id,
             values=mapped.packed,
-            raw=orjson.dumps(raw),
+            raw=_dumped(raw),
         )
     return StagedRow(
         entity=entity,
@@ -78,21 +97,33 @@ def stage(
     )
 
 
+def _map(entity: EntityType, raw: dict[str, Any], lost: str | None) -> Mapped | Unmappable:
+    if lost is None:
+        return map_object(entity, raw)
+    message = f"Stripe no longer gives its {lost.replace('_', ' ')}: it was deleted while it was read"
+    return Unmappable(str(raw["id"]), ReasonCode.FETCH_FAILED, lost, message)
+
+
 def _dumped(raw: Any) -> bytes:
     try:
         return orjson.dumps(raw)
     except TypeError:
-        return orjson.dumps(repr(raw))
+        # Text that no encoding holds, or a number beyond 64 bits: json takes both.
+        return json.dumps(clean(raw)).encode()
 
 
-async def _fill(source: StripeSource, entity: EntityType, raw: dict[str, Any], gap: str) -> None:
-    """Replace a list that Stripe cut short by the whole of it."""
+async def _complete(source: StripeSource, entity: EntityType, raw: dict[str, Any], gap: str) -> dict[str, Any] | None:
+    """The object with what Stripe left out; its stub when it was deleted meanwhile; None when Stripe tells neither."""
+    external_id = str(raw["id"])
+    if entity is EntityType.PRICES:
+        found = (await source.retrieve(entity, external_id, tiers_in=untold_currencies(raw))).object
+        if found is None or found.get("deleted"):
+            return found
+        return raw | {gap: found.get(gap)}
     try:
-        whole = await source.nested(entity, str(raw["id"]))
+        return raw | {gap: {**raw[gap], "data": await source.nested(entity, external_id), "has_more": False}}
     except RequestRefused as refused:
         if not refused.is_missing:
             raise
-        # Deleted since the page was read: the mapping names the gap, and the object is listed as an error.
-        raw[gap] = {"object": "list", "data": None, "reason": ReasonCode.FETCH_FAILED.value}
-        return
-    raw[gap] = {**raw[gap], "data": whole, "has_more": False}
+    found = (await source.retrieve(entity, external_id)).object
+    return found if found is not None and found.get("deleted") else None

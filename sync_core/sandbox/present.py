@@ -70,7 +70,8 @@ class View:
         name, rest = path[0], path[1:]
         if name in _ON_REQUEST and body.get("object") == "price":
             price = self.account.retrieve("prices", body["id"], live=self.live) or {}
-            return body | {name: price.get(name)}
+            shown = price.get(name) if name == "tiers" else _options(price.get(name), body.get(name), rest, whole)
+            return body | {name: shown}
         if name not in body:
             raise ApiError(400, f"This property cannot be expanded ({'.'.join(whole)}).", param="expand")
         return body | {name: self._inner(body[name], name, rest, whole)}
@@ -85,6 +86,19 @@ class View:
         if isinstance(value, list):
             return [self._expanded(member, rest, whole) for member in value]
         return self._expanded(value, rest, whole) if isinstance(value, dict) and not value.get("deleted") else value
+
+
+def _options(all_of: Any, shown: Any, rest: tuple[str, ...], whole: tuple[str, ...]) -> Any:
+    """Prices in other currencies: each one's tiers come only to those who name the currency."""
+    if not isinstance(all_of, dict):
+        return all_of
+    bare = {code: {name: value for name, value in one.items() if name != "tiers"} for code, one in all_of.items()}
+    shown = shown or bare
+    if not rest:
+        return shown
+    if rest[0] not in all_of or rest[1:] != ("tiers",):
+        raise ApiError(400, f"This property cannot be expanded ({'.'.join(whole)}).", param="expand")
+    return shown | {rest[0]: shown[rest[0]] | {"tiers": all_of[rest[0]].get("tiers")}}
 
 
 def expand_paths(expansions: tuple[str, ...], *, listed: bool) -> tuple[tuple[str, ...], ...]:

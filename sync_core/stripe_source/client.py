@@ -15,12 +15,13 @@ import httpx
 from sync_core.domain.vocabulary import EntityType
 from sync_core.stripe_source import answers
 from sync_core.stripe_source.answers import Received
-from sync_core.stripe_source.errors import PermissionMissing, RequestRefused
+from sync_core.stripe_source.errors import CursorGone, PermissionMissing, RequestRefused, StripeUnavailable
 from sync_core.stripe_source.governor import Governor
 from sync_core.stripe_source.retry import PATIENCE_SECONDS, Outcome, Raise, next_step
 from sync_core.stripe_source.wire import ConnectionBroken, Params, Wire, path_id
 
 _PAGE: Final = 100
+_NESTED_TRIES: Final = 5
 
 # Bare lists leave these out: canceled subscriptions, and the parts of a price that are computed.
 _LIST_EXTRAS: Final[dict[EntityType, Params]] = {
@@ -129,11 +130,14 @@ class StripeSource:
         params += _range(created_gte, None) + _cursor(starting_after, ending_before)
         return await self._page("/v1/events", params, "events.list")
 
-    async def retrieve(self, entity: EntityType, external_id: str) -> Retrieved:
+    async def retrieve(self, entity: EntityType, external_id: str, *, tiers_in: Sequence[str] = ()) -> Retrieved:
+        """`tiers_in` are the currencies in which a price's tiers are wanted besides those in its own."""
         path = f"/v1/{entity.value}/{path_id(external_id)}"
+        params = [*_RETRIEVE_EXTRAS.get(entity, [])]
+        params += [("expand[]", f"currency_options.{currency}.tiers") for currency in tiers_in]
         began = time.time()
         try:
-            received = await self._get(path, _RETRIEVE_EXTRAS.get(entity, []), f"{entity.value}.retrieve")
+            received = await self._get(path, params, f"{entity.value}.retrieve")
         except RequestRefused as refused:
             if not refused.is_missing:
                 raise
@@ -142,15 +146,26 @@ class StripeSource:
 
     async def nested(self, entity: EntityType, external_id: str) -> list[dict[str, Any]]:
         """All items of a subscription, or all lines of an invoice: the objects themselves hold ten at most."""
-        path, params, endpoint = _nested_list(entity, external_id)
+        for _ in range(_NESTED_TRIES):
+            found = await self._walk(*_nested_list(entity, external_id))
+            if found is not None:
+                return found
+        raise StripeUnavailable(f"the list in {external_id} changed each time it was read")
+
+    async def _walk(self, path: str, params: Params, endpoint: str) -> list[dict[str, Any]] | None:
+        """None when the place was lost on the way: a part of the list must not pass for the whole."""
         found: list[dict[str, Any]] = []
-        more = True
-        while more:
+        while True:
             after = _cursor(found[-1]["id"], None) if found else []
-            page = await self._page(path, [("limit", _PAGE), *params, *after], endpoint)
+            try:
+                page = await self._page(path, [("limit", _PAGE), *params, *after], endpoint)
+            except CursorGone:
+                return None
             found += page.objects
-            more = page.has_more and bool(page.objects)
-        return found
+            if not page.has_more:
+                return found
+            if not page.objects:
+                return None
 
     async def account(self) -> Account | None:
         """The key's account. Of one that a restricted key may not read only the id is known, or None when Stripe hides that too."""

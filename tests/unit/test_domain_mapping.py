@@ -18,9 +18,10 @@ from sync_core.domain.mapping import (
     describe,
     has_nul,
     map_object,
-    nested_gaps,
+    nested_gap,
     parents_of,
     unsaid,
+    untold_currencies,
 )
 from sync_core.domain.vocabulary import EntityType, ReasonCode
 from tests.unit._stripe_objects import (
@@ -94,6 +95,12 @@ REFUSED: dict[str, tuple[EntityType, Any, ReasonCode, str | None]] = {
     ),
     "decimal of words": (PRICES, price(unit_amount_decimal="ten"), ReasonCode.VALUE_INVALID, "unit_amount_decimal"),
     "decimal as object": (PRICES, price(unit_amount_decimal={}), ReasonCode.UNSUPPORTED_SHAPE, "unit_amount_decimal"),
+    "decimal of too many digits": (
+        PRICES,
+        price(unit_amount=None, unit_amount_decimal="9" * 5000),
+        ReasonCode.VALUE_INVALID,
+        "unit_amount_decimal",
+    ),
     "decimal bomb": (PRICES, price(unit_amount_decimal="1e999999"), ReasonCode.VALUE_INVALID, "unit_amount_decimal"),
     "product as number": (PRICES, price(product=7), ReasonCode.UNSUPPORTED_SHAPE, "product"),
     "unknown status": (SUBSCRIPTIONS, subscription(status="odd"), ReasonCode.UNSUPPORTED_SHAPE, "status"),
@@ -156,6 +163,9 @@ def test_nul_is_replaced_in_texts_metadata_and_keys() -> None:
 
 def test_half_a_surrogate_pair_does_not_stop_the_run() -> None:
     assert values_of(CUSTOMERS, customer(name="A\ud800"))["name"] == "A?"
+    mapped = map_object(CUSTOMERS, customer(id="cus_\udfff"))
+    assert isinstance(mapped, Mapped)
+    assert mapped.external_id == "cus_?"
 
 
 def test_clean_gives_back_the_same_object_when_there_is_no_nul() -> None:
@@ -166,18 +176,34 @@ def test_clean_gives_back_the_same_object_when_there_is_no_nul() -> None:
     assert clean(plain) is plain
 
 
-GAPS: dict[str, tuple[EntityType, Raw, tuple[str, ...]]] = {
-    "more items": (SUBSCRIPTIONS, subscription(items={"data": [item()], "has_more": True}), ("items",)),
-    "all items": (SUBSCRIPTIONS, subscription(), ()),
-    "more lines": (INVOICES, invoice(lines={"data": [], "has_more": True}), ("lines",)),
-    "all lines": (INVOICES, invoice(), ()),
-    "no lists": (CUSTOMERS, customer(), ()),
+_TOLD = {"unit_amount": None, "tiers": [{"up_to": None, "unit_amount": 5}]}
+_UNTOLD = {"unit_amount": None}
+GAPS: dict[str, tuple[EntityType, Any, str | None]] = {
+    "more items": (SUBSCRIPTIONS, subscription(items={"data": [item()], "has_more": True}), "items"),
+    "all items": (SUBSCRIPTIONS, subscription(), None),
+    "items that are none": (SUBSCRIPTIONS, subscription(items="si_1"), None),
+    "more lines": (INVOICES, invoice(lines={"data": [], "has_more": True}), "lines"),
+    "all lines": (INVOICES, invoice(), None),
+    "no lists": (CUSTOMERS, customer(), None),
+    "tiers in another currency": (
+        PRICES,
+        price(billing_scheme="tiered", currency_options={"usd": _TOLD, "eur": _UNTOLD}),
+        "currency_options",
+    ),
+    "tiers in every currency": (PRICES, price(billing_scheme="tiered", currency_options={"eur": _TOLD}), None),
+    "one amount in every currency": (PRICES, price(currency_options={"eur": {"unit_amount": 900}}), None),
+    "options that are none": (PRICES, price(billing_scheme="tiered", currency_options=["eur"]), None),
 }
 
 
-@pytest.mark.parametrize(("entity", "raw", "gaps"), GAPS.values(), ids=GAPS.keys())
-def test_lists_that_were_cut_short_are_named(entity: EntityType, raw: Raw, gaps: tuple[str, ...]) -> None:
-    assert nested_gaps(entity, raw) == gaps
+@pytest.mark.parametrize(("entity", "raw", "gap"), GAPS.values(), ids=GAPS.keys())
+def test_what_was_left_out_is_named(entity: EntityType, raw: Raw, gap: str | None) -> None:
+    assert nested_gap(entity, raw) == gap
+
+
+def test_the_currencies_to_ask_for_are_those_without_tiers() -> None:
+    options = {"usd": _TOLD, "eur": _UNTOLD, "jpy": {"unit_amount": None}}
+    assert untold_currencies(price(billing_scheme="tiered", currency_options=options)) == ("eur", "jpy")
 
 
 def test_what_needs_expanding_is_named_when_it_was_not() -> None:
@@ -231,6 +257,17 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
+_TEXT = st.text(st.characters(), max_size=8) | st.text(st.characters(categories=["Cs", "Cc", "Lu"]), max_size=8)
+_ANY = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | _TEXT
+    | st.sampled_from(["9" * 5000, "1e99999", "0x1", "-"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=8,
+)
 _LINE = {"id": "il_1", "description": "Tea", "amount": 1000, "quantity": 1}
 _WHOLE: dict[EntityType, Raw] = {
     CUSTOMERS: customer(),
@@ -253,6 +290,42 @@ def test_whatever_is_sent_nothing_is_raised(entity: EntityType, data: st.DataObj
         assert "\\u0000" not in json.dumps(outcome.values)
     elif isinstance(outcome, Unmappable):
         assert outcome.message
+
+
+def _everywhere(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The way to every value in an object, nested ones too."""
+    if isinstance(node, dict):
+        inner = [_everywhere(value, (*path, key)) for key, value in node.items()]
+    elif isinstance(node, list):
+        inner = [_everywhere(value, (*path, place)) for place, value in enumerate(node)]
+    else:
+        inner = []
+    return [path, *(way for ways in inner for way in ways)]
+
+
+def _put(node: Any, path: tuple[Any, ...], value: Any) -> Any:
+    if not path:
+        return value
+    if isinstance(node, dict):
+        return {key: _put(inner, path[1:], value) if key == path[0] else inner for key, inner in node.items()}
+    return [_put(inner, path[1:], value) if place == path[0] else inner for place, inner in enumerate(node)]
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(entity=st.sampled_from(EntityType), data=st.data())
+def test_any_json_at_any_depth_is_mapped_or_refused(entity: EntityType, data: st.DataObject) -> None:
+    """And what is mapped can be written: text that PostgreSQL takes, the same after a second reading."""
+    raw = _WHOLE[entity]
+    for path in data.draw(st.lists(st.sampled_from(_everywhere(raw)), min_size=1, max_size=2)):
+        if path in _everywhere(raw):
+            raw = _put(raw, path, data.draw(_ANY))
+    outcome = map_object(entity, raw)
+    assert isinstance(outcome, Mapped | Unmappable)
+    if isinstance(outcome, Mapped):
+        outcome.external_id.encode()
+        assert "\0" not in outcome.external_id
+        assert b"\\u0000" not in outcome.packed
+        assert json.loads(outcome.packed) == outcome.values
 
 
 @pytest.mark.bench

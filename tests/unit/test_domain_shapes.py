@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sync_core.domain.vocabulary import EntityType
@@ -173,6 +175,24 @@ def test_a_price_keeps_tiers_package_and_other_currencies_as_sent() -> None:
     }
     values = values_of(PRICES, price(billing_scheme="tiered", unit_amount=None, unit_amount_decimal=None, **sent))
     assert {name: values[name] for name in sent} == sent
+
+
+PARTS: dict[str, tuple[Raw, str | None]] = {
+    "half a unit": ({"quantity": 0, "quantity_decimal": "0.50"}, "0.5"),
+    "no whole number": ({"quantity": None, "quantity_decimal": "1.5"}, "1.5"),
+    "the whole number says it": ({"quantity": 3, "quantity_decimal": "3"}, None),
+    "older version": ({"quantity": 3}, None),
+    "no quantity": ({"quantity": None, "quantity_decimal": None}, None),
+}
+
+
+@pytest.mark.parametrize(("said", "kept"), PARTS.values(), ids=PARTS.keys())
+def test_a_part_of_a_unit_is_kept_exactly(said: Raw, kept: str | None) -> None:
+    expected = {"quantity": said["quantity"]} | ({"quantity_decimal": kept} if kept else {})
+    line: Any = values_of(INVOICES, invoice(lines={"data": [_LINE | said]}))["lines"]
+    one: Any = values_of(SUBSCRIPTIONS, subscription(items={"data": [item(**said)]}))["items"]
+    for got in (line[0], one[0]):
+        assert {name: got[name] for name in got if name.startswith("quantity")} == expected
 
 
 def test_a_draft_without_number_and_a_manual_invoice_map() -> None:

@@ -331,11 +331,38 @@ async def test_nested_follows_every_page(
     assert second.params == [("limit", "100"), *extras, ("starting_after", "i_99")]
 
 
-async def test_nested_ends_on_an_empty_page_that_claims_more(source: Source) -> None:
-    async with fake_wire(then=page([], more=True)) as wire:
-        assert await source(wire).nested(EntityType.INVOICES, "in_1") == []
+_LINES = [{"id": f"il_{number}"} for number in range(150)]
+_GONE = error(400, code="resource_missing", param="starting_after", message="No such line")
 
-    assert len(wire.seen) == 1
+
+@pytest.mark.parametrize("lost", [page([], more=True), _GONE], ids=["empty-page-that-claims-more", "cursor-gone"])
+async def test_a_nested_list_that_lost_its_place_is_read_anew(source: Source, lost: bytes) -> None:
+    async with fake_wire(
+        page(_LINES[:100], more=True), lost, page(_LINES[:100], more=True), page(_LINES[100:])
+    ) as wire:
+        assert await source(wire).nested(EntityType.INVOICES, "in_1") == _LINES
+
+    assert len(wire.seen) == 4
+
+
+async def test_a_part_of_a_nested_list_never_passes_for_the_whole(source: Source) -> None:
+    async with fake_wire(then=page([], more=True)) as wire:
+        with pytest.raises(StripeUnavailable):
+            await source(wire).nested(EntityType.INVOICES, "in_1")
+
+    assert len(wire.seen) == 5
+
+
+async def test_tiers_in_other_currencies_are_asked_for_by_name(source: Source) -> None:
+    async with fake_wire(reply(200, {"id": "price_1"})) as wire:
+        await source(wire).retrieve(EntityType.PRICES, "price_1", tiers_in=["eur", "jpy"])
+
+    assert [value for _, value in wire.seen[0].params] == [
+        "tiers",
+        "currency_options",
+        "currency_options.eur.tiers",
+        "currency_options.jpy.tiers",
+    ]
 
 
 @pytest.mark.parametrize(
