@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -32,9 +33,14 @@ class Dispatcher:
         self._database = database
         self._settings = settings
         self._children: dict[UUID, asyncio.subprocess.Process] = {}
+        self._at_work: set[asyncio.Task[Any]] = set()
 
     async def tick(self) -> None:
         """What is due now is started. A database that is away is tried again at the next tick."""
+        with self._working():
+            await self._tick()
+
+    async def _tick(self) -> None:
         self._children = {key: child for key, child in self._children.items() if child.returncode is None}
         try:
             await start_scheduled(self._database)
@@ -54,8 +60,23 @@ class Dispatcher:
         )
 
     async def prune(self) -> None:
-        with suppress(SQLAlchemyError, OSError):
+        with self._working(), suppress(SQLAlchemyError, OSError):
             await prune(self._database)
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._at_work.add(task)
+        try:
+            yield
+        finally:
+            self._at_work.discard(task)
+
+    async def rest(self) -> None:
+        """Let what is under way come to its end: a tick cut short may have started a child that nobody knows of."""
+        if self._at_work:
+            await asyncio.wait(self._at_work, timeout=_END_SECONDS)
 
     async def end_children(self) -> None:
         """Their standard input closes with us; whoever does not heed that within seconds is ended."""
@@ -93,6 +114,8 @@ async def running() -> AsyncIterator[Dispatcher]:
     try:
         yield dispatcher
     finally:
+        _scheduler.pause()
+        await dispatcher.rest()
         _scheduler.shutdown(wait=False)
         _scheduler = None
         await dispatcher.end_children()

@@ -181,27 +181,30 @@ def test_a_pid_file_of_another_program_does_not_keep_the_server_from_starting(da
     assert command("migrate", DATA_DIR=str(data_dir)).returncode == 0
 
 
-def test_a_worker_starts_and_ends_on_a_signal(database_url: str) -> None:
+def test_a_worker_that_is_told_to_end_finishes_what_it_is_at(database_url: str) -> None:
     command("migrate", DATABASE_URL=database_url)
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "sync_core", "worker"],
-        cwd=ROOT,
-        env=environment(DATABASE_URL=database_url),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-    def connected() -> bool:
-        with psycopg.connect(database_url) as connection:
-            found = connection.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'cyphera-sync'"
-                " AND datname = current_database()"
-            ).fetchone()
-        return found is not None and found[0] > 0
-
-    try:
-        wait_for(connected, "asked the database")
-    finally:
-        worker.send_signal(signal.SIGTERM)
-        _, said = worker.communicate(timeout=30)
+    with psycopg.connect(database_url) as holder:
+        # Its tick waits for this table, so it is at work when the signal comes.
+        holder.execute("LOCK TABLE payment_sync_leases IN ACCESS EXCLUSIVE MODE")
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "sync_core", "worker"],
+            cwd=ROOT,
+            env=environment(DATABASE_URL=database_url),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            wait_for(lambda: waiting_for_a_lock(database_url), "asked the database")
+        finally:
+            worker.send_signal(signal.SIGTERM)
+    _, said = worker.communicate(timeout=30)
     assert (worker.returncode, "Traceback" in said) == (0, False)
+
+
+def waiting_for_a_lock(database_url: str) -> bool:
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'cyphera-sync'"
+            " AND datname = current_database() AND wait_event_type = 'Lock'"
+        ).fetchone()
+    return found is not None and found[0] > 0
