@@ -25,7 +25,20 @@ _ROOT = Path(__file__).parents[1]
 LEASE_SECONDS = 1.0
 
 
-async def enqueue(database: Database, workspace_id: UUID, wanted: runs.RunConfig) -> UUID:
+def environment(database: Database, stripe_url: str, *, lease_seconds: float) -> dict[str, str]:
+    """What a child needs to find its database, its Stripe and the ring that opens its key."""
+    return {
+        "DATABASE_URL": database.url,
+        "STRIPE_API_BASE": stripe_url,
+        "ENCRYPTION_KEYS": _RING,
+        "LEASE_SECONDS": str(lease_seconds),
+        "RATE_UNLIMITED": "true",
+    }
+
+
+async def enqueue(
+    database: Database, workspace_id: UUID, wanted: runs.RunConfig, *, source_session_id: UUID | None = None
+) -> UUID:
     """Queue a run whose connection holds a key that a child can open."""
     connection_id = await support.make_connection(database, workspace_id)
     sealed = KeyRing.parse(_RING).seal(
@@ -36,7 +49,14 @@ async def enqueue(database: Database, workspace_id: UUID, wanted: runs.RunConfig
             text("UPDATE payment_connections SET key_ciphertext = :key, is_sandbox = false WHERE id = :id"),
             {"key": sealed, "id": connection_id},
         )
-        session_id = await runs.enqueue(session, workspace_id, wanted, connection_id=connection_id, created_by="test")
+        session_id = await runs.enqueue(
+            session,
+            workspace_id,
+            wanted,
+            connection_id=connection_id,
+            created_by="test",
+            source_session_id=source_session_id,
+        )
     assert session_id is not None
     return session_id
 
@@ -53,19 +73,12 @@ class Child:
     process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
-        environment = os.environ | {
-            "DATABASE_URL": self.database.url,
-            "STRIPE_API_BASE": self.stripe_url,
-            "ENCRYPTION_KEYS": _RING,
-            "LEASE_SECONDS": str(self.lease_seconds),
-            "RATE_UNLIMITED": "true",
-            "CYPHERA_FAILPOINT": self.failpoint,
-        }
+        made = environment(self.database, self.stripe_url, lease_seconds=self.lease_seconds)
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "sync_core", "run", "--session", str(self.session_id)),
             cwd=_ROOT,
-            env=environment,
+            env=os.environ | made | {"CYPHERA_FAILPOINT": self.failpoint},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
         )

@@ -163,7 +163,7 @@ class EntityProgress(BaseModel):
 
 
 class SyncSession(BaseModel):
-    """Times are epoch seconds; those that have not come are absent."""
+    """Times are epoch seconds; those that have not come are absent. `outcome` says what stays of a run that was stopped."""
 
     id: str
     object: Literal["sync_session"]
@@ -181,6 +181,7 @@ class SyncSession(BaseModel):
     source_session_id: str | None
     error_summary: dict[str, Any] | None
     created_by: str
+    outcome: str | None = None
 
 
 class SyncSessionList(BaseModel):

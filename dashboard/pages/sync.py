@@ -95,13 +95,14 @@ def outcome() -> rx.Component:
                 "failed",
                 ui.callout(
                     rx.cond(SyncState.error != "", SyncState.error, "It could not go on."),
+                    rx.el.p(SyncState.stays, " Resume goes on where it stopped."),
                     kind="danger",
                     title="The sync failed",
                 ),
             ),
             (
                 "cancelled",
-                ui.callout("What was written stays. Resume goes on where it stopped.", title="The sync was cancelled"),
+                ui.callout(SyncState.stays + " Resume goes on where it stopped.", title="The sync was cancelled"),
             ),
             rx.fragment(),
         ),

@@ -135,6 +135,8 @@ def _phase(line: EntityLine, *, is_open: bool) -> tuple[str, str]:
 def pulse_text(view: ProgressView) -> tuple[str, str]:
     """What the run does now, and the tone to say it in."""
     page = "" if view.page_age is None else f"last page {view.page_age:.0f} s ago"
+    if view.trouble and view.pulse in (Pulse.WAITING, Pulse.LIVE, Pulse.SLOW):
+        return f"Waits and tries again. {view.trouble}", "warn"
     match view.pulse:
         case Pulse.WAITING:
             return "Waiting for a worker to take it up", "neutral"

@@ -58,6 +58,7 @@ class SyncState(PageState):
     throttled: str = ""
     error: str = ""
     kept: str = ""
+    stays: str = ""
     can_cancel: bool = False
     can_resume: bool = False
     has_plan: bool = False
@@ -197,6 +198,7 @@ class SyncState(PageState):
             throttled=rows.throttled_text(view.quota),
             error=view.error or "",
             kept=view.kept_on_cancel,
+            stays=view.stays,
             can_cancel=view.is_open and view.pulse is not progress_view.Pulse.STOPPING and may_run,
             can_resume=view.can_resume and may_run,
             has_plan=view.has_plan,

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import psycopg
 import structlog
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.vocabulary import EntityType
-from sync_core.errors import TransientError
 from sync_core.store.database import Database, DbRole
+from sync_core.store.patience import patiently
 from sync_core.store.planning import Scope
 from sync_core.store.run_state import RunRow
 from sync_core.store.runs import Held, role_of
@@ -24,9 +20,6 @@ from sync_core.stripe_source import Governor, StripeSource
 
 log = structlog.get_logger()
 T = TypeVar("T")
-
-_DATABASE_PATIENCE_SECONDS = 60.0
-_GONE = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, ConnectionError)
 
 
 @dataclass(slots=True)
@@ -37,6 +30,10 @@ class Tally:
     landed: int = 0
     planned: int = 0
 
+    @property
+    def moved(self) -> bool:
+        return self.landed > 0 or self.planned > 0
+
 
 @dataclass(slots=True)
 class Run:
@@ -46,6 +43,12 @@ class Run:
     source: StripeSource
     governor: Governor
     tally: Tally = field(default_factory=Tally)
+    _waits: dict[object, str] = field(default_factory=dict)
+
+    @property
+    def trouble(self) -> str:
+        """What a write waits for, in words; empty while none does."""
+        return next(iter(self._waits.values()), "")
 
     @property
     def role(self) -> DbRole:
@@ -78,33 +81,19 @@ class Run:
         async with self.database.workspace(workspace_id, role=self.role, by_key=by_key, leased=True) as session:
             yield session
 
-    async def write(self, work: Callable[[AsyncSession], Awaitable[T]], *, by_key: bool = False) -> T:
+    async def write(
+        self, work: Callable[[AsyncSession], Awaitable[T]], *, by_key: bool = False, longest_delay: float = 5.0
+    ) -> T:
         """Do `work` in one transaction, again while the database is away. It must bear being done twice."""
-        waited, delay = 0.0, 0.2
-        while True:
-            try:
-                async with self.session(by_key=by_key) as session:
-                    return await work(session)
-            except (*_GONE, DBAPIError) as gone:
-                heed_cancel()
-                if not _is_away(gone):
-                    raise
-                if waited >= _DATABASE_PATIENCE_SECONDS:
-                    raise TransientError(f"the database did not answer for {waited:.0f} s: {gone}") from gone
-                log.warning("database.away", error=str(gone).splitlines()[0], waited=round(waited, 1))
-            await asyncio.sleep(delay)
-            waited, delay = waited + delay, min(delay * 2, 5.0)
 
+        async def attempt() -> T:
+            async with self.session(by_key=by_key) as session:
+                return await work(session)
 
-def heed_cancel() -> None:
-    """Go on being cancelled. A statement that is cut short may end in a rollback that fails, whose error hides the cancelling."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+        def note(reason: str) -> None:
+            self._waits[attempt] = f"The database did not take a write ({reason}); it is tried again"
 
-
-def _is_away(error: BaseException) -> bool:
-    """Connection cut, server restarting, disk full: it may work later. A statement that is wrong will not."""
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(error.orig, _GONE)
-    return True
+        try:
+            return await patiently(attempt, longest_delay=longest_delay, on_away=note)
+        finally:
+            self._waits.pop(attempt, None)

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.progress import EntityProgress, sample_step, session_status
@@ -18,6 +19,7 @@ from sync_core.engine.tasks import together
 from sync_core.errors import FatalRunError, LeaseLost, TransientError
 from sync_core.store import run_state
 from sync_core.store.database import Database
+from sync_core.store.patience import reason_of
 from sync_core.store.rates import count_reads
 from sync_core.store.runs import Held
 from sync_core.stripe_source import PermissionMissing, RequestRefused
@@ -28,6 +30,7 @@ _BEAT_SECONDS = 0.5
 _NOTE_SECONDS = 1.0
 _PUT_OFF_SECONDS = 15.0
 MOST_ATTEMPTS = 60
+_MOST_UNEXPECTED = 5
 
 
 class Cancelled(Exception):  # noqa: N818 - a person's wish, not an error
@@ -36,23 +39,37 @@ class Cancelled(Exception):  # noqa: N818 - a person's wish, not an error
 
 async def drive(run: Run, *, lease_seconds: float) -> SessionStatus | None:
     """Bring the run to an end and say which. None when it is left to another worker, or to a later time."""
+    try:
+        return await _drive(run, lease_seconds)
+    except LeaseLost as lost:
+        log.warning("run.lease_lost", session=str(run.held.session_id), reason=str(lost))
+    except TransientError as away:
+        # Not even its end could be written. The lease runs out by itself.
+        log.warning("run.left", session=str(run.held.session_id), reason=str(away))
+    finally:
+        await _settle_meter(run)
+    return None
+
+
+async def _drive(run: Run, lease_seconds: float) -> SessionStatus | None:
     phases = Phases(run)
     heart = Heart(run, phases, lease_seconds)
     try:
-        await together(phases.work(), background=(heart.work(), phases.lander.work()))
-    except LeaseLost as lost:
-        log.warning("run.lease_lost", session=str(run.held.session_id), reason=str(lost))
-        return None
+        await together(phases.work(), background=(heart.work(), heart.figures(), phases.lander.work()))
     except Cancelled:
         return await _close(run, cancelled=True)
+    except LeaseLost:
+        raise
     except FatalRunError as fatal:
         return await _close(run, error=(fatal.code, fatal.reason))
     except (PermissionMissing, RequestRefused) as refused:
         return await _close(run, error=("stripe_refused", f"Stripe refused a request: {refused.message}"))
     except TransientError as away:
-        return await _put_off(run, away)
-    finally:
-        await _settle_meter(run)
+        return await _put_off(run, str(away), most=MOST_ATTEMPTS)
+    except Exception as unexpected:
+        # Left to its lease, the run would be taken up for ever, and nobody be told.
+        log.exception("run.unexpected", session=str(run.held.session_id))
+        return await _put_off(run, f"{type(unexpected).__name__}: {reason_of(unexpected)}", most=_MOST_UNEXPECTED)
     return await _close(run)
 
 
@@ -65,7 +82,7 @@ async def refuse(database: Database, held: Held, reason: str) -> None:
 
 
 class Heart:
-    """Renews the lease, carries figures to the screen, and hears a cancel within half a second."""
+    """Renews the lease, hears a cancel within half a second, and carries figures to the screen."""
 
     def __init__(self, run: Run, phases: Phases, lease_seconds: float) -> None:
         self._run = run
@@ -76,24 +93,15 @@ class Heart:
         self._before = (-1, 0)
 
     async def work(self) -> None:
-        noted = 0.0
-        self._before = await self._run.write(lambda session: run_state.last_sample(session, self._run.held))
         while True:
-            now = time.monotonic()
-            due = now - noted >= _NOTE_SECONDS
-            noted = now if due else noted
-            await self._beat(due=due)
+            await self._beat()
             await asyncio.sleep(_BEAT_SECONDS)
 
-    async def _beat(self, *, due: bool) -> None:
-        stats = self._stats() if due else {}
-        estimates = self._phases.estimates() if due else {}
-        sample = self._sample() if due else run_state.Sample()
-        run = self._run
+    async def _beat(self) -> None:
+        run, seconds = self._run, self._lease_seconds
         heard = await run.write(
-            lambda session: run_state.beat(
-                session, run.held, seconds=self._lease_seconds, stats=stats, estimates=estimates, sample=sample
-            )
+            lambda session: run_state.beat(session, run.held, seconds=seconds, moved=run.tally.moved),
+            longest_delay=_BEAT_SECONDS,
         )
         if not heard.held:
             raise LeaseLost("the lease was taken by another worker")
@@ -111,6 +119,17 @@ class Heart:
         self._slot = slot
         return run_state.Sample(slot, step, throttled + sum(self._run.governor.stats().throttled.values()))
 
+    async def figures(self) -> None:
+        """Apart from the beats: counters are locked by whichever batch is being written, and a beat must not wait for it."""
+        run = self._run
+        self._before = await run.write(lambda session: run_state.last_sample(session, run.held))
+        while True:
+            await self._note(run_state.Figures(self._stats(), self._phases.estimates(), self._sample()))
+            await asyncio.sleep(_NOTE_SECONDS)
+
+    async def _note(self, figures: run_state.Figures) -> None:
+        await self._run.write(lambda session: run_state.note_figures(session, self._run.held, figures))
+
     def _stats(self) -> dict[str, Any]:
         stats = self._run.governor.stats()
         return {
@@ -121,6 +140,7 @@ class Heart:
             "resume_at": stats.resume_at,
             "landed": self._run.tally.landed,
             "planned": self._run.tally.planned,
+            "trouble": self._run.trouble,
             "beat_at": time.time(),
         }
 
@@ -151,10 +171,7 @@ async def _close(run: Run, *, cancelled: bool = False, error: tuple[str, str] | 
                 )
         return status
 
-    try:
-        status = await run.write(close)
-    except LeaseLost:
-        return None
+    status = await run.write(close)
     log.info("run.closed", session=str(held.session_id), status=status.value)
     return status
 
@@ -183,16 +200,22 @@ def _summary(groups: list[dict[str, Any]], error: tuple[str, str] | None) -> dic
     return summary
 
 
-async def _put_off(run: Run, away: TransientError) -> SessionStatus | None:
-    if run.held.attempts >= MOST_ATTEMPTS:
-        return await _close(run, error=("gave_up", f"Gave up after {run.held.attempts} attempts: {away}"))
-    log.warning("run.put_off", session=str(run.held.session_id), reason=str(away))
-    async with run.session() as session:
-        await run_state.put_off(session, run.held, _PUT_OFF_SECONDS)
-    return None
+async def _put_off(run: Run, reason: str, *, most: int) -> SessionStatus | None:
+    attempts = 0 if run.tally.moved else run.held.attempts
+    if attempts >= most:
+        return await _close(run, error=("gave_up", f"Gave up after {attempts} attempts in vain: {reason}"))
+    log.warning("run.put_off", session=str(run.held.session_id), reason=reason)
+    left = await run.write(
+        lambda session: run_state.put_off(session, run.held, _PUT_OFF_SECONDS, reason=reason, attempts=attempts)
+    )
+    return None if left else await _close(run, cancelled=True)
 
 
 async def _settle_meter(run: Run) -> None:
     requests = run.governor.stats().requests
-    if requests:
+    if not requests:
+        return
+    try:
         await count_reads(run.database, run.row.connection.account_id, requests)
+    except (SQLAlchemyError, OSError) as away:
+        log.warning("meter.not_settled", requests=requests, reason=reason_of(away))

@@ -69,9 +69,10 @@ class Phases:
         held, chosen = self._run.held, list(entities)
 
         async def enter(session: AsyncSession) -> None:
-            await run_state.set_phase(session, held, phase)
             for entity in chosen:
                 await run_state.set_entity_phase(session, held, entity, phase)
+            # Last: whoever cancels waits for this row, and counters may be held by a batch.
+            await run_state.set_phase(session, held, phase)
 
         await self._run.write(enter)
 

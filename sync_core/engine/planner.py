@@ -18,8 +18,9 @@ from sync_core.domain.fields import Values
 from sync_core.domain.mapping import describe
 from sync_core.domain.merge import Decision, Stored, Strategies, decide
 from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, Strategy, SyncStatus
-from sync_core.engine.context import Run, heed_cancel, log
+from sync_core.engine.context import Run, log
 from sync_core.engine.failpoints import hit
+from sync_core.store.patience import heed_cancel
 from sync_core.store.planning import BatchMoved, Candidate, Item, Opened, Plan, Update, read_batch, write_plan
 from sync_core.store.related import claimed_records
 from sync_core.store.run_state import read_entities

@@ -14,13 +14,14 @@ from uuid import UUID
 import structlog
 
 from sync_core.engine.context import Run
-from sync_core.engine.drive import drive, refuse
+from sync_core.engine.drive import MOST_ATTEMPTS, drive, refuse
 from sync_core.errors import ConfigError, FatalRunError
 from sync_core.settings import Settings, get_settings
 from sync_core.store import run_state, runs
 from sync_core.store.connections import base_url, reveal_key
 from sync_core.store.database import Database
 from sync_core.store.embedded import database_url
+from sync_core.store.patience import patiently
 from sync_core.store.rates import StoredSlots
 from sync_core.store.runs import Held
 from sync_core.stripe_source import Governor, StripeSource, http_client
@@ -59,10 +60,13 @@ async def _main(session_id: UUID, *, watch_stdin: bool) -> int:
 async def run_once(database: Database, settings: Settings, session_id: UUID) -> None:
     """Take the run's lease and drive it. Nothing happens when another worker holds it."""
     async with database.system() as session:
-        held = await runs.take(session, session_id, f"pid {os.getpid()}", settings.lease_seconds)
+        held = await runs.take(session, session_id, runs.owner_of(os.getpid()), settings.lease_seconds)
     if held is None:
         return
-    row = await _read(database, held)
+    if held.attempts > MOST_ATTEMPTS:
+        await refuse(database, held, f"It was taken up {MOST_ATTEMPTS} times, and each time its process ended early.")
+        return
+    row = await patiently(lambda: _read(database, held))
     connection = row.connection
     try:
         key = _key(settings, held, row)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -24,15 +26,28 @@ from sync_core.store.database import Database, get_database
 log = structlog.get_logger()
 
 _END_SECONDS = 5.0
+_RELEASE_SECONDS = 2.0
+# So long may a child of ours let its run lie before it is taken for stuck: it has to start first, under whatever load.
+_STUCK_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class _Child:
+    """`idle_since` is when its run was first seen without a living lease, in monotonic seconds."""
+
+    process: asyncio.subprocess.Process
+    watch: asyncio.Task[None]
+    idle_since: float | None = None
 
 
 class Dispatcher:
     """Keeps the children of this server: at most one for a run."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings, *, stuck_seconds: float = _STUCK_SECONDS) -> None:
         self._database = database
         self._settings = settings
-        self._children: dict[UUID, asyncio.subprocess.Process] = {}
+        self._stuck_seconds = stuck_seconds
+        self._children: dict[UUID, _Child] = {}
         self._at_work: set[asyncio.Task[Any]] = set()
 
     async def tick(self) -> None:
@@ -41,23 +56,47 @@ class Dispatcher:
             await self._tick()
 
     async def _tick(self) -> None:
-        self._children = {key: child for key, child in self._children.items() if child.returncode is None}
+        self._children = {key: child for key, child in self._children.items() if not child.watch.done()}
         try:
             await start_scheduled(self._database)
             async with self._database.system() as session:
-                due = await runs.due(session)
+                due = [one.session_id for one in await runs.due(session)]
         except (SQLAlchemyError, OSError) as away:
             log.warning("tick.database_away", error=str(away).splitlines()[0])
             return
-        for one in due:
-            if one.session_id not in self._children and len(self._children) < self._settings.max_runs:
-                await self._start(one.session_id)
+        for session_id, child in self._children.items():
+            self._end_if_stuck(session_id, child, idle=session_id in due)
+        for session_id in due:
+            if session_id not in self._children and len(self._children) < self._settings.max_runs:
+                await self._start(session_id)
+
+    def _end_if_stuck(self, session_id: UUID, child: _Child, *, idle: bool) -> None:
+        """A child that was stopped, or hangs, lets its lease run out and does not end: nobody else would take the run up."""
+        if not idle:
+            child.idle_since = None
+            return
+        now = time.monotonic()
+        child.idle_since = now if child.idle_since is None else child.idle_since
+        if now - child.idle_since >= self._stuck_seconds:
+            log.warning("run.stuck", session=str(session_id), pid=child.process.pid)
+            with suppress(ProcessLookupError):
+                child.process.kill()
 
     async def _start(self, session_id: UUID) -> None:
         log.info("run.starting", session=str(session_id))
-        self._children[session_id] = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "sync_core", "run", "--session", str(session_id), stdin=asyncio.subprocess.PIPE
         )
+        self._children[session_id] = _Child(process, asyncio.create_task(self._watch(session_id, process)))
+
+    async def _watch(self, session_id: UUID, process: asyncio.subprocess.Process) -> None:
+        """A child that ends by accident leaves its lease: seen by us, the run need not wait until that has run out."""
+        if await process.wait() == 0:
+            return
+        log.warning("run.child_ended", session=str(session_id), code=process.returncode)
+        with suppress(SQLAlchemyError, OSError):
+            async with self._database.system() as session:
+                await runs.release(session, session_id, runs.owner_of(process.pid))
 
     async def prune(self) -> None:
         with self._working(), suppress(SQLAlchemyError, OSError):
@@ -80,7 +119,7 @@ class Dispatcher:
 
     async def end_children(self) -> None:
         """Their standard input closes with us; whoever does not heed that within seconds is ended."""
-        living = [child for child in self._children.values() if child.returncode is None]
+        living = [child.process for child in self._children.values() if child.process.returncode is None]
         for child in living:
             if child.stdin is not None:
                 child.stdin.close()
@@ -90,6 +129,11 @@ class Dispatcher:
             except TimeoutError:
                 child.kill()
                 await child.wait()
+        watches = [child.watch for child in self._children.values()]
+        if watches:
+            await asyncio.wait(watches, timeout=_RELEASE_SECONDS)
+        for watch in watches:
+            watch.cancel()
 
 
 _scheduler: AsyncIOScheduler | None = None

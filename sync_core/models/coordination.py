@@ -16,6 +16,7 @@ class Lease(SQLModel, table=True):
     """Who drives a run. Ids only and outside row-level security: the tick must see every workspace's.
 
     The row lives as long as the run is to be worked on. `fence` grows with each taking: a commit with an old one is refused.
+    `beat_at` is the worker's last sign of life; `attempts` counts takings since something last came of one.
     """
 
     __tablename__ = "payment_sync_leases"
@@ -27,6 +28,7 @@ class Lease(SQLModel, table=True):
     owner: str | None = Field(default=None, sa_column=text_col(nullable=True))
     attempts: int = Field(default=0, sa_column=int_col())
     lease_until: datetime | None = Field(default=None, sa_column=time_col())
+    beat_at: datetime | None = Field(default=None, sa_column=time_col())
     not_before: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
     created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
 

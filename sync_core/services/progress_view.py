@@ -13,6 +13,7 @@ from sync_core.domain.vocabulary import EntityType, Phase, SessionStatus
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.pace import Pace
+from sync_core.services.session_views import stays
 from sync_core.services.sessions import NOT_FOUND
 from sync_core.store import watching as store
 from sync_core.store.database import Database
@@ -107,7 +108,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ProgressView:
-    """Seconds throughout; `eta` is the range of seconds left, None while it can't be believed."""
+    """Seconds throughout; `eta` is the range of seconds left, None while it can't be believed. `trouble`: what it waits for."""
 
     session_id: UUID
     status: SessionStatus
@@ -126,6 +127,7 @@ class ProgressView:
     attempts: int
     quota: Quota
     error: str | None
+    trouble: str
     failed: int
     written: int
     range_start: int | None
@@ -149,16 +151,12 @@ class ProgressView:
     @property
     def kept_on_cancel(self) -> str:
         """What a person who is about to cancel wants to know."""
-        if self.dry_run:
-            return "A dry run writes no records: nothing has to be undone. It can be resumed where it stops."
-        if not self.written:
-            return "It stops within a second. No record has been written yet. It can be resumed where it stops."
-        plural = "s" if self.written != 1 else ""
-        stay = "stay" if self.written != 1 else "stays"
-        return (
-            f"It stops within a second. {self.written:,} record{plural} already written {stay}."
-            " It can be resumed where it stops."
-        )
+        soon = "" if self.dry_run else "It stops within a second. "
+        return f"{soon}{self.stays} It can be resumed where it stops."
+
+    @property
+    def stays(self) -> str:
+        return stays(self.written, dry_run=self.dry_run)
 
 
 class Watch:
@@ -282,6 +280,7 @@ def _view(
         attempts=run.attempts,
         quota=quota,
         error=(run.error_summary or {}).get("message"),
+        trouble=str(stats.get("trouble") or "") if run.status.is_open else "",
         failed=sum(line.failed for line in lines),
         written=sum(line.created + line.updated for line in lines),
         range_start=run.range_start,

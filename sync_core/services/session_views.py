@@ -15,6 +15,16 @@ from sync_core.store.runs import RunConfig
 from sync_core.store.sessions import ReasonCount, StoredEntityRun, StoredEvent, StoredSession
 
 _ENDED_WITH_PLAN = (SessionStatus.COMPLETED, SessionStatus.PARTIAL)
+_STOPPED = (SessionStatus.CANCELLED, SessionStatus.FAILED)
+
+
+def stays(written: int, *, dry_run: bool) -> str:
+    """What becomes of the records of a run that is stopped before its end."""
+    if dry_run:
+        return "A dry run writes no records: nothing has to be undone."
+    if not written:
+        return "No record has been written yet."
+    return f"{written:,} records already written stay." if written != 1 else "1 record already written stays."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +80,17 @@ class SessionView:
     def can_resume(self) -> bool:
         return self.status in (SessionStatus.FAILED, SessionStatus.CANCELLED, SessionStatus.PARTIAL)
 
+    @property
+    def outcome(self) -> str | None:
+        """What was written before it was stopped, in a sentence; None of a run that is open or came to its end."""
+        if self.status not in _STOPPED:
+            return None
+        written = sum(one.progress.created + one.progress.updated for one in self.entities)
+        return stays(written, dry_run=self.config.dry_run)
+
     def to_json(self) -> dict[str, Any]:
         """The plan's SyncSessionResponse, with what else is known. Times that have not come are left out, as there."""
-        times = {"started_at": self.started_at, "completed_at": self.completed_at}
+        times = {"started_at": self.started_at, "completed_at": self.completed_at, "outcome": self.outcome}
         return {
             "id": str(self.id),
             "object": "sync_session",

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 
 from sync_core.store.database import Database
+from sync_core.store.patience import patiently
 
 _ENSURE = text(
     "INSERT INTO payment_sync_rate_buckets (name, next_at) SELECT name, clock_timestamp() FROM unnest(CAST(:names AS text[])) AS name"
@@ -36,13 +37,16 @@ _COUNT = text(
 
 
 class StoredSlots:
-    """Fulfils `stripe_source.SlotStore` without knowing it."""
+    """Fulfils `stripe_source.SlotStore` without knowing it. Waits while the database is away: a slot drawn twice is one unused."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: set[str] = set()
 
     async def reserve(self, buckets: Sequence[tuple[str, float]], count: int) -> Sequence[float]:
+        return await patiently(lambda: self._reserve(buckets, count), longest_delay=1.0)
+
+    async def _reserve(self, buckets: Sequence[tuple[str, float]], count: int) -> Sequence[float]:
         names = [name for name, _ in buckets]
         async with self._database.system() as session:
             if not self._known.issuperset(names):
@@ -59,6 +63,9 @@ class StoredSlots:
         return [wait + spacing * one for one in range(count)]
 
     async def push_back(self, bucket: str, seconds: float) -> None:
+        await patiently(lambda: self._push_back(bucket, seconds), longest_delay=1.0)
+
+    async def _push_back(self, bucket: str, seconds: float) -> None:
         async with self._database.system() as session:
             await session.execute(_PUSH, {"name": bucket, "seconds": seconds})
 

@@ -90,11 +90,33 @@ async def read_entities(session: AsyncSession, workspace_id: UUID, session_id: U
 
 _BEAT = """
 WITH held AS (
-  UPDATE payment_sync_leases SET lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
+  UPDATE payment_sync_leases SET lease_until = clock_timestamp() + make_interval(secs => %(seconds)s),
+    beat_at = clock_timestamp(), attempts = CASE WHEN %(moved)s THEN 0 ELSE attempts END
   WHERE session_id = %(session)s AND fence = %(fence)s RETURNING 1
+)
+SELECT EXISTS (SELECT FROM held), (SELECT cancel_requested_at IS NOT NULL FROM payment_sync_sessions
+  WHERE workspace_id = %(workspace)s AND id = %(session)s)
+"""
+
+
+async def beat(session: AsyncSession, held: Held, *, seconds: float, moved: bool) -> Beat:
+    """Renew the lease, and hear whether someone wants the run to stop. Waits for no batch: it touches the lease's row only.
+
+    `moved`: something has come of this lease, so that what is counted as attempts are those in vain.
+    """
+    connection = await driver(session)
+    bound = {"session": held.session_id, "workspace": held.workspace_id, "fence": held.fence}
+    cursor = await connection.execute(_BEAT, {**bound, "seconds": seconds, "moved": moved})
+    row = await cursor.fetchone()
+    return Beat(bool(row and row[0]), bool(row and row[1]))
+
+
+_FIGURES = """
+WITH held AS (
+  SELECT 1 FROM payment_sync_leases WHERE session_id = %(session)s AND fence = %(fence)s
 ), noted AS (
   UPDATE payment_sync_sessions SET stats = stats || %(stats)s::jsonb
-  WHERE workspace_id = %(workspace)s AND id = %(session)s AND %(stats)s::jsonb <> '{}'::jsonb AND EXISTS (SELECT FROM held)
+  WHERE workspace_id = %(workspace)s AND id = %(session)s AND EXISTS (SELECT FROM held)
 ), thinned AS (
   DELETE FROM payment_sync_pace_samples WHERE workspace_id = %(workspace)s AND session_id = %(session)s
   AND slot %% %(step)s <> 0 AND EXISTS (SELECT FROM held)
@@ -105,13 +127,13 @@ WITH held AS (
   FROM payment_sync_entity_runs WHERE workspace_id = %(workspace)s AND session_id = %(session)s
     AND %(slot)s::int IS NOT NULL AND EXISTS (SELECT FROM held)
   GROUP BY workspace_id, session_id ON CONFLICT DO NOTHING
-), guessed AS (
-  UPDATE payment_sync_entity_runs r SET estimated = greatest(e.value::bigint, r.fetched)
-  FROM jsonb_each_text(%(estimates)s::jsonb) e
-  WHERE r.workspace_id = %(workspace)s AND r.session_id = %(session)s AND r.entity_type = e.key AND EXISTS (SELECT FROM held)
+), free AS (
+  SELECT entity_type FROM payment_sync_entity_runs WHERE workspace_id = %(workspace)s AND session_id = %(session)s
+  FOR NO KEY UPDATE SKIP LOCKED
 )
-SELECT EXISTS (SELECT FROM held), (SELECT cancel_requested_at IS NOT NULL FROM payment_sync_sessions
-  WHERE workspace_id = %(workspace)s AND id = %(session)s)
+UPDATE payment_sync_entity_runs r SET estimated = greatest(e.value::bigint, r.fetched)
+FROM jsonb_each_text(%(estimates)s::jsonb) e JOIN free ON free.entity_type = e.key
+WHERE r.workspace_id = %(workspace)s AND r.session_id = %(session)s AND r.entity_type = e.key AND EXISTS (SELECT FROM held)
 """
 
 
@@ -124,36 +146,31 @@ class Sample:
     throttled: int = 0
 
 
-async def beat(
-    session: AsyncSession,
-    held: Held,
-    *,
-    seconds: float,
-    stats: dict[str, Any],
-    estimates: dict[str, int],
-    sample: Sample,
-) -> Beat:
-    """Renew the lease, note figures for the screen, and hear whether someone wants the run to stop.
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the screen is told. `estimates` are objects expected by entity type; what was fetched already is the least it can be."""
 
-    `estimates` are objects expected by entity type; what was fetched already is the least it can be.
-    """
+    stats: dict[str, Any]
+    estimates: dict[str, int]
+    sample: Sample
+
+
+async def note_figures(session: AsyncSession, held: Held, figures: Figures) -> None:
+    """Counters that a batch is just writing are passed over: the next second will do."""
     connection = await driver(session)
-    cursor = await connection.execute(
-        _BEAT,
+    await connection.execute(
+        _FIGURES,
         {
             "session": held.session_id,
             "workspace": held.workspace_id,
             "fence": held.fence,
-            "seconds": seconds,
-            "stats": Jsonb(stats),
-            "estimates": Jsonb(estimates),
-            "slot": sample.slot,
-            "step": sample.step,
-            "throttled": sample.throttled,
+            "stats": Jsonb(figures.stats),
+            "estimates": Jsonb(figures.estimates),
+            "slot": figures.sample.slot,
+            "step": figures.sample.step,
+            "throttled": figures.sample.throttled,
         },
     )
-    row = await cursor.fetchone()
-    return Beat(bool(row and row[0]), bool(row and row[1]))
 
 
 _FENCE = "EXISTS (SELECT FROM payment_sync_leases WHERE session_id = %(session)s AND fence = %(fence)s FOR KEY SHARE)"
@@ -342,12 +359,24 @@ async def finish(
     )
 
 
-async def put_off(session: AsyncSession, held: Held, seconds: float) -> None:
-    """Let go of the run for so long; whoever is free then goes on with it."""
+_PUT_OFF = """
+WITH free AS (
+  UPDATE payment_sync_leases SET lease_until = NULL, owner = NULL, attempts = %(attempts)s,
+    not_before = clock_timestamp() + make_interval(secs => %(seconds)s)
+  WHERE session_id = %(session)s AND fence = %(fence)s AND NOT EXISTS (SELECT FROM payment_sync_sessions
+    WHERE workspace_id = %(workspace)s AND id = %(session)s AND cancel_requested_at IS NOT NULL) RETURNING 1
+)
+UPDATE payment_sync_sessions SET stats = stats || %(stats)s::jsonb
+WHERE workspace_id = %(workspace)s AND id = %(session)s AND cancel_requested_at IS NULL AND EXISTS (SELECT FROM free)
+RETURNING 1
+"""
+
+
+async def put_off(session: AsyncSession, held: Held, seconds: float, *, reason: str, attempts: int) -> bool:
+    """Let go of the run for so long; whoever is free then goes on with it. False when someone wants it stopped."""
     connection = await driver(session)
-    await connection.execute(
-        "UPDATE payment_sync_leases SET lease_until = NULL, owner = NULL,"
-        " not_before = clock_timestamp() + make_interval(secs => %(seconds)s)"
-        " WHERE session_id = %(session)s AND fence = %(fence)s",
-        {"session": held.session_id, "fence": held.fence, "seconds": seconds},
+    bound = {"session": held.session_id, "workspace": held.workspace_id, "fence": held.fence}
+    cursor = await connection.execute(
+        _PUT_OFF, {**bound, "seconds": seconds, "attempts": attempts, "stats": Jsonb({"trouble": reason})}
     )
+    return await cursor.fetchone() is not None

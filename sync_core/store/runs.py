@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -114,9 +115,13 @@ _CANCEL = text(
     "UPDATE payment_sync_sessions SET cancel_requested_at = coalesce(cancel_requested_at, now())"
     " WHERE workspace_id = :workspace AND id = :session AND status IN ('pending', 'running') RETURNING status"
 )
+# A worker that has missed four beats is not waited for: without its lease's row, nothing that it still does commits. The row is
+# left to a batch that is just being committed under it.
 _CANCEL_WAITING = text(
-    "WITH gone AS (DELETE FROM payment_sync_leases WHERE session_id = :session AND workspace_id = :workspace"
-    " AND (owner IS NULL OR lease_until < now()) RETURNING session_id)"
+    "WITH mute AS (SELECT session_id FROM payment_sync_leases WHERE session_id = :session AND workspace_id = :workspace"
+    " AND (owner IS NULL OR lease_until < clock_timestamp() OR beat_at < clock_timestamp() - interval '2 s')"
+    " FOR UPDATE SKIP LOCKED),"
+    " gone AS (DELETE FROM payment_sync_leases l USING mute WHERE l.session_id = mute.session_id RETURNING l.session_id)"
     " UPDATE payment_sync_sessions SET status = 'cancelled', completed_at = now()"
     " WHERE workspace_id = :workspace AND id IN (SELECT session_id FROM gone)"
     " AND status IN ('pending', 'running') RETURNING status"
@@ -124,7 +129,7 @@ _CANCEL_WAITING = text(
 
 
 async def request_cancel(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> SessionStatus | None:
-    """Ask a run to stop; it answers within a second. One that nobody drives ends here. None when it was not open."""
+    """Ask a run to stop; it answers within a second. One that nobody drives, or whose worker is mute, ends here. None when it was not open."""
     bound = {"workspace": workspace_id, "session": session_id}
     status = (await session.execute(_CANCEL, bound)).scalar_one_or_none()
     if status is None:
@@ -176,7 +181,7 @@ _DUE = text(
 _TAKE = text(
     "WITH free AS (SELECT session_id FROM payment_sync_leases WHERE session_id = :session"
     " AND (lease_until IS NULL OR lease_until < clock_timestamp()) AND not_before <= clock_timestamp() FOR UPDATE SKIP LOCKED)"
-    " UPDATE payment_sync_leases l SET fence = l.fence + 1, attempts = l.attempts + 1, owner = :owner,"
+    " UPDATE payment_sync_leases l SET fence = l.fence + 1, attempts = l.attempts + 1, owner = :owner, beat_at = clock_timestamp(),"
     " lease_until = clock_timestamp() + make_interval(secs => :seconds) FROM free WHERE l.session_id = free.session_id"
     " RETURNING l.session_id, l.workspace_id, l.fence, l.attempts"
 )
@@ -191,6 +196,24 @@ async def take(session: AsyncSession, session_id: UUID, owner: str, seconds: flo
     """None when another was quicker."""
     row = (await session.execute(_TAKE, {"session": session_id, "owner": owner, "seconds": seconds})).one_or_none()
     return None if row is None else Held(row.session_id, row.workspace_id, row.fence, row.attempts)
+
+
+def owner_of(pid: int) -> str:
+    """What a worker writes into its lease, so that whoever sees it end can free what it held."""
+    return f"{socket.gethostname()} {pid}"
+
+
+# The more often nothing came of it, the longer until the next try.
+_RELEASE = text(
+    "UPDATE payment_sync_leases SET lease_until = NULL, owner = NULL,"
+    " not_before = clock_timestamp() + make_interval(secs => greatest(0, least(attempts - 1, 15)))"
+    " WHERE session_id = :session AND owner = :owner"
+)
+
+
+async def release(session: AsyncSession, session_id: UUID, owner: str) -> None:
+    """Free the run of a worker that has ended without closing it. Only whoever saw it end may say so."""
+    await session.execute(_RELEASE, {"session": session_id, "owner": owner})
 
 
 def role_of(config: RunConfig) -> DbRole:

@@ -8,6 +8,7 @@ this way 11, httpx without the SDK 9; of that 3 are orjson, and a request withou
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import ipaddress
 import sys
@@ -101,6 +102,8 @@ class _Transport(stripe.HTTPClient):
         super().__init__()
         self._http = http
         self._encoding = encoding
+        # Each read has its own limit; an answer that trickles would keep them all and never end.
+        self._whole_seconds = 2.0 * (http.timeout.read or 30.0)
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
@@ -109,7 +112,12 @@ class _Transport(stripe.HTTPClient):
             method, url, headers={**headers, "Accept-Encoding": self._encoding}, content=post_data
         )
         try:
-            response = await self._http.send(request)
+            async with asyncio.timeout(self._whole_seconds):
+                response = await self._http.send(request)
+        except TimeoutError:
+            raise ConnectionBroken(
+                Broken(Cause.NETWORK, f"no whole answer within {self._whole_seconds:.0f} s")
+            ) from None
         except httpx.TransportError as error:
             raise ConnectionBroken(_broken(error)) from None
         except (httpx.DecodingError, httpx.StreamError) as error:

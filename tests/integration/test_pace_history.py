@@ -71,7 +71,7 @@ async def test_however_long_a_run_goes_on_its_samples_stay_few(database: Databas
         for slot in range(0, 2_000, 3):
             step = sample_step(slot)
             taken = Taken(slot - slot % step, step)
-            await run_state.beat(session, held, seconds=600, stats={}, estimates={}, sample=taken)
+            await run_state.note_figures(session, held, run_state.Figures({}, {}, taken))
         last = await run_state.last_sample(session, held)
     kept = [row["slot"] for row in await rows(database, workspace_id, "SELECT slot FROM payment_sync_pace_samples")]
 

@@ -58,6 +58,7 @@ def test_tables_outside_hold_ids_and_times_only(table: str) -> None:
         "workspace_id",
         "fence",
         "owner",
+        "beat_at",
         "attempts",
         "lease_until",
         "not_before",
