@@ -213,15 +213,59 @@ class SyncEventList(BaseModel):
 
 
 class SyncReport(BaseModel):
-    """`matrix` is by entity type and action; in a dry run it is what would happen."""
+    """`matrix` is by entity type and action; in a dry run it is what would happen.
+
+    `status` says whether a dry run's plan can be applied, until `valid_until`. `exit_code` is for scripts: 0 nothing to
+    change, 2 changes, 1 errors or no end yet.
+    """
 
     object: Literal["sync_report"]
     session: SyncSession
     summary: str
+    status: str
+    valid_until: int | None
+    exit_code: int
+    requests: int
+    seconds: int | None
     verified: bool | None
     totals: dict[str, int]
     matrix: dict[str, dict[str, int]]
     reasons: list[dict[str, Any]]
+
+
+class DriftChange(BaseModel):
+    field: str
+    label: str
+    planned: str
+    now: str
+
+
+class DriftedRow(BaseModel):
+    """`action` is what the plan said; `changes` are our values when it was made, and now."""
+
+    entity_type: str
+    external_id: str
+    label: str
+    action: str
+    record_id: str | None
+    why: str
+    changes: list[DriftChange]
+
+
+class PlanDrift(BaseModel):
+    """`complete` is false where a plan is so large that only its first rows of each kind were compared."""
+
+    object: Literal["plan_drift"]
+    summary: str
+    rows: int
+    as_planned: int
+    done: int
+    drifted: int
+    by_entity_type: dict[str, int]
+    complete: bool
+    data: list[DriftedRow]
+    has_more: bool
+    next_cursor: str | None
 
 
 class Estimate(BaseModel):

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from dashboard.api.access import CallingActor, OpenDatabase, OurSettings
@@ -15,15 +16,17 @@ from dashboard.api.errors import granted
 from dashboard.api.models import (
     ApplyBody,
     Estimate,
+    PlanDrift,
     StartBody,
     SyncEventList,
     SyncReport,
     SyncSession,
     SyncSessionList,
 )
-from sync_core.domain.vocabulary import EntityType, EventType, SessionStatus
+from sync_core.domain.vocabulary import Action, EntityType, EventType, SessionStatus
+from sync_core.services import drift, report, report_export, sessions
 from sync_core.services import estimate as estimates
-from sync_core.services import sessions
+from sync_core.services.report_export import Format
 
 router = APIRouter(prefix="/sync/stripe", tags=["sync"])
 
@@ -36,6 +39,19 @@ class Paging(BaseModel):
 class SessionQuery(Paging):
     status: SessionStatus | None = None
     dry_run: bool | None = None
+
+
+class DriftQuery(BaseModel):
+    cursor: str | None = Field(default=None, max_length=100, description="`next_cursor` of the page before.")
+    limit: int = Field(default=25, ge=1, le=drift.MOST_ROWS)
+
+
+class ExportQuery(BaseModel):
+    """`entity_type` and `action` narrow the rows of CSV and NDJSON."""
+
+    format: Format = Format.NDJSON
+    entity_type: EntityType | None = None
+    action: Action | None = None
 
 
 class EventQuery(Paging):
@@ -129,6 +145,21 @@ async def apply_session(
 
 
 @router.get(
+    "/sessions/{session_id}/drift",
+    response_model=PlanDrift,
+    responses=noes(403, 409),
+    summary="What changed here since a dry run",
+)
+async def get_drift(
+    session_id: UUID, actor: CallingActor, database: OpenDatabase, query: Annotated[DriftQuery, Query()]
+) -> dict[str, Any]:
+    """Counted for the whole plan, listed a page at a time. Applied, these rows are planned anew; all others are as planned."""
+    counted = granted(await drift.count(database, actor, session_id))
+    page = granted(await drift.page(database, actor, session_id, **query.model_dump()))
+    return {**counted.to_json(), **_listed([one.to_json() for one in page.rows], page.cursor), "object": "plan_drift"}
+
+
+@router.get(
     "/sessions/{session_id}/events",
     response_model=SyncEventList,
     responses=noes(),
@@ -149,7 +180,32 @@ async def list_events(
     summary="What a sync did, or a dry run would do",
 )
 async def get_report(session_id: UUID, actor: CallingActor, database: OpenDatabase) -> dict[str, Any]:
-    return granted(await sessions.report(database, actor, session_id)).to_json()
+    reasons = granted(await sessions.report(database, actor, session_id)).to_json()["reasons"]
+    return report.json_view(granted(await report.summary(database, actor, session_id))) | {"reasons": reasons}
+
+
+@router.get(
+    "/sessions/{session_id}/export",
+    response_class=StreamingResponse,
+    responses={
+        **noes(403),
+        200: {
+            "description": "Every row as CSV or NDJSON, or the head as JSON or Markdown.",
+            "content": {one.partition(";")[0]: {} for one in report_export.TYPES.values()},
+        },
+    },
+    summary="The report as a file",
+)
+async def export_report(
+    session_id: UUID, actor: CallingActor, database: OpenDatabase, query: Annotated[ExportQuery, Query()]
+) -> StreamingResponse:
+    made = granted(
+        await report_export.export(
+            database, actor, session_id, query.format, entity=query.entity_type, action=query.action
+        )
+    )
+    named = {"Content-Disposition": f'attachment; filename="{made.filename}"'}
+    return StreamingResponse(made.chunks, media_type=made.content_type, headers=named)
 
 
 def _listed(data: list[dict[str, Any]], cursor: str | None) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class HistoryState(PageState):
         self.chosen = kept if len(kept) < len(self.chosen) else [*kept[-1:], session_id]
         self.compare_href = ""
         if len(self.chosen) == 2:
-            self.compare_href = "/syncs/compare?" + urlencode({"one": self.chosen[0], "other": self.chosen[1]})
+            self.compare_href = parts.compare_href(*self.chosen)
 
     @rx.event
     async def find_record(self, form: dict[str, Any]) -> Any:

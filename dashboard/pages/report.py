@@ -9,9 +9,10 @@ from dashboard.navigation import add_page
 from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
 from dashboard.pages.report_findings import checks, effects, field_dialog, fields, reasons
-from dashboard.pages.report_rows import FRESHNESS, AppliedRow, CellRow, ChangeRow, LineRow, MatrixLine
+from dashboard.pages.report_rows import FRESHNESS, AppliedRow, CellRow, ChangeRow, DriftLine, LineRow, MatrixLine
 from dashboard.pages.report_state import FRESHNESS_ABOUT, ReportState
 from sync_core.domain.vocabulary import Action
+from sync_core.services.report import Freshness
 
 
 def view() -> rx.Component:
@@ -37,6 +38,11 @@ def actions() -> rx.Component:
         rx.fragment(
             downloads(),
             ui.button_link("Progress", ReportState.run_href, icon_name="activity"),
+            rx.cond(
+                ReportState.may_run,
+                ui.button_link("Run again", ReportState.again_href, icon_name="rotate-cw"),
+                rx.fragment(),
+            ),
             rx.cond(
                 ReportState.can_apply,
                 ui.button("Apply this plan", variant="primary", icon_name="check", on_click=ReportState.ask_apply),
@@ -70,6 +76,7 @@ def downloads() -> rx.Component:
 def body() -> rx.Component:
     return ui.stack(
         head(),
+        drift(),
         matrix(),
         rx.cond(ReportState.has_query, lines(), rx.fragment()),
         rx.cond(
@@ -108,10 +115,26 @@ def fate() -> rx.Component:
     return ui.row(
         rx.match(
             ReportState.freshness,
-            *[(one.value, ui.row(ui.pill(*look), FRESHNESS_ABOUT[one])) for one, look in FRESHNESS.items()],
+            (Freshness.FRESH.value, fresh()),
+            *[
+                (one.value, ui.row(ui.pill(*look), FRESHNESS_ABOUT[one]))
+                for one, look in FRESHNESS.items()
+                if one is not Freshness.FRESH
+            ],
             rx.fragment(),
         ),
         rx.foreach(ReportState.applied, applied),
+    )
+
+
+def fresh() -> rx.Component:
+    return rx.cond(
+        ReportState.drift_count > 0,
+        ui.row(
+            ui.pill(rx.fragment("Drifted, ", ReportState.drift_count, " rows"), "warn", "clock-alert"),
+            rx.el.a("See what changed", href="#drift", class_name="link"),
+        ),
+        ui.row(ui.pill(*FRESHNESS[Freshness.FRESH]), FRESHNESS_ABOUT[Freshness.FRESH]),
     )
 
 
@@ -255,28 +278,107 @@ def change(one: rx.Var[ChangeRow]) -> rx.Component:
     )
 
 
+def drift() -> rx.Component:
+    """Before the plan is applied: what has changed here since, row by row."""
+    return rx.cond(
+        ReportState.drift_count > 0,
+        ui.card(
+            drift_table(),
+            rx.el.div(
+                rx.cond(
+                    ReportState.drift_turned,
+                    ui.button("First", small=True, icon_name="chevrons-left", on_click=ReportState.page_drift("")),
+                    rx.fragment(),
+                ),
+                rx.cond(
+                    ReportState.drift_cursor != "",
+                    ui.button(
+                        "Next",
+                        small=True,
+                        icon_name="chevron-right",
+                        on_click=ReportState.page_drift(ReportState.drift_cursor),
+                    ),
+                    rx.fragment(),
+                ),
+                class_name="pager",
+                style={"padding": "0 var(--s5) var(--s4)"},
+            ),
+            title="Changed here since the plan was made",
+            about=rx.fragment(
+                ReportState.drift,
+                " Applied, the drifted ones are planned anew with at least “flag”: nothing of yours is overwritten.",
+            ),
+            flush=True,
+            id="drift",
+            actions=[ui.button_link("Plan all anew", ReportState.again_href, icon_name="rotate-cw", small=True)],
+        ),
+        rx.fragment(),
+    )
+
+
+def drift_table() -> rx.Component:
+    return ui.data_table(
+        [ui.Column("Record"), ui.Column("Planned"), ui.Column("What changed: when planned, then now")],
+        rx.foreach(ReportState.drifted, drift_line),
+        caption="Records that changed since the plan was made",
+    )
+
+
+def drift_line(one: rx.Var[DriftLine]) -> rx.Component:
+    return rx.el.tr(
+        rx.el.th(
+            ui.row(
+                ui.entity_icon(one.entity, 14),
+                rx.cond(one.href != "", ui.link(one.label, one.href), rx.el.span(one.label)),
+            ),
+            rx.el.div(ui.id_chip(one.external_id)),
+            scope="row",
+        ),
+        rx.el.td(ui.action_pill(one.action)),
+        rx.el.td(
+            rx.el.div(one.why, class_name="small"), rx.el.ul(rx.foreach(one.changes, change), class_name="changes")
+        ),
+        key=one.key,
+    )
+
+
+def drift_check() -> rx.Component:
+    """In the dialog: the sentence, and where the rows are."""
+    return rx.cond(
+        ReportState.checking,
+        rx.el.p("Comparing the plan with what is stored now…", class_name="muted", role="status"),
+        rx.cond(
+            ReportState.drift_count > 0,
+            ui.callout(
+                ReportState.drift,
+                rx.el.p(
+                    "Those are planned anew, with at least “flag”. ",
+                    rx.el.a("See what changed", href="#drift", class_name="link", on_click=ReportState.close_apply),
+                ),
+                kind="warn",
+                title="Some records have drifted",
+            ),
+            rx.el.p(ReportState.drift, class_name="muted", role="status"),
+        ),
+    )
+
+
 def apply_dialog() -> rx.Component:
     return ui.dialog(
         ReportState.applying,
         rx.el.p(ReportState.sentence, class_name="strong"),
-        rx.cond(
-            ReportState.has_drift,
-            ui.callout(
-                ReportState.drift,
-                rx.el.p("The others changed since: they are planned anew, and never overwritten without a person."),
-                rx.el.p(rx.el.code(ReportState.drifted.join(", ")), class_name="small"),
-                kind="warn",
-                title="Some records have drifted",
-            ),
-            rx.el.p(ReportState.drift, class_name="muted"),
-        ),
+        drift_check(),
         rx.el.form(
             ui.radio_cards(
                 "How much of it?",
                 "scope",
                 [
                     ui.Option("all", "The whole plan", "Nothing is fetched again."),
-                    ui.Option("first", "The first few", "A canary: look at them, then apply the rest."),
+                    ui.Option(
+                        "first",
+                        "The first few",
+                        "A canary of real changes, with the parents that they need: look at them, then apply the rest.",
+                    ),
                 ],
                 value="all",
             ),

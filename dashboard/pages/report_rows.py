@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from dashboard.pages import run_parts as parts
 from sync_core.domain.vocabulary import Action, EntityType
+from sync_core.services.drift import DriftRow
 from sync_core.services.findings import Effect
 from sync_core.services.guardrails import FieldBar, Guardrail, Reason
 from sync_core.services.record_views import href
@@ -111,6 +112,18 @@ class AppliedRow:
     status: str
 
 
+@dataclass(frozen=True, slots=True)
+class DriftLine:
+    key: str
+    entity: str
+    external_id: str
+    label: str
+    href: str
+    action: str
+    why: str
+    changes: list[ChangeRow]
+
+
 _CHANGES_SHOWN = 6
 
 
@@ -176,6 +189,22 @@ def line(one: Line) -> LineRow:
         changes=[ChangeRow(change.label, _short(change.ours), _short(change.theirs)) for change in shown],
         more=f"and {parts.plural(rest, 'more field')}" if rest else "",
         drifted=one.drifted,
+    )
+
+
+def drift_line(one: DriftRow) -> DriftLine:
+    return DriftLine(
+        key=f"{one.entity}-{one.seq}",
+        entity=one.entity.value,
+        external_id=one.external_id,
+        label=one.label,
+        href="" if one.record_id is None else href(one.entity, one.record_id),
+        action=one.action.value,
+        why=one.why,
+        changes=[
+            ChangeRow(change.label, _short(change.ours), _short(change.theirs))
+            for change in one.changes[:_CHANGES_SHOWN]
+        ],
     )
 
 

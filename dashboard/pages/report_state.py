@@ -13,6 +13,7 @@ from dashboard.pages import run_parts as parts
 from dashboard.pages.report_rows import (
     AppliedRow,
     BarRow,
+    DriftLine,
     EffectRow,
     LineRow,
     MatrixLine,
@@ -23,8 +24,9 @@ from dashboard.pages.run_charts import MixRow
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import Action, EntityType
 from sync_core.errors import Refusal
-from sync_core.services import findings, report, sessions
+from sync_core.services import drift, findings, report, sessions
 from sync_core.services.actor import Actor, Permission
+from sync_core.services.drift import Drift, DriftPage
 from sync_core.services.findings import TransitionView
 from sync_core.services.record_views import When
 from sync_core.services.report import Freshness, LineQuery, ReportView
@@ -52,6 +54,8 @@ class ReportState(PageState):
     took: str = ""
     objects: str = ""
     can_apply: bool = False
+    again_href: str = ""
+    may_run: bool = False
     applied: list[AppliedRow] = []
     matrix: list[MatrixLine] = []
     mix: list[MixRow] = []
@@ -80,11 +84,15 @@ class ReportState(PageState):
     field_href: str = ""
     transitions: list[TransitionView] = []
 
-    applying: bool = False
     drift: str = ""
-    drifted: list[str] = []
+    drift_count: int = 0
+    drifted: list[DriftLine] = []
+    drift_cursor: str = ""
+    drift_turned: bool = False
+
+    applying: bool = False
+    checking: bool = False
     limit_error: str = ""
-    has_drift: bool = False
 
     def _id(self) -> UUID | None:
         return parts.id_in(self.router.url.path)
@@ -100,6 +108,7 @@ class ReportState(PageState):
         query = LineQuery.parse(dict(self.router.url.query_parameters))
         if self.session_id != str(found.session.id):
             self.looked_at, self.rails, self.bars, self.effects, self.reasons = "", [], [], [], []
+            self.drift, self.drift_count, self.drifted = "", 0, []
         self._show(found, actor, query)
         self.has_query = query is not None
         self.lines = []
@@ -111,6 +120,7 @@ class ReportState(PageState):
         view = found.session
         self.session_id, self.run_href = str(view.id), parts.run_href(view.id)
         self.is_dry = view.config.dry_run
+        self.again_href = f"/syncs/new?like={view.id}"
         self.title = "Dry-run report" if self.is_dry else "Report"
         self.about = parts.described(view) + f" · {view.config.strategies.default.label}"
         self.sentence = found.sentence
@@ -124,6 +134,7 @@ class ReportState(PageState):
             parts.duration(found.seconds),
             f"{found.total:,}",
         )
+        self.may_run = actor.can(Permission.RUN_SYNC)
         self.can_apply = found.can_apply and actor.can(Permission.RUN_SYNC)
         self.applied = rows.applied(found)
         self.mix = charts.mix_rows(found.matrix)
@@ -166,6 +177,9 @@ class ReportState(PageState):
             self.reasons = [rows.reason(word, one) for one in found.reasons[:30]]
             self.is_whole, self.looked_at = found.is_whole, word
             self.orphans = parts.plural(orphans, "object") if orphans else ""
+            may_drift = self.freshness == Freshness.FRESH
+        if may_drift:
+            await self._read_drift(actor, session_id)
 
     @rx.event
     async def show_field(self, entity: str, field: str) -> None:
@@ -185,21 +199,39 @@ class ReportState(PageState):
     async def close_field(self) -> None:
         self.field_title, self.transitions = "", []
 
-    @rx.event
+    @rx.event(background=True, supersedes=True)
     async def ask_apply(self) -> None:
-        self.applying, self.limit_error, self.drift, self.drifted, self.has_drift = True, "", "", [], False
+        """Compares the plan with what is stored, which takes a second of a large one: the dialog is there before."""
+        async with self:
+            self.applying, self.checking, self.limit_error = True, True, ""
+            actor, session_id = await self._actor(), self._id()
+        if session_id is not None:
+            await self._read_drift(actor, session_id)
+        async with self:
+            self.checking = False
+
+    async def _read_drift(self, actor: Actor, session_id: UUID) -> None:
+        counted = await drift.count(get_database(), actor, session_id)
+        found = await drift.page(get_database(), actor, session_id)
+        async with self:
+            if isinstance(counted, Drift) and isinstance(found, DriftPage):
+                self.drift, self.drift_count = counted.sentence, counted.drifted
+                self._show_drift(found, turned=False)
+
+    def _show_drift(self, found: DriftPage, *, turned: bool) -> None:
+        self.drifted = [rows.drift_line(one) for one in found.rows]
+        self.drift_cursor, self.drift_turned = found.cursor or "", turned
+
+    @rx.event
+    async def page_drift(self, cursor: str) -> None:
         session_id = self._id()
-        found = await findings.drift(get_database(), await self._actor(), session_id) if session_id else None
-        if not isinstance(found, findings.Drift):
+        if session_id is None:
             return
-        same = found.looked_at - found.count
-        self.has_drift = found.count > 0
-        self.drift = (
-            f"{same:,} of {found.looked_at:,} records that it touches are exactly as planned."
-            if found.looked_at
-            else "It touches no record that is here already."
-        )
-        self.drifted = [f"{one.external_id} ({entity.label.lower()})" for entity, one in found.first]
+        found = await drift.page(get_database(), await self._actor(), session_id, cursor=cursor)
+        if isinstance(found, Refusal):
+            self._refuse(found)
+            return
+        self._show_drift(found, turned=bool(cursor))
 
     @rx.event
     async def close_apply(self) -> None:

@@ -23,6 +23,10 @@ def report_href(session_id: Any) -> str:
     return f"/syncs/{session_id}/report"
 
 
+def compare_href(one: Any, other: Any) -> str:
+    return f"/syncs/compare?one={one}&other={other}"
+
+
 def id_in(path: str) -> UUID | None:
     """The run that an address is about: its second part."""
     parts = [part for part in path.split("/") if part]

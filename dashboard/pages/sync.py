@@ -46,6 +46,11 @@ def actions() -> rx.Component:
             rx.fragment(),
         ),
         rx.cond(
+            SyncState.again_href != "",
+            ui.button_link("Run again", SyncState.again_href, icon_name="rotate-cw"),
+            rx.fragment(),
+        ),
+        rx.cond(
             SyncState.report_href != "",
             ui.button_link("Report", SyncState.report_href, icon_name="file-text"),
             rx.fragment(),
@@ -78,6 +83,19 @@ def outcome() -> rx.Component:
                 ),
                 kind="success",
                 title="The plan is ready",
+            ),
+            rx.fragment(),
+        ),
+        rx.cond(
+            SyncState.rest_href != "",
+            ui.callout(
+                "Look at what it made of them, below and under Records. Then apply the rest of the plan.",
+                rx.el.div(
+                    ui.button_link("On to the rest", SyncState.rest_href, variant="primary", small=True),
+                    style={"marginTop": "var(--s2)"},
+                ),
+                kind="success",
+                title="The first of the plan are applied",
             ),
             rx.fragment(),
         ),
@@ -135,7 +153,14 @@ def headline() -> rx.Component:
         ),
         rx.cond(
             SyncState.source_href != "",
-            rx.el.p("Applies the plan of ", ui.link("a dry run", SyncState.source_href), ".", class_name="muted"),
+            rx.el.p(
+                "Applies the plan of ",
+                ui.link("a dry run", SyncState.source_href),
+                ". ",
+                ui.link("Compare it with its plan", SyncState.compare_href),
+                ".",
+                class_name="muted",
+            ),
             rx.fragment(),
         ),
     )

@@ -15,7 +15,7 @@ from dashboard.pages import sync_rows as rows
 from dashboard.pages.run_charts import PaceChart, PaceRow
 from dashboard.pages.sync_rows import EntityRow, EventRow, LaneRow, ProblemRow, StepRow
 from dashboard.state import PageState
-from sync_core.domain.vocabulary import EntityType, EventType, Phase
+from sync_core.domain.vocabulary import EntityType, EventType, Phase, SessionStatus
 from sync_core.errors import Refusal
 from sync_core.services import findings, pace_history, progress_view, sessions
 from sync_core.services.actor import Actor, Permission
@@ -42,6 +42,10 @@ class SyncState(PageState):
     started_utc: str = ""
     by: str = ""
     source_href: str = ""
+    compare_href: str = ""
+    again_href: str = ""
+    rest_href: str = ""
+    limited: bool = False
     report_href: str = ""
 
     status: str = ""
@@ -178,7 +182,11 @@ class SyncState(PageState):
         self.session_id, self.title, self.about = str(found.id), kind_of(found), _configured(found)
         self.started, self.started_utc, self.by = started.text, started.utc, found.created_by
         self.source_href = parts.report_href(found.source_session_id) if found.source_session_id else ""
+        self.compare_href = (
+            parts.compare_href(found.source_session_id, found.id) if found.source_session_id is not None else ""
+        )
         self.report_href = parts.report_href(found.id)
+        self.limited = found.config.limit is not None
 
     def _show(self, view: ProgressView, *, may_run: bool) -> None:
         pulse, tone = rows.pulse_text(view)
@@ -206,6 +214,8 @@ class SyncState(PageState):
             steps=rows.steps(view),
             lines=[rows.entity_row(line, is_open=view.is_open) for line in view.entities],
             tab=_tab(view, self.title),
+            rest_href=self.source_href if self.limited and view.status is SessionStatus.COMPLETED else "",
+            again_href=f"/syncs/new?like={view.session_id}" if may_run and not view.is_open else "",
         )
 
     def _announce(self, view: ProgressView) -> None:

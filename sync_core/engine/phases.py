@@ -23,6 +23,7 @@ from sync_core.engine.related import Related
 from sync_core.engine.tasks import together
 from sync_core.engine.verify import reconcile, seams
 from sync_core.store import run_state
+from sync_core.store.canary import first_changes
 from sync_core.store.landing import WindowRow, read_windows
 from sync_core.store.related import failed_items, plan_again
 from sync_core.store.run_state import EntityRow
@@ -47,10 +48,21 @@ class Phases:
         self.lander.resume(await self._landed(entities))
         if not run.is_applied_plan and run.row.ceiling is None:
             windows = await preflight(run)
-        planners = {entity: Planner(run, entity, row.planned_seq, row.planned) for entity, row in entities.items()}
+        some = await self._canary()
+        planners = {
+            entity: Planner(run, entity, row.planned_seq, row.planned, only=None if some is None else some[entity])
+            for entity, row in entities.items()
+        }
         await self._enter(Phase.FETCH, (entity for entity in ORDER if run.requested(entity)))
         await together(self._fetch(entities, windows), self._plan(planners))
         await self._verify(planners)
+
+    async def _canary(self) -> dict[EntityType, list[str]] | None:
+        """What a run of the first few is about; None for one of everything."""
+        run, limit = self._run, self._run.row.config.limit
+        if limit is None or not run.is_applied_plan:
+            return None
+        return await run.write(lambda session: first_changes(session, run.scope, limit))
 
     async def _read(self, session: AsyncSession) -> tuple[dict[EntityType, EntityRow], list[WindowRow]]:
         held = self._run.held

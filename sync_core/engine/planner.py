@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -58,9 +58,17 @@ def new_record_id() -> UUID:
 
 
 class Planner:
-    """Plans one entity type from its watermark on. In a real run each batch is applied as it is planned."""
+    """Plans one entity type from its watermark on, all of it or `only` some. In a real run each batch is applied as it is planned."""
 
-    def __init__(self, run: Run, entity: EntityType, planned_seq: int, planned: int = 0) -> None:
+    def __init__(
+        self,
+        run: Run,
+        entity: EntityType,
+        planned_seq: int,
+        planned: int = 0,
+        *,
+        only: Sequence[str] | None = None,
+    ) -> None:
         self._run = run
         self._entity = entity
         self._seq = planned_seq
@@ -70,7 +78,7 @@ class Planner:
         self._unfit: dict[str, str] = {}
         self._claimed: set[UUID] | None = None
         self._guarded = guarded(run.row.config.strategies)
-        self._limit = run.row.config.limit
+        self._only = only
         self._last_read: list[Candidate] = []
 
     @property
@@ -132,8 +140,7 @@ class Planner:
 
     async def _attempt(self, session: AsyncSession) -> tuple[int, int]:
         scope = self._run.scope
-        size = self._size if self._limit is None else min(self._size, self._limit - self._planned)
-        candidates = await read_batch(session, scope, self._entity, after=self._seq, size=size)
+        candidates = await read_batch(session, scope, self._entity, after=self._seq, size=self._size, only=self._only)
         self._last_read = candidates
         if not candidates:
             return 0, self._seq

@@ -26,7 +26,7 @@ from sync_core.services.report import FORBIDDEN, counts_of, field_label, plan_of
 from sync_core.services.session_views import SessionView
 from sync_core.store import reports as store
 from sync_core.store.database import Database
-from sync_core.store.reports import Compared, Drifted, FieldCount, PlanRef, ReasonCount
+from sync_core.store.reports import Compared, FieldCount, PlanRef, ReasonCount
 
 REPAIRS: Final[Mapping[ReasonCode, str]] = MappingProxyType(
     {
@@ -115,33 +115,6 @@ async def transitions(
         return value_text(field, value, {}, actor.time_zone)
 
     return tuple(TransitionView(shown(one.ours), shown(one.theirs), one.count) for one in found)
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """How many of the rows that would be written are no longer what the plan saw, and the first of them."""
-
-    looked_at: int
-    count: int
-    first: tuple[tuple[EntityType, Drifted], ...]
-
-
-async def drift(database: Database, actor: Actor, session_id: UUID) -> Drift | Refusal:
-    """Compares versions in the database; Stripe is not asked."""
-    if not actor.can(Permission.VIEW):
-        return FORBIDDEN
-    view = await sessions.get(database, actor, session_id)
-    if isinstance(view, Refusal):
-        return view
-    plan, counts = plan_of(view), _counts(view)
-    total, looked, first = 0, 0, list[tuple[EntityType, Drifted]]()
-    async with database.workspace(actor.workspace_id) as session:
-        for entity in _having(view, Action.UPDATE, Action.CONFLICT):
-            total += await store.count_drifted(session, plan, entity)
-            looked += sum(min(store.LOOKED_AT, counts[entity][one]) for one in (Action.UPDATE, Action.CONFLICT))
-            if len(first) < 20:
-                first += [(entity, one) for one in await store.drifted(session, plan, entity, limit=20 - len(first))]
-    return Drift(looked, total, tuple(first))
 
 
 async def _look(session: AsyncSession, view: SessionView) -> Findings:

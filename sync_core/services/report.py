@@ -85,8 +85,9 @@ class ReportView:
 
     @property
     def exit_code(self) -> int:
-        """As Terraform's: 0 nothing to change, 2 changes, 1 errors."""
-        if self.totals[Action.ERROR] or not self.session.has_plan:
+        """As Terraform's: 0 nothing to change, 2 changes, 1 errors, or no end yet."""
+        ended = self.session.status in (SessionStatus.COMPLETED, SessionStatus.PARTIAL)
+        if self.totals[Action.ERROR] or not ended:
             return 1
         return 2 if self.has_changes else 0
 
@@ -252,12 +253,12 @@ def changes(
     theirs_side: Values = {name: pair[1] for name, pair in pairs.items()}
     currency = (theirs or {}).get("currency")
     return tuple(
-        _change(one, {"currency": currency, **ours_side}, {"currency": currency, **theirs_side}, zone)
+        change(one, {"currency": currency, **ours_side}, {"currency": currency, **theirs_side}, zone)
         for one in diff(entity, ours_side, theirs_side)
     )
 
 
-def _change(one: FieldDiff, ours: Values, theirs: Values, zone: str) -> Change:
+def change(one: FieldDiff, ours: Values, theirs: Values, zone: str) -> Change:
     if one.path:
         return Change(one.field.name, one.label, _plain(one.a), _plain(one.b))
     return Change(

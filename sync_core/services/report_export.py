@@ -33,7 +33,7 @@ class Format(StrEnum):
     MARKDOWN = "md"
 
 
-_TYPES: Mapping[Format, str] = MappingProxyType(
+TYPES: Mapping[Format, str] = MappingProxyType(
     {
         Format.CSV: "text/csv; charset=utf-8",
         Format.NDJSON: "application/x-ndjson",
@@ -77,7 +77,7 @@ async def export(
         chunks = _once(text)
     kind = "plan" if head.session.config.dry_run else "report"
     parts = [kind, str(session_id)[:8], *(one.value for one in (entity, action) if one is not None)]
-    return Export(f"{'-'.join(parts)}.{wanted.value}", _TYPES[wanted], chunks)
+    return Export(f"{'-'.join(parts)}.{wanted.value}", TYPES[wanted], chunks)
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

@@ -75,16 +75,25 @@ class Candidate:
 
 
 async def read_batch(
-    session: AsyncSession, scope: Scope, entity: EntityType, *, after: int, size: int
+    session: AsyncSession,
+    scope: Scope,
+    entity: EntityType,
+    *,
+    after: int,
+    size: int,
+    only: Sequence[str] | None = None,
 ) -> list[Candidate]:
+    """In the order of the queue; with `only`, of those Stripe ids."""
     sql = select_sql(
         entity,
         by_email=scope.match_by_email and entity is EntityType.CUSTOMERS,
         dry_run=scope.dry_run,
         applied=scope.is_applied_plan,
+        some=only is not None,
     )
     connection = await driver(session)
-    cursor = await connection.execute(sql, {**scope.bound(entity), "after": after, "size": size})
+    bound = {**scope.bound(entity), "after": after, "size": size, "only": None if only is None else list(only)}
+    cursor = await connection.execute(sql, bound)
     return [Candidate(*row) for row in await cursor.fetchall()]
 
 

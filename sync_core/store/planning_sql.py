@@ -19,7 +19,8 @@ from sync_core.store.values_sql import (
 
 
 @cache
-def select_sql(entity: EntityType, *, by_email: bool, dry_run: bool, applied: bool) -> str:
+def select_sql(entity: EntityType, *, by_email: bool, dry_run: bool, applied: bool, some: bool) -> str:
+    """`some` takes those bound as %(only)s, and leaves the rest of the queue out."""
     table = TABLES[entity]
     ours, theirs, base = (compared(entity, one) for one in ("t.local", "b.values", "t.payment_base"))
     by_key = (
@@ -42,7 +43,8 @@ def select_sql(entity: EntityType, *, by_email: bool, dry_run: bool, applied: bo
 WITH staged AS MATERIALIZED (
   SELECT seq, external_id, deleted, issue, values, extract(epoch FROM observed_at)::float8 AS observed, {key} AS email_key
   FROM payment_sync_staged_objects WHERE workspace_id = %(workspace)s AND session_id = %(staged)s
-    AND entity_type = %(entity)s AND seq > %(after)s ORDER BY seq LIMIT %(size)s
+    AND entity_type = %(entity)s AND seq > %(after)s{" AND external_id = ANY(%(only)s)" if some else ""}
+  ORDER BY seq LIMIT %(size)s
 ), linked AS MATERIALIZED (
   SELECT staged.*, (SELECT l.id FROM {table} l WHERE {linked("l", "staged.external_id")}) AS linked_id FROM staged
 ), b AS MATERIALIZED (

@@ -19,11 +19,11 @@ from sync_core.store.values_sql import TABLES, linked
 
 
 @cache
-def _references(child: EntityType, parent: EntityType) -> str:
-    """Every Stripe id of `parent` that a staged `child` names, its items' too."""
+def references(child: EntityType, parent: EntityType, *, only: str = "true") -> str:
+    """Every Stripe id of `parent` that a staged `child` names, its items' too; `only` narrows the staged objects, `s`."""
     staged = (
         "FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s AND s.session_id = %(staged)s"
-        f" AND s.entity_type = '{child.value}' AND s.values IS NOT NULL"
+        f" AND s.entity_type = '{child.value}' AND s.values IS NOT NULL AND {only}"
     )
     parts = [f"SELECT s.values->>'{ref.name}' AS id {staged}" for ref in FIELDS[child] if ref.parent is parent]
     if child is EntityType.SUBSCRIPTIONS and parent in (EntityType.PRICES, EntityType.PRODUCTS):
@@ -35,7 +35,7 @@ def _references(child: EntityType, parent: EntityType) -> str:
 @cache
 def _missing_sql(child: EntityType, parent: EntityType) -> str:
     return f"""
-SELECT r.id FROM ({_references(child, parent)}) r
+SELECT r.id FROM ({references(child, parent)}) r
 WHERE r.id IS NOT NULL
   AND (SELECT t.id FROM {TABLES[parent]} t WHERE {linked("t", "r.id")}) IS NULL
   AND (SELECT k.seq FROM payment_sync_staged_objects k WHERE k.workspace_id = %(workspace)s AND k.session_id = %(staged)s

@@ -53,7 +53,7 @@ class PlanRow:
 
 
 _ITEM = "p.workspace_id = %(workspace)s AND p.session_id = %(session)s AND p.entity_type = %(entity)s"
-_STAGED = (
+STAGED = (
     "LEFT JOIN payment_sync_staged_objects s ON s.workspace_id = p.workspace_id AND s.session_id = %(staged)s"
     " AND s.entity_type = p.entity_type AND s.external_id = p.external_id"
 )
@@ -84,7 +84,7 @@ async def rows(
     order = "DESC" if backward else "ASC"
     sql = (
         f"SELECT {_ROW} FROM (SELECT * FROM payment_sync_plan_items p WHERE {' AND '.join(wanted)}"
-        f" ORDER BY p.seq {order} LIMIT %(limit)s) p {_STAGED} ORDER BY p.seq {order}"
+        f" ORDER BY p.seq {order} LIMIT %(limit)s) p {STAGED} ORDER BY p.seq {order}"
     )
     bound = plan.bound(
         entity=entity.value,
@@ -155,7 +155,7 @@ async def decisions(session: AsyncSession, workspace_id: UUID, records: Sequence
 
 
 # The first rows of each entity type and action, by the index that has them in this order.
-_FIRST = """
+FIRST = """
 unnest(%(entities)s::text[]) e(entity) CROSS JOIN unnest(%(actions)s::text[]) a(action)
 CROSS JOIN LATERAL (SELECT i.* FROM payment_sync_plan_items i WHERE i.workspace_id = %(workspace)s AND i.session_id = %(session)s
   AND i.entity_type = e.entity AND i.action = a.action ORDER BY i.seq LIMIT %(cap)s) p
@@ -178,7 +178,7 @@ class ReasonCount:
 _REASONS = f"""
 SELECT e.entity AS entity_type, a.action, p.reason_code, CASE WHEN a.action = 'error' THEN p.detail->>'field' END AS field,
   count(*) AS count, (array_agg(p.external_id ORDER BY p.seq))[1:5] AS sample, min(p.detail->>'message') AS message
-FROM {_FIRST} WHERE p.reason_code IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3
+FROM {FIRST} WHERE p.reason_code IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3
 """
 
 
@@ -204,7 +204,7 @@ _FIELDS = f"""
 SELECT e.entity AS entity_type, c.key AS field, a.action, count(*) AS count,
   count(*) FILTER (WHERE jsonb_typeof(c.value->0) = 'null') AS filled,
   count(*) FILTER (WHERE jsonb_typeof(c.value->1) = 'null') AS emptied
-FROM {_FIRST} CROSS JOIN LATERAL jsonb_each(p.detail->'changes') c GROUP BY 1, 2, 3
+FROM {FIRST} CROSS JOIN LATERAL jsonb_each(p.detail->'changes') c GROUP BY 1, 2, 3
 """
 
 
@@ -224,7 +224,7 @@ class Transition:
 
 _TRANSITIONS = f"""
 SELECT p.detail->'changes'->%(field)s->0 AS ours, p.detail->'changes'->%(field)s->1 AS theirs, count(*) AS count
-FROM {_FIRST} WHERE p.detail->'changes' ? %(field)s GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT %(limit)s
+FROM {FIRST} WHERE p.detail->'changes' ? %(field)s GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT %(limit)s
 """
 
 
@@ -262,7 +262,7 @@ SELECT s.deleted, extract(epoch FROM s.observed_at)::float8 AS observed_at, s."v
   {values_expression(entity, "t")} AS local, t.payment_base AS base, t.deleted_at IS NOT NULL AS record_deleted,
   t.external_id IS NOT DISTINCT FROM p.external_id AS linked,
   extract(epoch FROM t.payment_observed_at)::float8 AS record_observed_at
-FROM {_FIRST} {_STAGED} JOIN {TABLES[entity]} t ON t.workspace_id = %(workspace)s AND t.id = p.record_id
+FROM {FIRST} {STAGED} JOIN {TABLES[entity]} t ON t.workspace_id = %(workspace)s AND t.id = p.record_id
 """
 
 
@@ -271,43 +271,6 @@ async def compared(session: AsyncSession, plan: PlanRef, entity: EntityType, *, 
     bound = _many(plan, [entity], _DIFFERING) | {"cap": cap}
     return await _all(session, Compared, _compared_sql(entity), bound)
 
-
-@dataclass(frozen=True, slots=True)
-class Drifted:
-    """A row whose record is no longer what the plan saw; `row_version` is None where the record is gone."""
-
-    external_id: str
-    action: str
-    record_id: UUID
-    record_version: int | None
-    row_version: int | None
-
-
-@cache
-def _drifted_sql(entity: EntityType, *, counted: bool) -> str:
-    shown = "p.external_id, p.action, p.record_id, p.record_version, t.row_version"
-    sql = (
-        f"SELECT {'count(*)' if counted else shown} FROM {_FIRST} LEFT JOIN {TABLES[entity]} t"
-        " ON t.workspace_id = %(workspace)s AND t.id = p.record_id"
-        " WHERE p.record_id IS NOT NULL AND t.row_version IS DISTINCT FROM p.record_version"
-    )
-    return sql if counted else f"{sql} ORDER BY p.seq LIMIT %(limit)s"
-
-
-async def count_drifted(session: AsyncSession, plan: PlanRef, entity: EntityType) -> int:
-    """Records that changed since the plan was made, among those it would write or put up for review."""
-    connection = await driver(session)
-    cursor = await connection.execute(_drifted_sql(entity, counted=True), _many(plan, [entity], _TOUCHED))
-    row = await cursor.fetchone()
-    return int(row[0]) if row else 0
-
-
-async def drifted(session: AsyncSession, plan: PlanRef, entity: EntityType, *, limit: int) -> list[Drifted]:
-    bound = _many(plan, [entity], _TOUCHED) | {"limit": limit}
-    return await _all(session, Drifted, _drifted_sql(entity, counted=False), bound)
-
-
-_TOUCHED = (Action.UPDATE, Action.CONFLICT)
 
 _TWICE = """
 SELECT email, count(*) AS count FROM (

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from sync_core.engine.drive import drive
 from sync_core.sandbox.launch import SandboxProcess
@@ -118,18 +119,42 @@ async def test_a_dry_run_is_applied(call: Client, database: Database, api_sandbo
     plan = (await call("POST", INITIAL, {"entity_types": ["products"], "dry_run": True})).json()
     early = await call("POST", f"{SESSIONS}/{plan['id']}/apply")
     await driven(database, api_sandbox, plan["id"])
+    report = (await call("GET", f"{SESSIONS}/{plan['id']}/report")).json()
+    drift = (await call("GET", f"{SESSIONS}/{plan['id']}/drift")).json()
+    file = await call("GET", f"{SESSIONS}/{plan['id']}/export?format=csv&action=create")
     none = await call("POST", f"{SESSIONS}/{plan['id']}/apply", {"limit": 0})
     applied = await call("POST", f"{SESSIONS}/{plan['id']}/apply", {"limit": 2})
     await driven(database, api_sandbox, applied.json()["id"])
     again = await call("POST", f"{SESSIONS}/{applied.json()['id']}/apply")
     done = (await call("GET", f"{SESSIONS}/{applied.json()['id']}")).json()
 
+    products = report["totals"]["create"]
+    assert (report["status"], report["exit_code"]) == ("fresh", 2)
+    assert report["valid_until"] == report["session"]["completed_at"] + 24 * 3600
+    assert (drift["rows"], drift["as_planned"], drift["drifted"], drift["data"]) == (products, products, 0, [])
+    assert file.headers["content-type"] == "text/csv; charset=utf-8"
+    assert len(file.text.splitlines()) == products + 1
     assert_error(early, 409, "dry_run_unfinished")
     assert_error(none, 422, "limit_out_of_range")
     assert applied.status_code == 201
     assert applied.json()["source_session_id"] == plan["id"]
     assert_error(again, 409, "not_a_dry_run")
     assert done["progress"]["products"]["created"] == 2
+
+
+@pytest.mark.usefixtures("connected")
+async def test_a_plan_older_than_a_day_is_not_applied(
+    call: Client, database: Database, api_sandbox: SandboxProcess
+) -> None:
+    plan = (await call("POST", INITIAL, {"entity_types": ["products"], "dry_run": True})).json()
+    await driven(database, api_sandbox, plan["id"])
+    async with database.workspace(call.workspace_id) as session:
+        await session.execute(
+            text("UPDATE payment_sync_sessions SET completed_at = now() - interval '24 hours 1 second'")
+        )
+
+    assert (await call("GET", f"{SESSIONS}/{plan['id']}/report")).json()["status"] == "expired"
+    assert_error(await call("POST", f"{SESSIONS}/{plan['id']}/apply"), 409, "plan_expired")
 
 
 @pytest.mark.usefixtures("connected")

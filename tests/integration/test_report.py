@@ -12,8 +12,8 @@ from sqlalchemy import text
 from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, Role, Strategy
 from sync_core.errors import Refusal
 from sync_core.sandbox.launch import SandboxProcess
-from sync_core.services import findings, report
-from sync_core.services.findings import Drift, Findings
+from sync_core.services import drift, findings, report
+from sync_core.services.findings import Findings
 from sync_core.services.guardrails import Level
 from sync_core.services.report import Freshness, LineQuery, Lines, ReportView
 from sync_core.store.database import Database
@@ -227,24 +227,6 @@ async def test_transitions_show_the_commonest_pairs_of_values(
     assert isinstance(unknown, Refusal)
 
 
-async def test_drift_counts_the_records_that_changed_since(
-    database: Database, workspace_id: UUID, sandbox: SandboxProcess
-) -> None:
-    made = await disagree(database, workspace_id, sandbox)
-    session_id = await dry_run(database, workspace_id, sandbox)
-    before = await findings.drift(database, actor_of(workspace_id), session_id)
-    async with database.workspace(workspace_id) as session:
-        await session.execute(
-            text("UPDATE customers SET phone = '+1' WHERE external_id = ANY(:ids)"), {"ids": made.stripe_only[:2]}
-        )
-    after = await findings.drift(database, actor_of(workspace_id), session_id)
-
-    assert isinstance(before, Drift)
-    assert isinstance(after, Drift)
-    assert (before.count, after.count) == (0, 2)
-    assert {one.external_id for _, one in after.first} == set(made.stripe_only[:2])
-
-
 async def test_a_plan_expires_and_is_applied_once(
     database: Database, workspace_id: UUID, sandbox: SandboxProcess
 ) -> None:
@@ -293,7 +275,8 @@ async def test_another_workspaces_report_does_not_exist(
         await report.summary(database, stranger, session_id),
         await report.lines(database, stranger, session_id, LineQuery(CUSTOMERS, Action.CREATE)),
         await findings.look(database, stranger, session_id),
-        await findings.drift(database, stranger, session_id),
+        await drift.count(database, stranger, session_id),
+        await drift.page(database, stranger, session_id),
     ):
         assert isinstance(found, Refusal)
         assert found.status == 404
