@@ -23,6 +23,7 @@ from tests import support
 _RING = b64encode(bytes(range(32))).decode()
 _ROOT = Path(__file__).parents[1]
 LEASE_SECONDS = 1.0
+_OPEN = text("SELECT 1 FROM payment_sync_leases WHERE session_id = :session")
 
 
 def environment(database: Database, stripe_url: str, *, lease_seconds: float) -> dict[str, str]:
@@ -92,6 +93,16 @@ class Child:
             self.process.kill()
         await self.process.wait()
 
+    @property
+    def is_over(self) -> bool:
+        assert self.process is not None
+        return self.process.returncode is not None
+
+    def kill(self) -> None:
+        """As a power cut would, unless it has ended."""
+        if not self.is_over:
+            self.signal(signal.SIGKILL)
+
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(number)
@@ -102,11 +113,13 @@ class Child:
         return await self.process.wait()
 
 
-async def free(database: Database, session_id: UUID) -> None:
-    """Wait until the lease has run out by itself."""
+async def free(database: Database, session_id: UUID, *, or_ended: bool = False) -> None:
+    """Wait until the lease has run out by itself; `or_ended`, or the run needs none any more."""
 
     async def is_due() -> bool:
         async with database.system() as session:
+            if or_ended and not (await session.execute(_OPEN, {"session": session_id})).all():
+                return True
             return session_id in {one.session_id for one in await runs.due(session)}
 
     assert await support.holds(is_due, within=30)

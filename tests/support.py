@@ -163,6 +163,12 @@ async def every(seconds: float, act: Callable[[], Awaitable[None]]) -> AsyncIter
         await asyncio.gather(task, return_exceptions=True)
 
 
+async def passed(seconds: float) -> None:
+    """For a moment that a seed has chosen; where there is a condition, wait for that."""
+    loop = asyncio.get_running_loop()
+    await _until(loop, loop.time() + seconds)
+
+
 async def _until(loop: asyncio.AbstractEventLoop, due: float) -> None:
     reached = loop.create_future()
     loop.call_at(due, reached.set_result, None)

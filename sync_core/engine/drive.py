@@ -169,6 +169,7 @@ async def _close(run: Run, *, cancelled: bool = False, error: tuple[str, str] | 
                 await run_state.note_event(
                     session, held, entity, EventType.SYNC_FAILED, message=error[1], details={"code": error[0]}
                 )
+        hit("finish.before_commit")
         return status
 
     status = await run.write(close)

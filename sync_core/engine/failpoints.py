@@ -23,7 +23,9 @@ NAMES = (
     "plan.before_commit",
     "plan.after_commit",
     "verify.before",
+    "verify.checked",
     "finish.before",
+    "finish.before_commit",
 )
 
 

@@ -159,6 +159,8 @@ class Phases:
             await planner.drain()
             missing = await run.write(check)
 
+        hit("verify.checked")
+
         async def complete(session: AsyncSession) -> None:
             await run_state.set_entity_phase(session, held, entity, Phase.DONE)
             await run_state.note_event(
