@@ -140,11 +140,11 @@ def tab_links(*tabs: rx.Component, label: str) -> rx.Component:
     return rx.el.nav(*tabs, aria_label=label, class_name="tabs")
 
 
-def tab_link(text: Any, href: Any, *, current: Any, count: Any = None) -> rx.Component:
+def tab_link(text: Any, href: Any, *, current: Any, count: Any = None, **props: Any) -> rx.Component:
     """Tabs are addresses, so that the back button and links work."""
     number = [rx.el.span(count, class_name="tab-count")] if count is not None else []
     marked = rx.cond(current, "page", "false") if isinstance(current, rx.Var) else ("page" if current else "false")
-    return anchor(text, *number, href=href, aria_current=marked, class_name="tab")
+    return anchor(text, *number, href=href, aria_current=marked, class_name="tab", **props)
 
 
 def disclosure(summary: Any, *children: Any, **props: Any) -> rx.Component:

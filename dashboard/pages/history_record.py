@@ -9,7 +9,7 @@ import reflex as rx
 from dashboard import components as ui
 from dashboard.navigation import add_page
 from dashboard.pages import run_parts as parts
-from dashboard.pages.report import change
+from dashboard.pages.report_lines import change
 from dashboard.pages.report_rows import ChangeRow, line
 from dashboard.state import PageState
 from sync_core.errors import Refusal

@@ -13,6 +13,7 @@ from sync_core.services.findings import Effect
 from sync_core.services.guardrails import FieldBar, Guardrail, Reason
 from sync_core.services.record_views import href
 from sync_core.services.report import Freshness, Line, LineQuery, ReportView, field_label
+from sync_core.store.plan_samples import NUMBERS, SampleKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,13 @@ class AppliedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleTab:
+    label: str
+    href: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DriftLine:
     key: str
     entity: str
@@ -142,6 +150,27 @@ def query_href(session_id: str, query: LineQuery, *, after: int | None = None, b
         after=after,
         before=before,
     )
+
+
+def sample_tabs(session_id: str, query: LineQuery) -> list[SampleTab]:
+    """All rows, or a few of them; amounts only where there are any."""
+    kinds = [one for one in SampleKind if one is not SampleKind.BIGGEST or NUMBERS[query.entity]]
+    base = {"entity": query.entity, "action": query.action}
+    return [
+        SampleTab("All rows", rows_href(session_id, **base), query.sample is None),
+        *[SampleTab(one.label, rows_href(session_id, **base, sample=one), query.sample is one) for one in kinds],
+    ]
+
+
+def sample_about(query: LineQuery) -> str:
+    return {
+        None: "",
+        SampleKind.SPREAD: "Twenty, the same ones each time; every reason is among them",
+        SampleKind.BIGGEST: "The twenty whose amounts are largest, or lie furthest apart",
+        SampleKind.OLDEST: "The twenty that Stripe created first",
+        SampleKind.NEWEST: "The twenty that Stripe created last",
+        SampleKind.LONGEST: "The twenty with the most fields that differ, or the most in them",
+    }[query.sample]
 
 
 def matrix(report: ReportView, query: LineQuery | None) -> list[MatrixLine]:

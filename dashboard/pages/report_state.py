@@ -19,6 +19,7 @@ from dashboard.pages.report_rows import (
     MatrixLine,
     RailRow,
     ReasonRow,
+    SampleTab,
 )
 from dashboard.pages.run_charts import MixRow
 from dashboard.state import PageState
@@ -66,6 +67,7 @@ class ReportState(PageState):
     query_action: str = ""
     query_about: str = ""
     lines: list[LineRow] = []
+    sample_tabs: list[SampleTab] = []
     first_url: str = ""
     previous_url: str = ""
     next_url: str = ""
@@ -148,6 +150,8 @@ class ReportState(PageState):
             return
         about = [query.reason.label] if query.reason else []
         about += [f"{report.field_label(query.entity, query.field)} differs"] if query.field else []
+        about += [rows.sample_about(query)] if query.sample else []
+        self.sample_tabs = rows.sample_tabs(self.session_id, query)
         self.query_entity, self.query_action = query.entity.label, query.action.value
         self.query_about = " · ".join(about)
         self.lines = [rows.line(one) for one in found.items]

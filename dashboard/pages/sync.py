@@ -145,7 +145,7 @@ def headline() -> rx.Component:
             parts.figure("Records a second", SyncState.rate),
             parts.figure("Time", SyncState.elapsed),
             parts.figure("Requests to Stripe", SyncState.requests, note=SyncState.throttled),
-            quota(),
+            rx.cond(SyncState.quota != "", quota(), rx.fragment()),
             parts.figure(
                 "Started", ui.moment(SyncState.started, SyncState.started_utc), note=rx.fragment("by ", SyncState.by)
             ),

@@ -178,8 +178,9 @@ def _ended(view: ProgressView) -> str:
 
 
 def quota_text(quota: Quota) -> str:
+    """Empty when nothing is asked any more, or not known how much may be."""
     if quota.rate is None or quota.cap is None:
-        return parts.plural(quota.requests, "request")
+        return ""
     return f"{quota.rate:.0f} of {quota.cap:.0f} a second"
 
 

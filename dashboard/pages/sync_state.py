@@ -198,7 +198,7 @@ class SyncState(PageState):
             percent=int((view.fraction or 0.0) * 100),
             percent_text="" if view.fraction is None else f"{int(view.fraction * 100)} %",
             eta=_eta(view),
-            rate=parts.rate(view.rate),
+            rate=parts.rate(view.rate if view.is_open else view.mean_rate),
             elapsed=parts.duration(view.elapsed),
             requests=f"{view.quota.requests:,}",
             quota=rows.quota_text(view.quota),

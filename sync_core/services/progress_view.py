@@ -141,6 +141,11 @@ class ProgressView:
         return self.status.is_open
 
     @property
+    def mean_rate(self) -> float | None:
+        """Objects a second from the start to now, or to the end."""
+        return sum(line.processed for line in self.entities) / self.elapsed if self.elapsed else None
+
+    @property
     def can_resume(self) -> bool:
         return self.status in (SessionStatus.FAILED, SessionStatus.CANCELLED, SessionStatus.PARTIAL)
 

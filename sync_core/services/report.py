@@ -23,6 +23,7 @@ from sync_core.services.record_views import value_text
 from sync_core.services.session_views import SessionReport, SessionView
 from sync_core.store import reports as store
 from sync_core.store.database import Database
+from sync_core.store.plan_samples import SampleKind, samples
 from sync_core.store.reports import AppliedRun, PlanRef, PlanRow
 
 MOST_ROWS: Final = 100
@@ -131,7 +132,10 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class LineQuery:
-    """What rows to show. `after` and `before` are places from another page; at most one of them is given."""
+    """What rows to show. `after` and `before` are places from another page; at most one of them is given.
+
+    With a `sample` they are a few that tell the most, and there are no pages.
+    """
 
     entity: EntityType
     action: Action
@@ -140,6 +144,7 @@ class LineQuery:
     after: int | None = None
     before: int | None = None
     limit: int = 25
+    sample: SampleKind | None = None
 
     @classmethod
     def parse(cls, values: Mapping[str, str]) -> LineQuery | None:
@@ -148,12 +153,13 @@ class LineQuery:
             entity, action = EntityType(values.get("entity", "")), Action(values.get("action", ""))
             reason = ReasonCode(values["reason"]) if values.get("reason") else None
             after, before = _place(values.get("after")), _place(values.get("before"))
+            sample = SampleKind(values["sample"]) if values.get("sample") else None
         except ValueError:
             return None
         field = values.get("field") or None
         if field is not None and field not in NAMES[entity]:
             return None
-        return cls(entity, action, reason, field, after, before)
+        return cls(entity, action, reason, field, after, before, sample=sample)
 
 
 def _place(value: str | None) -> int | None:
@@ -185,7 +191,10 @@ async def lines(database: Database, actor: Actor, session_id: UUID, query: LineQ
     if isinstance(view, Refusal):
         return view
     async with database.workspace(actor.workspace_id) as session:
-        return await _page(session, plan_of(view), query, actor.time_zone)
+        if query.sample is None:
+            return await _page(session, plan_of(view), query, actor.time_zone)
+        found = await samples(session, plan_of(view), query.entity, query.action, query.sample)
+    return Lines(tuple(line(query.entity, row, actor.time_zone) for row in found), before=None, after=None)
 
 
 async def _page(session: AsyncSession, plan: PlanRef, query: LineQuery, zone: str) -> Lines:

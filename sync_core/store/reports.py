@@ -57,7 +57,7 @@ STAGED = (
     "LEFT JOIN payment_sync_staged_objects s ON s.workspace_id = p.workspace_id AND s.session_id = %(staged)s"
     " AND s.entity_type = p.entity_type AND s.external_id = p.external_id"
 )
-_ROW = (
+ROW = (
     "p.seq, p.external_id, p.action, p.reason_code, p.record_id, p.record_version, p.changed_fields, p.detail,"
     ' s."values" AS theirs, s.request_id'
 )
@@ -83,7 +83,7 @@ async def rows(
         wanted.append("%(field)s = ANY(p.changed_fields)")
     order = "DESC" if backward else "ASC"
     sql = (
-        f"SELECT {_ROW} FROM (SELECT * FROM payment_sync_plan_items p WHERE {' AND '.join(wanted)}"
+        f"SELECT {ROW} FROM (SELECT * FROM payment_sync_plan_items p WHERE {' AND '.join(wanted)}"
         f" ORDER BY p.seq {order} LIMIT %(limit)s) p {STAGED} ORDER BY p.seq {order}"
     )
     bound = plan.bound(
@@ -98,7 +98,7 @@ async def rows(
 
 
 _OF_RECORD = f"""
-SELECT r.id AS session_id, p.entity_type, {_ROW}
+SELECT r.id AS session_id, p.entity_type, {ROW}
 FROM (SELECT id, source_session_id FROM payment_sync_sessions WHERE workspace_id = %(workspace)s AND deleted_at IS NULL
   ORDER BY created_at DESC, id DESC LIMIT %(runs)s) r
 CROSS JOIN unnest(%(entities)s::text[]) e(entity)
