@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
 
+from sync_core.domain.vocabulary import EntityType, ReasonCode
+
 _EXAMPLE_RANGE = {"start": "2025-01-01T00:00:00Z", "end": "2025-07-01T00:00:00Z"}
 
 
@@ -82,6 +84,14 @@ class StartBody(Body):
 
 class ApplyBody(Body):
     limit: StrictInt | None = Field(default=None, description="Only the first so many objects of the plan.")
+
+
+class RetryBody(Body):
+    """Nothing set: every error of the sync. Ids need their entity type."""
+
+    entity_type: EntityType | None = None
+    reason_code: ReasonCode | None = None
+    external_ids: list[StrictStr] = Field(default_factory=list, max_length=1000, examples=[["cus_NffrFeUfNV2Hib"]])
 
 
 class Check(BaseModel):
@@ -264,6 +274,28 @@ class PlanDrift(BaseModel):
     by_entity_type: dict[str, int]
     complete: bool
     data: list[DriftedRow]
+    has_more: bool
+    next_cursor: str | None
+
+
+class SyncError(BaseModel):
+    """An object that failed, where, in which request of Stripe's, and what to do about it."""
+
+    object: Literal["sync_error"]
+    entity_type: str
+    external_id: str
+    label: str
+    reason_code: str
+    reason: str
+    field: str | None
+    message: str
+    request_id: str | None
+    repair: str
+
+
+class SyncErrorList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[SyncError]
     has_more: bool
     next_cursor: str | None
 

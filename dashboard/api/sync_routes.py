@@ -17,14 +17,16 @@ from dashboard.api.models import (
     ApplyBody,
     Estimate,
     PlanDrift,
+    RetryBody,
     StartBody,
+    SyncErrorList,
     SyncEventList,
     SyncReport,
     SyncSession,
     SyncSessionList,
 )
-from sync_core.domain.vocabulary import Action, EntityType, EventType, SessionStatus
-from sync_core.services import drift, report, report_export, sessions
+from sync_core.domain.vocabulary import Action, EntityType, EventType, ReasonCode, SessionStatus
+from sync_core.services import drift, problems, report, report_export, sessions
 from sync_core.services import estimate as estimates
 from sync_core.services.report_export import Format
 
@@ -57,6 +59,11 @@ class ExportQuery(BaseModel):
 class EventQuery(Paging):
     event_type: EventType | None = None
     entity_type: EntityType | None = None
+
+
+class ErrorQuery(Paging):
+    entity_type: EntityType | None = None
+    reason_code: ReasonCode | None = None
 
 
 @router.post(
@@ -157,6 +164,48 @@ async def get_drift(
     counted = granted(await drift.count(database, actor, session_id))
     page = granted(await drift.page(database, actor, session_id, **query.model_dump()))
     return {**counted.to_json(), **_listed([one.to_json() for one in page.rows], page.cursor), "object": "plan_drift"}
+
+
+@router.get(
+    "/sessions/{session_id}/errors",
+    response_model=SyncErrorList,
+    responses=noes(403),
+    summary="What failed, one by one, with what to do about it",
+)
+async def list_errors(
+    session_id: UUID, actor: CallingActor, database: OpenDatabase, query: Annotated[ErrorQuery, Query()]
+) -> dict[str, Any]:
+    asked = {"entity": query.entity_type, "reason": query.reason_code, "cursor": query.cursor, "limit": query.limit}
+    page = granted(await problems.page(database, actor, session_id, **asked))
+    return _listed([one.to_json() for one in page.items], page.cursor)
+
+
+@router.post(
+    "/sessions/{session_id}/retry",
+    response_model=SyncSession,
+    response_model_exclude_unset=True,
+    responses=noes(403, 409),
+    summary="Try errors of an ended sync again: one, a group, or all",
+)
+async def retry_session(
+    session_id: UUID, actor: CallingActor, database: OpenDatabase, body: RetryBody | None = None
+) -> dict[str, Any]:
+    """Fetches anew what failed and the parents that it waits for, and nothing else."""
+    asked = body or RetryBody()
+    choice = problems.Choice(asked.entity_type, asked.reason_code, tuple(asked.external_ids))
+    return granted(await problems.retry(database, actor, session_id, choice)).to_json()
+
+
+@router.post(
+    "/sessions/{session_id}/repair",
+    response_model=SyncSession,
+    response_model_exclude_unset=True,
+    responses=noes(403, 409),
+    summary="Verify an ended sync again, and fetch what is missing",
+)
+async def repair_session(session_id: UUID, actor: CallingActor, database: OpenDatabase) -> dict[str, Any]:
+    """Compares what it read with what is stored now, asks Stripe where readings met, and fetches just the ids that are missing."""
+    return granted(await problems.repair(database, actor, session_id)).to_json()
 
 
 @router.get(

@@ -58,6 +58,13 @@ class SessionType(Word):
     DELTA = "delta_sync", "Delta sync"
 
 
+class TaskKind(Word):
+    """What an ended run is taken up again for, when not for all that is left of it."""
+
+    RETRY = "retry", "Retry"
+    REPAIR = "repair", "Repair"
+
+
 class Phase(Word):
     PREFLIGHT = "preflight", "Preflight"
     FETCH = "fetch", "Fetch"
@@ -108,20 +115,23 @@ class ReasonCode(Word):
 
     @property
     def is_error(self) -> bool:
-        return self in _ERRORS
+        return self in _REPAIRS
+
+    @property
+    def repair(self) -> str:
+        """What to do about an error; empty for what is none."""
+        return _REPAIRS.get(self, "")
 
 
-_ERRORS = frozenset(
-    {
-        ReasonCode.MISSING_PARENT,
-        ReasonCode.UNSUPPORTED_SHAPE,
-        ReasonCode.CURRENCY_UNKNOWN,
-        ReasonCode.VALUE_INVALID,
-        ReasonCode.DUPLICATE_RECORD,
-        ReasonCode.FETCH_FAILED,
-        ReasonCode.WRITE_FAILED,
-    }
-)
+_REPAIRS = {
+    ReasonCode.MISSING_PARENT: "Stripe does not return the record it refers to. Check it in Stripe, then retry.",
+    ReasonCode.UNSUPPORTED_SHAPE: "Report it with the Stripe id: the object is kept as Stripe sent it. Retry fetches it again.",
+    ReasonCode.CURRENCY_UNKNOWN: "Correct the currency in Stripe, then retry; or leave the record out.",
+    ReasonCode.VALUE_INVALID: "Correct the named field in Stripe, then retry to fetch it again.",
+    ReasonCode.DUPLICATE_RECORD: "Two of our records claim this object: unlink or delete one under Records, then retry.",
+    ReasonCode.FETCH_FAILED: "Stripe did not return all of this object. Retry asks again.",
+    ReasonCode.WRITE_FAILED: "The database refused the named value. Correct it in Stripe or here, then retry.",
+}
 
 
 class ConflictStatus(Word):

@@ -8,7 +8,7 @@ have ended among them, so the second of the oldest object seen is always asked a
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -63,6 +63,18 @@ def split(window: Window, oldest: int, parts: int, cumulative: Cumulative | None
 def tile(window: Window, parts: int, cumulative: Cumulative | None = None) -> tuple[Window, ...]:
     """A whole range as up to `parts` windows, newest first: the start of a fetch."""
     return split(window, window.lt - 1, parts, cumulative)
+
+
+def uncovered(whole: Window, read: Iterable[Window]) -> tuple[Window, ...]:
+    """The parts of `whole` that none of the stretches in `read` covers, oldest first: what a complete reading has none of."""
+    gaps, upto = list[Window](), whole.gte
+    for one in sorted(read):
+        if one.gte > upto:
+            gaps.append(Window(upto, min(one.gte, whole.lt)))
+        upto = max(upto, one.lt)
+        if upto >= whole.lt:
+            return tuple(gaps)
+    return (*gaps, Window(upto, whole.lt))
 
 
 def estimate_remaining(window: Window, seen: int, newest: int, oldest: int) -> float:

@@ -152,11 +152,13 @@ async def _close(run: Run, *, cancelled: bool = False, error: tuple[str, str] | 
     async def close(session: AsyncSession) -> SessionStatus:
         rows = await run_state.read_counters(session, held.workspace_id, held.session_id)
         entities = [_progress(row) for row in rows if row["requested"] or row["fetched"]]
-        unverified = any((row["verified"] or {}).get("missing") for row in rows)
+        unverified = any(not (row["verified"] or {}).get("verified", True) for row in rows)
         status = session_status(entities, ended=True, cancelled=cancelled, fatal=error is not None)
         if unverified and status is SessionStatus.COMPLETED:
             status = SessionStatus.PARTIAL
-        groups = await run_state.error_groups(session, held.workspace_id, held.session_id)
+        groups = await run_state.error_groups(
+            session, held.workspace_id, held.session_id, staged_id=run.scope.staged_id
+        )
         await run_state.finish(
             session,
             held,

@@ -23,10 +23,13 @@ NAMES = (
     "plan.before_commit",
     "plan.after_commit",
     "verify.before",
+    "proof.before_landing",
     "verify.checked",
     "finish.before",
     "finish.before_commit",
 )
+# Passed only by a run that is taken up again for its errors.
+RETRY_NAMES = ("retry.fetched",)
 
 
 def hit(name: str) -> None:

@@ -59,10 +59,10 @@ class Lander:
         together = _together(landings)
         for row in together.rows:
             row.seq = self.reserve(row.entity, 1) + 1
-        held = self._run.held
+        held, staged_id = self._run.held, self._run.scope.staged_id
 
         async def write(session: AsyncSession) -> None:
-            await land(session, held.workspace_id, held.session_id, held.fence, together)
+            await land(session, held.workspace_id, held.session_id, held.fence, together, staged_id=staged_id)
             hit("land.before_commit")
 
         await self._run.write(write, by_key=True)

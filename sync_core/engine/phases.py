@@ -12,21 +12,23 @@ from collections.abc import Iterable
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.fields import ORDER, PARENTS
-from sync_core.domain.vocabulary import EntityType, EventType, Phase, WindowStatus
-from sync_core.engine.context import Run
-from sync_core.engine.failpoints import hit
+from sync_core.domain.vocabulary import EntityType, Phase, TaskKind, WindowStatus
+from sync_core.engine.context import Run, log
 from sync_core.engine.fetch import EntityFetch
 from sync_core.engine.landing import Lander
 from sync_core.engine.planner import Planner
 from sync_core.engine.preflight import preflight
+from sync_core.engine.proof import unread
 from sync_core.engine.related import Related
+from sync_core.engine.retry import Retry
 from sync_core.engine.tasks import together
-from sync_core.engine.verify import reconcile, seams
+from sync_core.engine.verify import Verify
 from sync_core.store import run_state
 from sync_core.store.canary import first_changes
-from sync_core.store.landing import WindowRow, read_windows
-from sync_core.store.related import failed_items, plan_again
+from sync_core.store.landing import Landing, WindowRow, new_window, read_windows
+from sync_core.store.related import last_places
 from sync_core.store.run_state import EntityRow
+from sync_core.store.runs import Task
 
 
 class Phases:
@@ -55,7 +57,7 @@ class Phases:
         }
         await self._enter(Phase.FETCH, (entity for entity in ORDER if run.requested(entity)))
         await together(self._fetch(entities, windows), self._plan(planners))
-        await self._verify(planners)
+        await Verify(run, self.lander, planners).work()
 
     async def _canary(self) -> dict[EntityType, list[str]] | None:
         """What a run of the first few is about; None for one of everything."""
@@ -70,12 +72,12 @@ class Phases:
         return entities, await read_windows(session, held.workspace_id, held.session_id)
 
     async def _landed(self, entities: dict[EntityType, EntityRow]) -> dict[EntityType, int]:
-        """The last place in each queue; of an applied plan, in the dry run's."""
-        source = self._run.row.source_session_id
-        if source is not None:
-            workspace_id = self._run.held.workspace_id
-            entities = await self._run.write(lambda session: run_state.read_entities(session, workspace_id, source))
-        return {entity: max(row.landed_seq, row.planned_seq) for entity, row in entities.items()}
+        """The last place in each queue; an applied plan shares the dry run's."""
+        scope = self._run.scope
+        taken = dict.fromkeys(ORDER, 0)
+        if self._run.is_applied_plan:
+            taken = await self._run.write(lambda session: last_places(session, scope))
+        return {entity: max(row.landed_seq, row.planned_seq, taken[entity]) for entity, row in entities.items()}
 
     async def _enter(self, phase: Phase, entities: Iterable[EntityType]) -> None:
         held, chosen = self._run.held, list(entities)
@@ -89,33 +91,30 @@ class Phases:
         await self._run.write(enter)
 
     async def _fetch(self, entities: dict[EntityType, EntityRow], windows: list[WindowRow]) -> None:
-        run = self._run
-        if not run.is_applied_plan:
-            unread = [window for window in windows if window.status is WindowStatus.OPEN]
+        run, task = self._run, self._run.row.task
+        related = Related(run, self.lander)
+        if not run.is_applied_plan and task is None:
             for entity in run.row.config.entity_types:
-                mine = [window for window in unread if window.entity is entity]
-                self._fetches[entity] = EntityFetch(run, self.lander, entity, mine)
+                mine = [window for window in windows if window.entity is entity]
+                open_ones = [window for window in mine if window.status is WindowStatus.OPEN]
+                open_ones += await self._reopen(entity, mine)
+                self._fetches[entity] = EntityFetch(run, self.lander, entity, open_ones)
             await together(*(fetch.work() for fetch in self._fetches.values()))
-            related = Related(run, self.lander)
-            await self._retry_failed(entities, related)
+        if any(row.failed for row in entities.values()) and not _is_repair(task):
+            await Retry(run, self.lander, related).work()
+        if not run.is_applied_plan and task is None:
             await related.work()
         self._complete.set()
 
-    async def _retry_failed(self, entities: dict[EntityType, EntityRow], related: Related) -> None:
-        """A resumed run tries again what had failed: fetched anew when it could not be mapped, planned anew otherwise."""
-        run = self._run
-        for entity in ORDER:
-            if not entities[entity].failed:
-                continue
-            failed = await run.write(lambda session, entity=entity: failed_items(session, run.scope, entity))  # type: ignore[misc]
-            unmapped = [external_id for external_id, is_unmapped in failed if is_unmapped]
-            if unmapped:
-                await related.fetch(entity, unmapped)
-            await self._plan_again(entity, [external_id for external_id, is_unmapped in failed if not is_unmapped])
-
-    async def _plan_again(self, entity: EntityType, ids: list[str]) -> None:
-        run, before = self._run, self.lander.reserve(entity, len(ids))
-        await run.write(lambda session: plan_again(session, run.scope, entity, ids, before=before))
+    async def _reopen(self, entity: EntityType, windows: list[WindowRow]) -> list[WindowRow]:
+        """New windows for what no window covers. There is none, unless rows of windows were lost; then nothing else would read it."""
+        row = self._run.row
+        gaps = unread(windows, row.range_start or 0, row.ceiling or 0)
+        opened = [new_window(entity, gap.gte, gap.lt) for gap in gaps]
+        if opened:
+            log.warning("windows.reopened", entity=entity.value, gaps=[(gap.gte, gap.lt) for gap in gaps])
+            await self.lander.submit(Landing(opened=opened))
+        return opened
 
     async def _plan(self, planners: dict[EntityType, Planner]) -> None:
         first = [entity for entity in ORDER if not PARENTS[entity]]
@@ -135,41 +134,6 @@ class Phases:
             if entity not in first:
                 await planners[entity].drain()
 
-    async def _verify(self, planners: dict[EntityType, Planner]) -> None:
-        hit("verify.before")
-        run, held = self._run, self._run.held
-        await run.write(lambda session: run_state.set_phase(session, held, Phase.VERIFY))
-        for entity, planner in planners.items():
-            if run.requested(entity) or planner.planned_seq:
-                await self._verify_entity(entity, planner)
 
-    async def _verify_entity(self, entity: EntityType, planner: Planner) -> None:
-        run, held = self._run, self._run.held
-
-        async def check(session: AsyncSession) -> list[str]:
-            await run_state.recount(session, held, entity)
-            windows = await read_windows(session, held.workspace_id, held.session_id)
-            report = await reconcile(session, run, entity, boundaries=seams(windows, entity))
-            await run_state.set_verified(session, held, entity, report)
-            return list(report["missing_ids"])
-
-        missing = await run.write(check)
-        if missing and not run.is_applied_plan:
-            await self._plan_again(entity, missing)
-            await planner.drain()
-            missing = await run.write(check)
-
-        hit("verify.checked")
-
-        async def complete(session: AsyncSession) -> None:
-            await run_state.set_entity_phase(session, held, entity, Phase.DONE)
-            await run_state.note_event(
-                session,
-                held,
-                entity,
-                EventType.SYNC_COMPLETED,
-                message="verified" if not missing else f"{len(missing)} missing",
-                details={"missing": missing},
-            )
-
-        await run.write(complete)
+def _is_repair(task: Task | None) -> bool:
+    return task is not None and task.kind is TaskKind.REPAIR

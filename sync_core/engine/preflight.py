@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -37,6 +38,7 @@ async def preflight(run: Run) -> list[WindowRow]:
         await land(session, held.workspace_id, held.session_id, held.fence, Landing(opened=windows))
 
     await run.write(freeze)
+    run.row = replace(run.row, range_start=start, ceiling=ceiling)
     return windows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 
 from sync_core.domain.fields import ORDER, PARENTS
 from sync_core.domain.vocabulary import EntityType
@@ -27,27 +28,43 @@ class Related:
         self._absent: dict[EntityType, set[str]] = {entity: set() for entity in ORDER}
         self._doors = asyncio.Semaphore(_IN_FLIGHT)
 
-    async def work(self) -> None:
-        """From the youngest children up, so that a fetched subscription's own parents are found too."""
+    async def work(self, of: Mapping[EntityType, set[str]] | None = None) -> None:
+        """From the youngest children up, so that a fetched subscription's own parents are found too.
+
+        `of` narrows it to the parents of these children, and to theirs.
+        """
+        children = None if of is None else {entity: set(of.get(entity, ())) for entity in ORDER}
         for child in reversed(ORDER):
             for parent in PARENTS[child]:
-                await self._fetch_missing(child, parent)
+                found = await self._fetch_missing(child, parent, None if children is None else children[child])
+                if children is not None:
+                    children[parent] |= found
 
-    async def _fetch_missing(self, child: EntityType, parent: EntityType) -> None:
-        while True:
+    async def _fetch_missing(self, child: EntityType, parent: EntityType, of: set[str] | None) -> set[str]:
+        fetched: set[str] = set()
+        wanted = None if of is None else sorted(of)
+        while wanted is None or wanted:
             absent = sorted(self._absent[parent])
             ids = await self._run.write(
                 lambda session, absent=absent: missing_parents(  # type: ignore[misc]  # a default binds the loop's value
-                    session, self._run.scope, child, parent, limit=_AT_ONCE, known_absent=absent
+                    session, self._run.scope, child, parent, limit=_AT_ONCE, known_absent=absent, of=wanted
                 )
             )
             if not ids:
-                return
+                break
             found = await self.fetch(parent, ids)
             self._absent[parent].update(set(ids) - found)
+            fetched |= found
+        return fetched
 
-    async def fetch(self, entity: EntityType, ids: list[str]) -> set[str]:
+    async def fetch(self, entity: EntityType, ids: Sequence[str]) -> set[str]:
         """Land these objects, as far as Stripe gives them; the ids of those it gave."""
+        given: set[str] = set()
+        for start in range(0, len(ids), _AT_ONCE):
+            given |= await self._fetch(entity, ids[start : start + _AT_ONCE])
+        return given
+
+    async def _fetch(self, entity: EntityType, ids: Sequence[str]) -> set[str]:
         rows = await asyncio.gather(*(self._one(entity, external_id) for external_id in ids))
         found = [row for row in rows if row is not None]
         hit("related.before_landing")

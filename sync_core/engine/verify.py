@@ -1,36 +1,139 @@
-"""The proof at the end: what Stripe listed is staged, what is staged has an action, what has one is stored."""
+"""The end of a run, entity type by entity type: what Stripe lists has landed, what landed has an action, what has one is stored."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sync_core.domain.vocabulary import EntityType
+from sync_core.domain.fields import ORDER
+from sync_core.domain.vocabulary import EntityType, EventType, Phase, TaskKind
 from sync_core.engine.context import Run
-from sync_core.store.landing import WindowRow
+from sync_core.engine.failpoints import hit
+from sync_core.engine.landing import Lander
+from sync_core.engine.planner import Planner
+from sync_core.engine.proof import Asked, Proof, seams, unread
+from sync_core.engine.related import Related
+from sync_core.engine.retry import Retry
+from sync_core.engine.tasks import together
+from sync_core.store import run_state
+from sync_core.store.landing import WindowRow, read_windows
 from sync_core.store.related import unplanned, unstored
 
-
-def seams(windows: Iterable[WindowRow], entity: EntityType) -> int:
-    """How many seconds were read twice: where one reading ended and another began, the only places between which an object could fall."""
-    return len({window.lt for window in windows if window.entity is entity and window.parent_id is not None})
+_SHOWN = 100
 
 
-async def reconcile(session: AsyncSession, run: Run, entity: EntityType, *, boundaries: int) -> dict[str, Any]:
-    """The report of one entity type. `missing` is empty when it is verified; a dry run stores nothing, so its plan is the proof."""
-    scope = run.scope
-    forgotten, forgotten_ids = (0, []) if run.row.config.limit else await unplanned(session, scope, entity)
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`ids` are the first thousand of `missing`; `report` is kept beside the entity type's counters."""
+
+    missing: int
+    ids: list[str]
+    report: dict[str, Any]
+
+
+class Verify:
+    def __init__(self, run: Run, lander: Lander, planners: Mapping[EntityType, Planner]) -> None:
+        self._run = run
+        self._lander = lander
+        self._planners = planners
+        self._related = Related(run, lander)
+        self._retry = Retry(run, lander, self._related)
+
+    async def work(self) -> None:
+        hit("verify.before")
+        run, held = self._run, self._run.held
+        await run.write(lambda session: run_state.set_phase(session, held, Phase.VERIFY))
+        windows = await run.write(lambda session: read_windows(session, held.workspace_id, held.session_id))
+        asked = await self._ask_again(windows)
+        for entity, planner in self._planners.items():
+            if run.requested(entity) or planner.planned_seq:
+                mine = [window for window in windows if window.entity is entity]
+                await self._verify(entity, mine, asked.get(entity))
+
+    async def _ask_again(self, windows: list[WindowRow]) -> dict[EntityType, Asked]:
+        """Nothing for an applied plan, which asks Stripe nothing, nor for a retry, whose run was proven before."""
+        run = self._run
+        start, ceiling, task = run.row.range_start, run.row.ceiling, run.row.task
+        if start is None or ceiling is None or (task is not None and task.kind is TaskKind.RETRY):
+            return {}
+        asked: dict[EntityType, Asked] = {}
+
+        async def ask(entity: EntityType) -> None:
+            mine = [window for window in windows if window.entity is entity]
+            asked[entity] = await Proof(run, self._lander, entity, start, ceiling).work(mine)
+
+        await together(*(ask(entity) for entity in run.row.config.entity_types))
+        if any(one.late for one in asked.values()):
+            await self._related.work({entity: one.late for entity, one in asked.items()})
+            await self._drain()
+        return asked
+
+    async def _drain(self) -> None:
+        for entity in ORDER:
+            await self._planners[entity].drain()
+
+    async def _verify(self, entity: EntityType, windows: list[WindowRow], asked: Asked | None) -> None:
+        run, held = self._run, self._run.held
+        found = await self._check(entity, windows, asked)
+        left: int | None = None
+        while found.missing and found.missing != left:
+            left = found.missing
+            await self._mend(entity, found.ids)
+            found = await self._check(entity, windows, asked)
+        hit("verify.checked")
+
+        async def complete(session: AsyncSession) -> None:
+            await run_state.set_entity_phase(session, held, entity, Phase.DONE)
+            message = "verified" if found.report["verified"] else f"{found.missing} missing"
+            details = {"missing": found.report["missing_ids"]}
+            await run_state.note_event(
+                session, held, entity, EventType.SYNC_COMPLETED, message=message, details=details
+            )
+
+        await run.write(complete)
+
+    async def _mend(self, entity: EntityType, ids: list[str]) -> None:
+        """Plan them again; a repair, which may come days later, fetches them anew first."""
+        task = self._run.row.task
+        if task is not None and task.kind is TaskKind.REPAIR:
+            await self._related.fetch(entity, ids)
+            await self._related.work({entity: set(ids)})
+        await self._retry.plan_again(entity, ids)
+        await self._drain()
+
+    async def _check(self, entity: EntityType, windows: list[WindowRow], asked: Asked | None) -> Finding:
+        run, held = self._run, self._run.held
+
+        async def check(session: AsyncSession) -> Finding:
+            await run_state.recount(session, held, entity)
+            finding = await _reconcile(session, run, entity, windows)
+            proof = {} if asked is None else asked.to_json()
+            await run_state.set_verified(session, held, entity, finding.report | proof)
+            return finding
+
+        return await run.write(check)
+
+
+async def _reconcile(session: AsyncSession, run: Run, entity: EntityType, windows: list[WindowRow]) -> Finding:
+    """A dry run stores nothing, so its plan is the proof."""
+    scope, row = run.scope, run.row
+    forgotten, forgotten_ids = (0, []) if row.config.limit else await unplanned(session, scope, entity)
     expected, gone, gone_ids = await unstored(session, scope, entity)
-    if run.row.config.dry_run:
+    if row.config.dry_run:
         gone, gone_ids = 0, []
     missing = forgotten + gone
-    return {
+    ids = forgotten_ids + gone_ids
+    gaps = unread(windows, row.range_start or 0, row.ceiling or 0)
+    report = {
         "expected": expected + forgotten,
         "found": expected - gone,
         "missing": missing,
-        "missing_ids": (forgotten_ids + gone_ids)[:100],
-        "boundaries": boundaries,
-        "verified": missing == 0,
+        "missing_ids": ids[:_SHOWN],
+        "boundaries": len(seams(windows)),
+        "unread": [[gap.gte, gap.lt] for gap in gaps],
+        "verified": missing == 0 and not gaps,
     }
+    return Finding(missing, ids, report)

@@ -79,7 +79,10 @@ class Connection(SQLModel, table=True):
 
 
 class SyncSession(SQLModel, table=True):
-    """One run. `range_start` and `ceiling` are epoch seconds: objects with range_start <= created < ceiling belong to it."""
+    """One run. `range_start` and `ceiling` are epoch seconds: objects with range_start <= created < ceiling belong to it.
+
+    `task` is set while an ended run is taken up again for a part of it: errors to retry, or records to repair.
+    """
 
     __tablename__ = "payment_sync_sessions"
     __table_args__: ClassVar[Any] = (
@@ -110,6 +113,7 @@ class SyncSession(SQLModel, table=True):
     progress: dict[str, Any] = Field(default_factory=dict, sa_column=jsonb_col(nullable=False, default="{}"))
     stats: dict[str, Any] = Field(default_factory=dict, sa_column=jsonb_col(nullable=False, default="{}"))
     error_summary: dict[str, Any] | None = Field(default=None, sa_column=jsonb_col())
+    task: dict[str, Any] | None = Field(default=None, sa_column=jsonb_col())
     dry_run: bool = Field(default=False, sa_column=bool_col())
     connection_id: UUID | None = Field(default=None, sa_column=uuid_col(nullable=True))
     source_session_id: UUID | None = Field(default=None, sa_column=uuid_col(nullable=True))

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,19 +25,6 @@ from sync_core.services.session_views import SessionView
 from sync_core.store import reports as store
 from sync_core.store.database import Database
 from sync_core.store.reports import Compared, FieldCount, PlanRef, ReasonCount
-
-REPAIRS: Final[Mapping[ReasonCode, str]] = MappingProxyType(
-    {
-        ReasonCode.MISSING_PARENT: "Stripe does not return the record it refers to. Check it in Stripe, then resume to try again.",
-        ReasonCode.UNSUPPORTED_SHAPE: "Report it with the Stripe id: the object is kept as Stripe sent it and can be tried again.",
-        ReasonCode.CURRENCY_UNKNOWN: "Correct the currency in Stripe, or leave the record out; then resume.",
-        ReasonCode.VALUE_INVALID: "Correct the named field in Stripe, then resume to fetch it again.",
-        ReasonCode.DUPLICATE_RECORD: "Two of our records claim this object: unlink or delete one under Records, then resume.",
-        ReasonCode.FETCH_FAILED: "Stripe did not answer for this object. Resume to ask again.",
-        ReasonCode.WRITE_FAILED: "The database refused the named value. Correct it in Stripe or here, then resume.",
-    }
-)
-"""What to do about each kind of error."""
 
 _EFFECTS_OF = 1_000
 
@@ -157,7 +142,7 @@ def _reasons(found: Iterable[ReasonCount], counts: Mapping[EntityType, Mapping[A
                 count=one.count,
                 sample=tuple(one.sample),
                 message=one.message or "",
-                repair=REPAIRS.get(code, "") if action is Action.ERROR else "",
+                repair=code.repair if action is Action.ERROR else "",
                 is_whole=counts[entity][action] <= store.LOOKED_AT,
             )
         )

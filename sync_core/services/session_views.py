@@ -224,7 +224,7 @@ class SessionReport:
         found = [one.verified for one in self.session.entities if one.requested]
         if not found or any(one is None for one in found):
             return None
-        return not any((one or {}).get("missing") for one in found)
+        return all((one or {}).get("verified") for one in found)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -35,7 +35,7 @@ from sync_core.store.sessions import Position, StoredSession
 MOST_ROWS: Final = 100
 PLAN_HOURS: Final = 24
 _FORBIDDEN = Refusal("forbidden", "Your role may look at syncs, but not start, stop or resume them.", status=403)
-_RUNNING = Refusal(
+RUNNING = Refusal(
     "sync_running", "A sync of this workspace is running already. Wait for it, or cancel it first.", status=409
 )
 NOT_FOUND = Refusal("session_not_found", "There is no such sync in this workspace.", status=404)
@@ -60,7 +60,7 @@ async def start(database: Database, actor: Actor, request: StartRequest) -> Sess
             session, workspace_id, config, connection_id=connection.id, created_by=actor.label
         )
         if session_id is None:
-            return _RUNNING
+            return RUNNING
         action = "sync.dry_run_started" if config.dry_run else "sync.started"
         await record(session, workspace_id, actor.label, action, target=str(session_id), details=config.to_json())
         return await _view(session, workspace_id, session_id) or NOT_FOUND
@@ -122,7 +122,7 @@ async def resume(database: Database, actor: Actor, session_id: UUID) -> SessionV
         if refusal is not None:
             return refusal
         if await runs.requeue(session, workspace_id, session_id) is None:
-            return _RUNNING
+            return RUNNING
         await record(session, workspace_id, actor.label, "sync.resumed", target=str(session_id), details={})
         return await _view(session, workspace_id, session_id) or NOT_FOUND
 
@@ -153,7 +153,7 @@ async def apply(
             source_session_id=source.id,
         )
         if session_id is None:
-            return _RUNNING
+            return RUNNING
         details = {"source_session_id": str(source.id), "limit": limit}
         await record(session, workspace_id, actor.label, "sync.plan_applied", target=str(session_id), details=details)
         return await _view(session, workspace_id, session_id) or NOT_FOUND

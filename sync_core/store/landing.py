@@ -79,7 +79,7 @@ WITH fence AS (
 ), landed AS (
   INSERT INTO payment_sync_staged_objects AS s (workspace_id, session_id, entity_type, external_id, seq, provider_created,
     livemode, deleted, related, observed_at, request_id, issue, values, raw)
-  SELECT %(workspace)s, %(session)s, entity_type, external_id, seq, provider_created, livemode, deleted, related, observed_at,
+  SELECT %(workspace)s, %(staged)s, entity_type, external_id, seq, provider_created, livemode, deleted, related, observed_at,
     request_id, issue, values, raw FROM {table} WHERE EXISTS (SELECT FROM fence)
   ON CONFLICT (session_id, entity_type, external_id) DO UPDATE SET seq = excluded.seq,
     provider_created = excluded.provider_created, livemode = excluded.livemode, deleted = excluded.deleted,
@@ -112,8 +112,19 @@ SELECT count(*) FROM fence
 """
 
 
-async def land(session: AsyncSession, workspace_id: UUID, session_id: UUID, fence: int, landing: Landing) -> None:
-    """Everything or nothing. Raises LeaseLost when another worker has taken the run."""
+async def land(
+    session: AsyncSession,
+    workspace_id: UUID,
+    session_id: UUID,
+    fence: int,
+    landing: Landing,
+    *,
+    staged_id: UUID | None = None,
+) -> None:
+    """Everything or nothing. `staged_id` is the dry run whose plan this run applies, and whose staged objects it goes on with.
+
+    Raises LeaseLost when another worker has taken the run.
+    """
     connection = await driver(session)
     # A pooled connection may have served the other role before: each has a table of its own.
     table = f"landing_{session.info['role']}"
@@ -127,6 +138,7 @@ async def land(session: AsyncSession, workspace_id: UUID, session_id: UUID, fenc
             {
                 "workspace": workspace_id,
                 "session": session_id,
+                "staged": staged_id or session_id,
                 "fence": fence,
                 "windows": Jsonb([_step(window) for window in landing.windows]),
                 "opened": Jsonb([_opening(window) for window in landing.opened]),

@@ -6,16 +6,19 @@ Each row is looked up by a subquery on a unique key: as joins they were planned,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.fields import FIELDS
-from sync_core.domain.vocabulary import EntityType
+from sync_core.domain.vocabulary import EntityType, ReasonCode
 from sync_core.store.database import driver
 from sync_core.store.planning import Scope
 from sync_core.store.values_sql import TABLES, linked
+
+_OF = "s.external_id = ANY(%(of)s)"
 
 
 @cache
@@ -33,13 +36,14 @@ def references(child: EntityType, parent: EntityType, *, only: str = "true") -> 
 
 
 @cache
-def _missing_sql(child: EntityType, parent: EntityType) -> str:
+def _missing_sql(child: EntityType, parent: EntityType, *, narrowed: bool) -> str:
     return f"""
-SELECT r.id FROM ({references(child, parent)}) r
+SELECT r.id FROM ({references(child, parent, only=_OF if narrowed else "true")}) r
 WHERE r.id IS NOT NULL
   AND (SELECT t.id FROM {TABLES[parent]} t WHERE {linked("t", "r.id")}) IS NULL
   AND (SELECT k.seq FROM payment_sync_staged_objects k WHERE k.workspace_id = %(workspace)s AND k.session_id = %(staged)s
     AND k.entity_type = '{parent.value}' AND k.external_id = r.id) IS NULL
+  AND r.id <> ALL(%(absent)s)
 ORDER BY r.id LIMIT %(limit)s
 """
 
@@ -52,19 +56,37 @@ async def missing_parents(
     *,
     limit: int,
     known_absent: Sequence[str],
+    of: Sequence[str] | None = None,
 ) -> list[str]:
-    """Stripe ids that are neither stored nor staged; `known_absent` were asked for already."""
+    """Stripe ids that are neither stored nor staged; `known_absent` were asked for already. `of` narrows it to these children."""
     connection = await driver(session)
-    sql = _missing_sql(child, parent).replace("ORDER BY", "AND r.id <> ALL(%(absent)s) ORDER BY")
-    cursor = await connection.execute(sql, {**scope.bound(child), "limit": limit, "absent": list(known_absent)})
+    sql = _missing_sql(child, parent, narrowed=of is not None)
+    bound = {"limit": limit, "absent": list(known_absent), "of": None if of is None else list(of)}
+    cursor = await connection.execute(sql, {**scope.bound(child), **bound})
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def failed_parents(
+    session: AsyncSession, scope: Scope, child: EntityType, parent: EntityType, *, of: Sequence[str]
+) -> list[str]:
+    """Parents of these children that landed, but ended as errors themselves."""
+    connection = await driver(session)
+    sql = (
+        f"SELECT r.id FROM ({references(child, parent, only=_OF)}) r WHERE r.id IS NOT NULL"
+        " AND (SELECT p.action FROM payment_sync_plan_items p WHERE p.workspace_id = %(workspace)s AND p.session_id = %(session)s"
+        f" AND p.entity_type = '{parent.value}' AND p.external_id = r.id) = 'error'"
+    )
+    cursor = await connection.execute(sql, {**scope.bound(child), "of": list(of)})
     return [row[0] for row in await cursor.fetchall()]
 
 
 _FAILED = """
-SELECT p.external_id, (SELECT s.issue IS NOT NULL FROM payment_sync_staged_objects s WHERE s.workspace_id = p.workspace_id
-  AND s.session_id = %(staged)s AND s.entity_type = p.entity_type AND s.external_id = p.external_id)
+SELECT p.external_id, p.reason_code, coalesce((SELECT s.seq FROM payment_sync_staged_objects s
+  WHERE s.workspace_id = p.workspace_id AND s.session_id = %(staged)s AND s.entity_type = p.entity_type
+  AND s.external_id = p.external_id) > p.seq, false)
 FROM payment_sync_plan_items p
 WHERE p.workspace_id = %(workspace)s AND p.session_id = %(session)s AND p.entity_type = %(entity)s AND p.action = 'error'
+  AND (%(reason)s::text IS NULL OR p.reason_code = %(reason)s) AND (%(ids)s::text[] IS NULL OR p.external_id = ANY(%(ids)s))
 ORDER BY p.seq
 """
 _AGAIN = """
@@ -75,28 +97,69 @@ UPDATE payment_sync_staged_objects s SET seq = %(before)s + n.place
 FROM unnest(%(ids)s::text[]) WITH ORDINALITY AS n(id, place)
 WHERE s.workspace_id = %(workspace)s AND s.session_id = %(staged)s AND s.entity_type = %(entity)s AND s.external_id = n.id
   AND EXISTS (SELECT FROM fence)
+  AND (NOT %(failed_only)s OR EXISTS (SELECT FROM payment_sync_plan_items p WHERE p.workspace_id = %(workspace)s
+    AND p.session_id = %(session)s AND p.entity_type = %(entity)s AND p.external_id = n.id AND p.action = 'error' AND p.seq >= s.seq))
 """
 
 
-async def failed_items(session: AsyncSession, scope: Scope, entity: EntityType) -> list[tuple[str, bool]]:
-    """(Stripe id, whether the object itself could not be mapped) of everything that ended as an error."""
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An object that ended as an error. `is_queued` when a newer view of it has landed, which the planner will come to."""
+
+    external_id: str
+    reason: ReasonCode
+    is_queued: bool
+
+
+async def failed_items(
+    session: AsyncSession,
+    scope: Scope,
+    entity: EntityType,
+    *,
+    reason: ReasonCode | None = None,
+    ids: Sequence[str] | None = None,
+) -> list[Failed]:
     connection = await driver(session)
-    cursor = await connection.execute(_FAILED, scope.bound(entity))
-    return [(row[0], row[1]) for row in await cursor.fetchall()]
+    narrowed = {"reason": None if reason is None else reason.value, "ids": None if ids is None else list(ids)}
+    cursor = await connection.execute(_FAILED, {**scope.bound(entity), **narrowed})
+    return [Failed(row[0], ReasonCode(row[1]), row[2]) for row in await cursor.fetchall()]
+
+
+async def last_places(session: AsyncSession, scope: Scope) -> dict[EntityType, int]:
+    """The last place that is taken in each queue. An applied plan shares its queue with the dry run, and with earlier appliances of it."""
+    connection = await driver(session)
+    cursor = await connection.execute(
+        "SELECT e.entity, (SELECT s.seq FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s"
+        " AND s.session_id = %(staged)s AND s.entity_type = e.entity ORDER BY s.seq DESC LIMIT 1)"
+        " FROM unnest(%(entities)s::text[]) AS e(entity)",
+        {**scope.bound(EntityType.CUSTOMERS), "entities": [entity.value for entity in EntityType]},
+    )
+    return {EntityType(row[0]): row[1] or 0 for row in await cursor.fetchall()}
 
 
 async def plan_again(
-    session: AsyncSession, scope: Scope, entity: EntityType, ids: Sequence[str], *, before: int
+    session: AsyncSession,
+    scope: Scope,
+    entity: EntityType,
+    ids: Sequence[str],
+    *,
+    before: int,
+    failed_only: bool = False,
 ) -> None:
-    """Put staged objects at the end of the planner's queue, in the places after `before`."""
+    """Put staged objects at the end of the planner's queue, in the places after `before`.
+
+    With `failed_only`, not those whose newer view is queued already, or was planned well meanwhile.
+    """
     connection = await driver(session)
-    await connection.execute(_AGAIN, {**scope.bound(entity), "ids": list(ids), "before": before})
+    await connection.execute(
+        _AGAIN, {**scope.bound(entity), "ids": list(ids), "before": before, "failed_only": failed_only}
+    )
 
 
 @cache
 def _unstored_sql(entity: EntityType) -> str:
     return f"""
-SELECT count(*), count(*) FILTER (WHERE id IS NULL), (array_agg(external_id) FILTER (WHERE id IS NULL))[1:100]
+SELECT count(*), count(*) FILTER (WHERE id IS NULL), (array_agg(external_id) FILTER (WHERE id IS NULL))[1:1000]
 FROM (
   SELECT p.external_id, (SELECT t.id FROM {TABLES[entity]} t WHERE {linked("t", "p.external_id")}) AS id
   FROM payment_sync_plan_items p
@@ -107,7 +170,7 @@ FROM (
 
 
 async def unstored(session: AsyncSession, scope: Scope, entity: EntityType) -> tuple[int, int, list[str]]:
-    """(ids that must be stored, how many are not, the first hundred of those): what landed against what is stored."""
+    """(ids that must be stored, how many are not, the first thousand of those): what landed against what is stored."""
     connection = await driver(session)
     cursor = await connection.execute(_unstored_sql(entity), scope.bound(entity))
     row = await cursor.fetchone()
@@ -115,7 +178,7 @@ async def unstored(session: AsyncSession, scope: Scope, entity: EntityType) -> t
 
 
 _UNPLANNED = """
-SELECT count(*), (array_agg(s.external_id))[1:100] FROM payment_sync_staged_objects s
+SELECT count(*), (array_agg(s.external_id))[1:1000] FROM payment_sync_staged_objects s
 WHERE s.workspace_id = %(workspace)s AND s.session_id = %(staged)s AND s.entity_type = %(entity)s
   AND (SELECT p.seq FROM payment_sync_plan_items p WHERE p.workspace_id = %(workspace)s AND p.session_id = %(session)s
     AND p.entity_type = %(entity)s AND p.external_id = s.external_id) IS NULL
@@ -141,3 +204,15 @@ async def claimed_records(session: AsyncSession, scope: Scope, entity: EntityTyp
     connection = await driver(session)
     cursor = await connection.execute(_CLAIMED, scope.bound(entity))
     return {row[0] for row in await cursor.fetchall()}
+
+
+async def unstaged(session: AsyncSession, scope: Scope, entity: EntityType, ids: Sequence[str]) -> list[str]:
+    """Those of the ids that have not landed."""
+    connection = await driver(session)
+    cursor = await connection.execute(
+        "SELECT n.id FROM unnest(%(ids)s::text[]) AS n(id) WHERE (SELECT s.seq FROM payment_sync_staged_objects s"
+        " WHERE s.workspace_id = %(workspace)s AND s.session_id = %(staged)s AND s.entity_type = %(entity)s"
+        " AND s.external_id = n.id) IS NULL",
+        {**scope.bound(entity), "ids": list(ids)},
+    )
+    return [row[0] for row in await cursor.fetchall()]

@@ -97,6 +97,41 @@ async def rows(
     return await _all(session, PlanRow, sql, bound)
 
 
+async def is_kept(session: AsyncSession, plan: PlanRef) -> bool:
+    """Whether what the plan is about is still there: it is forgotten some time after the run's end. A plan of nothing is kept for ever."""
+    connection = await driver(session)
+    cursor = await connection.execute(
+        "SELECT EXISTS (SELECT FROM payment_sync_staged_objects WHERE workspace_id = %(workspace)s AND session_id = %(staged)s)"
+        " OR NOT EXISTS (SELECT FROM payment_sync_plan_items WHERE workspace_id = %(workspace)s AND session_id = %(session)s)",
+        plan.bound(),
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
+async def has_errors(
+    session: AsyncSession,
+    plan: PlanRef,
+    entity: EntityType | None,
+    reason: ReasonCode | None,
+    external_ids: Sequence[str] | None,
+) -> bool:
+    """Whether anything failed, or anything of what is named."""
+    connection = await driver(session)
+    cursor = await connection.execute(
+        "SELECT EXISTS (SELECT FROM payment_sync_plan_items WHERE workspace_id = %(workspace)s AND session_id = %(session)s"
+        " AND entity_type = ANY(%(entities)s) AND action = 'error' AND (%(reason)s::text IS NULL OR reason_code = %(reason)s)"
+        " AND (%(ids)s::text[] IS NULL OR external_id = ANY(%(ids)s)))",
+        plan.bound(
+            entities=[one.value for one in EntityType if entity in (None, one)],
+            reason=None if reason is None else reason.value,
+            ids=None if external_ids is None else list(external_ids),
+        ),
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
 _OF_RECORD = f"""
 SELECT r.id AS session_id, p.entity_type, {ROW}
 FROM (SELECT id, source_session_id FROM payment_sync_sessions WHERE workspace_id = %(workspace)s AND deleted_at IS NULL

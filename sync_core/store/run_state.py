@@ -10,10 +10,10 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sync_core.domain.vocabulary import EntityType, EventType, Phase, SessionStatus
+from sync_core.domain.vocabulary import EntityType, EventType, Phase, ReasonCode, SessionStatus
 from sync_core.errors import LeaseLost
 from sync_core.store.database import driver
-from sync_core.store.runs import Held, RunConfig
+from sync_core.store.runs import Held, RunConfig, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class RunRow:
     source_session_id: UUID | None
     range_start: int | None
     ceiling: int | None
+    task: Task | None
     connection: ConnectionRow
 
 
@@ -59,7 +60,7 @@ class Beat:
 
 
 _RUN = """
-SELECT s.config, s.phase, s.source_session_id, s.range_start, s.ceiling, c.id, c.account_id, c.account_created, c.livemode,
+SELECT s.config, s.phase, s.source_session_id, s.range_start, s.ceiling, s.task, c.id, c.account_id, c.account_created, c.livemode,
   c.is_sandbox, c.key_ciphertext
 FROM payment_sync_sessions s JOIN payment_connections c ON c.workspace_id = s.workspace_id AND c.id = s.connection_id
 WHERE s.workspace_id = %(workspace)s AND s.id = %(session)s
@@ -72,8 +73,16 @@ async def read_run(session: AsyncSession, workspace_id: UUID, session_id: UUID) 
     row = await cursor.fetchone()
     if row is None:
         raise LookupError(f"no run {session_id}")
-    config, phase, source_id, range_start, ceiling, *account = row
-    return RunRow(RunConfig.from_json(config), Phase(phase), source_id, range_start, ceiling, ConnectionRow(*account))
+    config, phase, source_id, range_start, ceiling, task, *account = row
+    return RunRow(
+        RunConfig.from_json(config),
+        Phase(phase),
+        source_id,
+        range_start,
+        ceiling,
+        Task.from_json(task),
+        ConnectionRow(*account),
+    )
 
 
 async def read_entities(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> dict[EntityType, EntityRow]:
@@ -205,7 +214,8 @@ async def begin(session: AsyncSession, held: Held) -> None:
     await _fenced(
         session,
         held,
-        "UPDATE payment_sync_sessions SET status = 'running', started_at = coalesce(started_at, now()), completed_at = NULL,"
+        "UPDATE payment_sync_sessions SET status = 'running', started_at = coalesce(started_at, now()),"
+        " completed_at = CASE WHEN dry_run AND task IS NOT NULL THEN completed_at END,"
         f" error_summary = NULL, stats = {_timed(_LAST_BEAT)}"
         " WHERE workspace_id = %(workspace)s AND id = %(session)s",
     )
@@ -257,10 +267,11 @@ async def set_entity_phase(session: AsyncSession, held: Held, entity: EntityType
 
 
 async def set_verified(session: AsyncSession, held: Held, entity: EntityType, verified: dict[str, Any]) -> None:
+    """What `verified` does not name stays: a retry asks Stripe for no proof anew."""
     await _fenced(
         session,
         held,
-        "UPDATE payment_sync_entity_runs SET verified = %(verified)s::jsonb"
+        "UPDATE payment_sync_entity_runs SET verified = coalesce(verified, '{}'::jsonb) || %(verified)s::jsonb"
         " WHERE workspace_id = %(workspace)s AND session_id = %(session)s AND entity_type = %(entity)s",
         entity=entity.value,
         verified=Jsonb(verified),
@@ -318,19 +329,39 @@ async def read_counters(session: AsyncSession, workspace_id: UUID, session_id: U
 
 
 _ERROR_SUMMARY = """
-SELECT coalesce(jsonb_agg(jsonb_build_object('entity_type', entity_type, 'reason_code', reason_code, 'count', n, 'sample', sample)),
-  '[]'::jsonb)
-FROM (SELECT entity_type, reason_code, count(*) AS n, (array_agg(external_id ORDER BY seq))[1:5] AS sample
+WITH failed AS (
+  SELECT entity_type, reason_code, external_id, detail, count(*) OVER g AS n,
+    row_number() OVER (PARTITION BY entity_type, reason_code ORDER BY seq) AS place
   FROM payment_sync_plan_items WHERE workspace_id = %(workspace)s AND session_id = %(session)s AND action = 'error'
-  GROUP BY entity_type, reason_code) g
+  WINDOW g AS (PARTITION BY entity_type, reason_code)
+)
+SELECT f.entity_type, f.reason_code, max(f.n), jsonb_agg(f.external_id ORDER BY f.place), jsonb_agg(jsonb_build_object(
+  'external_id', f.external_id, 'field', f.detail->>'field', 'message', f.detail->>'message', 'request_id', (SELECT s.request_id
+    FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s AND s.session_id = %(staged)s
+      AND s.entity_type = f.entity_type AND s.external_id = f.external_id)) ORDER BY f.place)
+FROM failed f WHERE f.place <= 5 GROUP BY f.entity_type, f.reason_code ORDER BY max(f.n) DESC, f.entity_type, f.reason_code
 """
 
 
-async def error_groups(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> list[dict[str, Any]]:
+async def error_groups(
+    session: AsyncSession, workspace_id: UUID, session_id: UUID, *, staged_id: UUID | None = None
+) -> list[dict[str, Any]]:
+    """Errors by entity type and reason, the commonest first, with the first five of each. `staged_id`: see `store.landing`."""
     connection = await driver(session)
-    cursor = await connection.execute(_ERROR_SUMMARY, {"workspace": workspace_id, "session": session_id})
-    row = await cursor.fetchone()
-    return list(row[0]) if row else []
+    bound = {"workspace": workspace_id, "session": session_id, "staged": staged_id or session_id}
+    cursor = await connection.execute(_ERROR_SUMMARY, bound)
+    return [
+        {
+            "entity_type": entity,
+            "reason_code": code,
+            "reason": ReasonCode(code).label,
+            "repair": ReasonCode(code).repair,
+            "count": count,
+            "sample": sample,
+            "examples": examples,
+        }
+        for entity, code, count, sample, examples in await cursor.fetchall()
+    ]
 
 
 async def finish(
@@ -345,8 +376,9 @@ async def finish(
     await _fenced(
         session,
         held,
-        "UPDATE payment_sync_sessions SET status = %(status)s::text, completed_at = now(), progress = %(progress)s::jsonb,"
-        f" error_summary = %(errors)s::jsonb, stats = ({_timed(_NOW)}) - 'phase_since', phase = CASE WHEN %(status)s::text IN ('completed', 'partial') THEN 'done' ELSE phase END"
+        "UPDATE payment_sync_sessions SET status = %(status)s::text, completed_at = coalesce(completed_at, now()),"
+        f" progress = %(progress)s::jsonb, error_summary = %(errors)s::jsonb, task = NULL, stats = ({_timed(_NOW)}) - 'phase_since',"
+        " phase = CASE WHEN %(status)s::text IN ('completed', 'partial') THEN 'done' ELSE phase END"
         " WHERE workspace_id = %(workspace)s AND id = %(session)s",
         status=status.value,
         progress=Jsonb(progress),

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import UUID, uuid4
 
+import orjson
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.fields import ORDER
 from sync_core.domain.merge import Strategies
-from sync_core.domain.vocabulary import EntityType, SessionStatus, SessionType
+from sync_core.domain.vocabulary import EntityType, ReasonCode, SessionStatus, SessionType, TaskKind
 from sync_core.models import EntityRun, SyncSession
 from sync_core.store.database import DbRole
 
@@ -58,6 +59,36 @@ class RunConfig:
             dry_run=data["dry_run"],
             match_by_email=data.get("match_by_email", True),
             limit=data.get("limit"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A part of an ended run that is to be done again. Of a retry, `entity`, `reason` and `ids` narrow the errors; none set: all of them."""
+
+    kind: TaskKind
+    entity: EntityType | None = None
+    reason: ReasonCode | None = None
+    ids: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind.value,
+            "entity_type": None if self.entity is None else self.entity.value,
+            "reason_code": None if self.reason is None else self.reason.value,
+            "ids": list(self.ids),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any] | None) -> Self | None:
+        if data is None:
+            return None
+        entity, reason = data["entity_type"], data["reason_code"]
+        return cls(
+            TaskKind(data["kind"]),
+            None if entity is None else EntityType(entity),
+            None if reason is None else ReasonCode(reason),
+            tuple(data["ids"]),
         )
 
 
@@ -122,7 +153,7 @@ _CANCEL_WAITING = text(
     " AND (owner IS NULL OR lease_until < clock_timestamp() OR beat_at < clock_timestamp() - interval '2 s')"
     " FOR UPDATE SKIP LOCKED),"
     " gone AS (DELETE FROM payment_sync_leases l USING mute WHERE l.session_id = mute.session_id RETURNING l.session_id)"
-    " UPDATE payment_sync_sessions SET status = 'cancelled', completed_at = now()"
+    " UPDATE payment_sync_sessions SET status = 'cancelled', completed_at = now(), task = NULL"
     " WHERE workspace_id = :workspace AND id IN (SELECT session_id FROM gone)"
     " AND status IN ('pending', 'running') RETURNING status"
 )
@@ -138,18 +169,30 @@ async def request_cancel(session: AsyncSession, workspace_id: UUID, session_id: 
     return SessionStatus(ended or status)
 
 
+# A task does not make a plan younger than its reading: a dry run keeps the time at which it ended.
 _REQUEUE = text(
-    "UPDATE payment_sync_sessions SET status = 'pending', cancel_requested_at = NULL, completed_at = NULL, error_summary = NULL"
-    " WHERE workspace_id = :workspace AND id = :session AND status IN ('failed', 'cancelled', 'partial') RETURNING id"
+    "UPDATE payment_sync_sessions SET status = 'pending', cancel_requested_at = NULL, error_summary = NULL,"
+    " completed_at = CASE WHEN dry_run AND CAST(:task AS jsonb) IS NOT NULL THEN completed_at END, task = CAST(:task AS jsonb)"
+    " WHERE workspace_id = :workspace AND id = :session AND status = ANY(:statuses) RETURNING id"
 )
+_RESUMABLE = ["failed", "cancelled", "partial"]
 
 
-async def requeue(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> UUID | None:
-    """Go on with a run that failed, was cancelled or left errors. None when it can't be, or another run is open."""
+async def requeue(
+    session: AsyncSession, workspace_id: UUID, session_id: UUID, *, task: Task | None = None
+) -> UUID | None:
+    """Go on with a run that failed, was cancelled or left errors; with a `task`, do that part of an ended one again.
+
+    None when it can't be, or another run is open.
+    """
     bound = {"workspace": workspace_id, "session": session_id}
+    asked = {
+        "task": None if task is None else orjson.dumps(task.to_json()).decode(),
+        "statuses": _RESUMABLE if task is None else [*_RESUMABLE, "completed"],
+    }
     try:
         async with session.begin_nested():
-            row = (await session.execute(_REQUEUE, bound)).scalar_one_or_none()
+            row = (await session.execute(_REQUEUE, {**bound, **asked})).scalar_one_or_none()
             if row is not None:
                 await session.execute(_NEW_LEASE, bound)
     except IntegrityError:
