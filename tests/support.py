@@ -19,7 +19,9 @@ from sync_core.engine.context import Run
 from sync_core.engine.drive import drive
 from sync_core.store import run_state, runs
 from sync_core.store.database import Database
+from sync_core.store.rates import StoredSlots
 from sync_core.stripe_source import Governor, LocalSlots, StripeSource, http_client
+from sync_core.stripe_source.retry import PATIENCE_SECONDS
 
 KEY = "sk_test_sandbox_tests"
 ALL = tuple(EntityType)
@@ -80,18 +82,39 @@ async def _hurry(_: float) -> None:
 
 @asynccontextmanager
 async def taken(
-    database: Database, session_id: UUID, base_url: str, *, seconds: float = 20.0, key: str = KEY, hurried: bool = False
+    database: Database,
+    session_id: UUID,
+    base_url: str,
+    *,
+    seconds: float = 20.0,
+    key: str = KEY,
+    hurried: bool = False,
+    limited: bool = False,
+    read_seconds: float | None = None,
+    patience: float = PATIENCE_SECONDS,
 ) -> AsyncIterator[Run]:
-    """The run under a fresh lease, with a source of its own; `hurried`, it asks again at once where it would wait."""
+    """The run under a fresh lease, with a source of its own; `hurried`, it asks again at once where it would wait.
+
+    `limited` keeps Stripe's test limits, by slots in the database; `read_seconds` is how long one read of an answer may take.
+    """
     async with database.system() as session:
         held = await runs.take(session, session_id, "test", seconds)
     assert held is not None
     async with database.workspace(held.workspace_id) as session:
         row = await run_state.read_run(session, held.workspace_id, session_id)
-    governor = Governor(LocalSlots(), account=row.connection.account_id, mode="test", cap_share=1.0, unlimited=True)
+    slots = StoredSlots(database) if limited else LocalSlots()
+    account = row.connection.account_id
+    governor = Governor(slots, account=account, mode="test", cap_share=1.0, unlimited=not limited)
     async with http_client() as http:
+        if read_seconds is not None:
+            http.timeout = read_seconds
         source = StripeSource(
-            api_key=key, base_url=base_url, http=http, governor=governor, sleep=_hurry if hurried else asyncio.sleep
+            api_key=key,
+            base_url=base_url,
+            http=http,
+            governor=governor,
+            patience=patience,
+            sleep=_hurry if hurried else asyncio.sleep,
         )
         yield Run(database, held, row, source, governor)
 
@@ -110,11 +133,11 @@ async def sync(
     wanted: runs.RunConfig,
     *,
     source_session_id: UUID | None = None,
-    hurried: bool = False,
+    **options: Any,
 ) -> Ended:
-    """Queue a run, drive it to its end, and read its counters."""
+    """Queue a run, drive it to its end, and read its counters. `options` are those of `taken`."""
     session_id = await enqueue(database, workspace_id, wanted, source_session_id=source_session_id)
-    async with taken(database, session_id, base_url, hurried=hurried) as run:
+    async with taken(database, session_id, base_url, **options) as run:
         status = await drive(run, lease_seconds=20.0)
     return Ended(session_id, status, await counters(database, workspace_id, session_id))
 
