@@ -218,3 +218,27 @@ async def cut_connections(database: Database) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
         )
+
+
+DISK_FULL = (
+    "RAISE EXCEPTION 'could not extend file \"base/16384/16385\": No space left on device'"
+    " USING ERRCODE = 'disk_full', HINT = 'Check free disk space.';"
+)
+"""PostgreSQL's own words, class and code (53100): what a session gets when a table's file can't grow."""
+
+
+async def on_insert(database: Database, table: str, does: str | None) -> None:
+    """Have every insert into the table do this first (PL/pgSQL); None takes it away again."""
+    async with database.engine.begin() as connection:
+        await connection.execute(text(f"DROP TRIGGER IF EXISTS burden ON {table}"))
+        if does is None:
+            return
+        await connection.execute(
+            text(
+                f"CREATE OR REPLACE FUNCTION burden_{table}() RETURNS trigger LANGUAGE plpgsql AS"
+                f" $$ BEGIN {does} RETURN NULL; END $$"
+            )
+        )
+        await connection.execute(
+            text(f"CREATE TRIGGER burden BEFORE INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION burden_{table}()")
+        )

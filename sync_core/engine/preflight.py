@@ -34,8 +34,9 @@ async def preflight(run: Run) -> list[WindowRow]:
     held = run.held
 
     async def freeze(session: AsyncSession) -> None:
-        await set_range(session, held, start, ceiling)
         await land(session, held.workspace_id, held.session_id, held.fence, Landing(opened=windows))
+        # Last: whoever cancels waits for the run's row.
+        await set_range(session, held, start, ceiling)
 
     await run.write(freeze)
     run.row = replace(run.row, range_start=start, ceiling=ceiling)
