@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -149,6 +150,18 @@ def _check(entity: EntityType, values: Values) -> None:
     for name, choices in _CHOICES[entity]:
         if values[name] not in choices:
             raise Misfit(name, f"unknown {name}: {values[name]!r}")
+
+
+_VOLATILE = {entity: frozenset(field.name for field in fields if field.volatile) for entity, fields in FIELDS.items()}
+
+
+def digest(entity: EntityType, mapped: Mapped) -> str:
+    """32 hex digits that stand for the values whose difference is a change. Texts that differ in the order of keys only differ here too."""
+    volatile = _VOLATILE[entity]
+    packed = mapped.packed
+    if volatile:
+        packed = orjson.dumps({name: value for name, value in mapped.values.items() if name not in volatile})
+    return blake2b(packed, digest_size=16).hexdigest()
 
 
 def _pack(values: Values) -> tuple[Values, bytes]:

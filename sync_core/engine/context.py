@@ -71,6 +71,11 @@ class Run:
     def is_applied_plan(self) -> bool:
         return self.row.source_session_id is not None
 
+    @property
+    def plans_all(self) -> bool:
+        """Whether everything that this run reads is in its plan."""
+        return self.row.config.limit is None and not self.is_applied_plan
+
     def requested(self, entity: EntityType) -> bool:
         return entity in self.row.config.entity_types
 

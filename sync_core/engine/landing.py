@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,8 +12,12 @@ from sync_core.domain.vocabulary import EntityType
 from sync_core.engine.context import Run
 from sync_core.engine.failpoints import hit
 from sync_core.store.landing import Landing, StagedRow, WindowRow, land
+from sync_core.store.recognition import recognise
 
 _ROWS_PER_COMMIT = 2_000
+# Asking in vain costs a look-up for each object: after an answer with less than this share of known ones, some landings go unasked.
+_WORTH_ASKING = 0.1
+_UNASKED = 8
 
 
 class Lander:
@@ -21,6 +26,9 @@ class Lander:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._seq = dict.fromkeys(EntityType, 0)
+        # What a dry run stages is its plan, and a limit counts what is planned: there, everything lands.
+        self._recognises = run.plans_all and not run.row.config.dry_run
+        self._unasked = dict.fromkeys(EntityType, 0)
         self._queue: asyncio.Queue[tuple[Landing, asyncio.Future[None]]] = asyncio.Queue()
         self.landed = {entity: asyncio.Event() for entity in EntityType}
 
@@ -59,17 +67,39 @@ class Lander:
         together = _together(landings)
         for row in together.rows:
             row.seq = self.reserve(row.entity, 1) + 1
+        together.upto = {row.entity: self._seq[row.entity] for row in together.rows}
         held, staged_id = self._run.held, self._run.scope.staged_id
 
-        async def write(session: AsyncSession) -> None:
-            await land(session, held.workspace_id, held.session_id, held.fence, together, staged_id=staged_id)
+        async def write(session: AsyncSession) -> Landing:
+            left = await self._leave_known(session, together)
+            await land(session, held.workspace_id, held.session_id, held.fence, left, staged_id=staged_id)
             hit("land.before_commit")
+            return left
 
-        await self._run.write(write, by_key=True)
+        left = await self._run.write(write, by_key=True)
         hit("land.after_commit")
         self._run.tally.landed += len(together.rows)
-        for entity in {row.entity for row in together.rows}:
+        self._run.tally.planned += sum(left.known.values())
+        for entity in {row.entity for row in left.rows}:
             self.landed[entity].set()
+
+    async def _leave_known(self, session: AsyncSession, landing: Landing) -> Landing:
+        """The landing without the objects that the workspace has already, just as they came."""
+        asked: dict[EntityType, list[StagedRow]] = {}
+        for row in landing.rows if self._recognises else ():
+            if row.digest is not None and not row.related:
+                asked.setdefault(row.entity, []).append(row)
+        rows, known = landing.rows, {}
+        for entity, some in asked.items():
+            if self._unasked[entity]:
+                self._unasked[entity] -= 1
+                continue
+            known[entity], new = await recognise(session, self._run.scope, entity, some)
+            if len(new) > len(some) * (1 - _WORTH_ASKING):
+                self._unasked[entity] = _UNASKED
+            gone = {row.external_id for row in some} - new
+            rows = [row for row in rows if row.entity is not entity or row.external_id not in gone]
+        return replace(landing, rows=rows, known=known)
 
 
 def _together(landings: list[Landing]) -> Landing:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from sync_core.domain.mapping import Mapped, Unmappable, clean, map_object, nested_gap, untold_currencies
+from sync_core.domain.mapping import Mapped, Unmappable, clean, digest, map_object, nested_gap, untold_currencies
 from sync_core.domain.vocabulary import EntityType, ReasonCode
 from sync_core.store.landing import StagedRow
 from sync_core.stripe_source import Page, RequestRefused, Retrieved, StripeSource
@@ -79,6 +79,7 @@ def stage(
             request_id=request_id,
             values=mapped.packed,
             raw=_dumped(raw),
+            digest=None if mapped.deleted else digest(entity, mapped),
         )
     return StagedRow(
         entity=entity,

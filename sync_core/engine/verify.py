@@ -108,7 +108,7 @@ class Verify:
         run, held = self._run, self._run.held
 
         async def check(session: AsyncSession) -> Finding:
-            await run_state.recount(session, held, entity)
+            await run_state.recount(session, held, entity, whole=run.plans_all)
             finding = await _reconcile(session, run, entity, windows)
             proof = {} if asked is None else asked.to_json()
             await run_state.set_verified(session, held, entity, finding.report | proof)

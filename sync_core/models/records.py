@@ -3,6 +3,7 @@
 Every one of the five carries the same sync columns:
 `payment_base` holds the mapped values of the last sync (B of the three-way comparison), `payment_raw` the object they came from,
 `payment_observed_at` when the request that saw it began, `row_version` counts every write by anyone.
+`payment_digest` stands for Stripe's values while record, base and Stripe agree: a trigger takes it away with any write that brings none.
 """
 
 from __future__ import annotations
@@ -125,6 +126,7 @@ class Record(SQLModel):
     payment_observed_at: datetime | None = Field(default=None, sa_type=TIMESTAMP)
     payment_base: dict[str, Any] | None = Field(default=None, sa_type=DOCUMENT)
     payment_raw: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))
+    payment_digest: UUID | None = Field(default=None)
     row_version: int = Field(default=1, sa_type=BigInteger, sa_column_kwargs={"server_default": text("1")})
     created_at: datetime | None = Field(
         default=None, sa_type=TIMESTAMP, nullable=False, sa_column_kwargs={"server_default": NOW}

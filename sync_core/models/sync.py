@@ -197,6 +197,8 @@ class StagedObject(SQLModel, table=True):
     No foreign key to the session: it would be looked up, and its row locked, for each object (3 µs of 80). Runs are kept; `upkeep`
     forgets what they staged.
 
+    What is found unchanged on its way in is not staged: it gets its plan item at once. `digest` stands for the values.
+
     `issue` is set when the object could not be mapped: {"reason", "field", "message"}; then values is null.
     """
 
@@ -215,6 +217,7 @@ class StagedObject(SQLModel, table=True):
     observed_at: datetime = Field(sa_column=time_col(nullable=False))
     request_id: str | None = Field(default=None, sa_column=text_col(nullable=True))
     issue: dict[str, Any] | None = Field(default=None, sa_column=jsonb_col())
+    digest: UUID | None = Field(default=None, sa_column=uuid_col(nullable=True))
     values_: dict[str, Any] | None = Field(default=None, sa_column=Column("values", jsonb_col().type, nullable=True))
     raw: dict[str, Any] | None = Field(default=None, sa_column=json_col())
 

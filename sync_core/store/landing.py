@@ -21,7 +21,7 @@ from sync_core.store.database import driver
 
 @dataclass(slots=True)
 class StagedRow:
-    """One object to land. `values` and `raw` are JSON texts; `issue` says why there are no values."""
+    """One object to land. `values` and `raw` are JSON texts, `digest` (hex) stands for the values; `issue` says why there are none."""
 
     entity: EntityType
     external_id: str
@@ -35,6 +35,7 @@ class StagedRow:
     values: bytes | None
     raw: bytes
     issue: dict[str, str | None] | None = None
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,14 @@ def new_window(entity: EntityType, gte: int, lt: int, parent: UUID | None = None
 
 @dataclass(slots=True)
 class Landing:
-    """What one commit brings: objects, the windows they came from as they are after it, and windows that open."""
+    """What one commit brings: objects, the windows they came from as they are after it, and windows that open.
+
+    `known` counts the objects that were recognised and need no row; `upto` are the last places given out, theirs included.
+    """
 
     rows: list[StagedRow] = field(default_factory=list)
+    known: dict[EntityType, int] = field(default_factory=dict)
+    upto: dict[EntityType, int] = field(default_factory=dict)
     windows: list[WindowRow] = field(default_factory=list)
     opened: list[WindowRow] = field(default_factory=list)
     requests: dict[EntityType, int] = field(default_factory=dict)
@@ -70,7 +76,7 @@ class Landing:
 _TABLE = (
     "CREATE TEMPORARY TABLE IF NOT EXISTS {table} (entity_type text, external_id text, seq bigint, provider_created bigint,"
     " livemode boolean, deleted boolean, related boolean, observed_at timestamptz, request_id text, issue jsonb,"
-    " values jsonb, raw json) ON COMMIT DELETE ROWS"
+    " digest uuid, values jsonb, raw json) ON COMMIT DELETE ROWS"
 )
 _COPY = "COPY {table} FROM STDIN"
 _LAND = """
@@ -78,15 +84,15 @@ WITH fence AS (
   SELECT 1 FROM payment_sync_leases WHERE session_id = %(session)s AND fence = %(fence)s FOR KEY SHARE
 ), landed AS (
   INSERT INTO payment_sync_staged_objects AS s (workspace_id, session_id, entity_type, external_id, seq, provider_created,
-    livemode, deleted, related, observed_at, request_id, issue, values, raw)
+    livemode, deleted, related, observed_at, request_id, issue, digest, values, raw)
   SELECT %(workspace)s, %(staged)s, entity_type, external_id, seq, provider_created, livemode, deleted, related, observed_at,
-    request_id, issue, values, raw FROM {table} WHERE EXISTS (SELECT FROM fence)
+    request_id, issue, digest, values, raw FROM {table} WHERE EXISTS (SELECT FROM fence)
   ON CONFLICT (session_id, entity_type, external_id) DO UPDATE SET seq = excluded.seq,
     provider_created = excluded.provider_created, livemode = excluded.livemode, deleted = excluded.deleted,
-    observed_at = excluded.observed_at, request_id = excluded.request_id, issue = excluded.issue, values = excluded.values,
-    raw = excluded.raw
+    observed_at = excluded.observed_at, request_id = excluded.request_id, issue = excluded.issue,
+    digest = excluded.digest, values = excluded.values, raw = excluded.raw
   WHERE s.observed_at < excluded.observed_at
-    AND (s.values, s.issue, s.deleted) IS DISTINCT FROM (excluded.values, excluded.issue, excluded.deleted)
+    AND (s.digest, s.issue, s.deleted) IS DISTINCT FROM (excluded.digest, excluded.issue, excluded.deleted)
   RETURNING s.entity_type, s.xmax = 0 AS fresh
 ), steps AS (
   UPDATE payment_sync_windows w SET status = v.status, cursor = v.cursor, oldest_seen = v.oldest_seen, pages = v.pages,
@@ -101,10 +107,11 @@ WITH fence AS (
   ON CONFLICT DO NOTHING
 ), counted AS (
   UPDATE payment_sync_entity_runs r SET
-    fetched = r.fetched + (SELECT count(*) FROM landed l WHERE l.entity_type = r.entity_type AND l.fresh),
+    fetched = r.fetched + c.known + (SELECT count(*) FROM landed l WHERE l.entity_type = r.entity_type AND l.fresh),
+    unchanged = r.unchanged + c.known,
     landed_seq = greatest(r.landed_seq, c.seq), requests = r.requests + c.requests,
     last_cursor = coalesce(c.cursor, r.last_cursor), last_page_at = clock_timestamp(), updated_at = clock_timestamp()
-  FROM jsonb_to_recordset(%(counts)s) AS c(entity text, seq bigint, requests bigint, cursor text)
+  FROM jsonb_to_recordset(%(counts)s) AS c(entity text, seq bigint, requests bigint, known bigint, cursor text)
   WHERE r.workspace_id = %(workspace)s AND r.session_id = %(session)s AND r.entity_type = c.entity
     AND EXISTS (SELECT FROM fence)
 )
@@ -173,7 +180,7 @@ def _opening(window: WindowRow) -> dict[str, object]:
 
 
 def _counts(landing: Landing) -> list[dict[str, object]]:
-    tops: dict[EntityType, int] = {}
+    tops = dict(landing.upto)
     for row in landing.rows:
         tops[row.entity] = max(tops.get(row.entity, 0), row.seq)
     cursors = {window.entity: window.cursor for window in landing.windows}
@@ -182,6 +189,7 @@ def _counts(landing: Landing) -> list[dict[str, object]]:
             "entity": entity.value,
             "seq": tops.get(entity, 0),
             "requests": landing.requests.get(entity, 0),
+            "known": landing.known.get(entity, 0),
             "cursor": cursors.get(entity),
         }
         for entity in {*tops, *landing.requests}
@@ -215,6 +223,7 @@ def _line(row: StagedRow, stamps: dict[float, bytes]) -> bytes:
                 stamp,
                 _NULL if row.request_id is None else _text(row.request_id),
                 _NULL if row.issue is None else _escaped(orjson.dumps(row.issue)),
+                _NULL if row.digest is None else row.digest.encode(),
                 _NULL if row.values is None else _escaped(row.values),
                 _escaped(row.raw),
             )

@@ -6,6 +6,7 @@ that moved in between makes it write nothing, and the batch is planned again fro
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sync_core.domain.fields import Values
 from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, SyncStatus
 from sync_core.errors import LeaseLost
+from sync_core.store.arrays import numbers, texts
 from sync_core.store.database import driver
 from sync_core.store.planning_sql import select_sql, write_sql
 
@@ -230,19 +232,19 @@ def _bound(scope: Scope, entity: EntityType, plan: Plan, parts: frozenset[str]) 
         "singular": entity.singular,
         "after": plan.after,
         "upto": plan.upto,
-        "seqs": [item.seq for item in items],
-        "ids": [item.external_id for item in items],
-        "actions": [item.action.value for item in items],
-        "reasons": [None if item.reason is None else item.reason.value for item in items],
-        "records": [item.record_id for item in items],
-        "versions": [item.record_version for item in items],
-        "changed": [",".join(item.changed) for item in items],
-        "details": [None if item.detail is None else Jsonb(item.detail) for item in items],
+        "seqs": numbers([item.seq for item in items]),
+        "ids": texts([item.external_id for item in items]),
+        "actions": texts([item.action.value for item in items]),
+        "reasons": texts([None if item.reason is None else item.reason.value for item in items]),
+        "records": numbers([item.record_id for item in items]),
+        "versions": numbers([item.record_version for item in items]),
+        "changed": texts([",".join(item.changed) for item in items]),
+        "details": texts([None if item.detail is None else json.dumps(item.detail) for item in items]),
         "last_error": next((_error_text(item) for item in reversed(items) if item.action is Action.ERROR), None),
     }
     bound |= {f"n_{action.value}": sum(item.action is action for item in items) for action in Action}
     rows: dict[str, Any] = {
-        "creates": lambda: list(plan.creates),
+        "creates": lambda: texts(list(plan.creates)),
         "updates": lambda: Jsonb([update.to_json() for update in plan.updates]),
         "touches": lambda: Jsonb([update.to_json() for update in plan.touches]),
         "conflicts": lambda: Jsonb([conflict.to_json() for conflict in plan.conflicts]),
@@ -253,12 +255,12 @@ def _bound(scope: Scope, entity: EntityType, plan: Plan, parts: frozenset[str]) 
     return bound | {name: rows[name]() for name in parts}
 
 
-def _by_place(plan: Plan) -> list[UUID | None]:
+def _by_place(plan: Plan) -> str:
     """New ids in an array that the statement reads by place in the queue: a join would cost a comparison for every pair."""
     placed: list[UUID | None] = [None] * (plan.upto - plan.after)
     for seq, record_id in plan.creates.values():
         placed[seq - plan.after - 1] = record_id
-    return placed
+    return numbers(placed)
 
 
 def _error_text(item: Item) -> str:

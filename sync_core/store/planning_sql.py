@@ -98,7 +98,7 @@ _HELD = "EXISTS (SELECT FROM fence)"
 _IN_BATCH = "s.entity_type = %(entity)s AND s.seq > %(after)s AND s.seq <= %(upto)s"
 _RECORD_COLUMNS = (
     "workspace_id, id, external_id, payment_provider, payment_account, payment_livemode, payment_sync_status, payment_synced_at,"
-    " payment_observed_at, payment_base, payment_raw, provider_created_at, deleted_at"
+    " payment_observed_at, payment_base, payment_raw, payment_digest, provider_created_at, deleted_at"
 )
 _UPDATE_ROWS = (
     "jsonb_to_recordset({rows}) AS u(record_id uuid, version bigint, external_id text, status text, values jsonb,"
@@ -142,10 +142,10 @@ def _create_sql(entity: EntityType) -> str:
     return f"""created AS (
   INSERT INTO {TABLES[entity]} ({_RECORD_COLUMNS}, {columns(entity)}{extra[0]})
   SELECT %(workspace)s, (%(new_ids)s::uuid[])[s.seq - %(after)s], s.external_id, 'stripe', %(account)s, %(livemode)s, 'synced', now(), s.observed_at,
-    CASE WHEN s.deleted THEN NULL ELSE s.values END, s.raw, to_timestamp(s.provider_created),
+    CASE WHEN s.deleted THEN NULL ELSE s.values END, s.raw, s.digest, to_timestamp(s.provider_created),
     CASE WHEN s.deleted THEN now() END, {given}{extra[1]}
   FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s AND s.session_id = %(staged)s
-    AND {_IN_BATCH} AND s.external_id = ANY(%(creates)s) AND {_HELD}
+    AND {_IN_BATCH} AND s.external_id = ANY(%(creates)s::text[]) AND {_HELD}
   ON CONFLICT DO NOTHING RETURNING id, external_id)"""
 
 
@@ -164,6 +164,9 @@ def _update_sql(entity: EntityType) -> str:
     payment_observed_at = to_timestamp(u.observed), payment_sync_version = t.payment_sync_version + 1,
     payment_raw = coalesce((SELECT s.raw FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s
       AND s.session_id = %(staged)s AND {_IN_BATCH} AND s.external_id = u.external_id), t.payment_raw),
+    payment_digest = (SELECT s.digest FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s
+      AND s.session_id = %(staged)s AND {_IN_BATCH} AND s.external_id = u.external_id
+      AND u.status = 'synced' AND u.values = u.base AND u.base = s.values),
     external_id = u.external_id, payment_provider = 'stripe', payment_account = %(account)s, payment_livemode = %(livemode)s,
     deleted_at = CASE WHEN u.restore THEN NULL ELSE t.deleted_at END
   FROM {_UPDATE_ROWS.format(rows="%(updates)s")}

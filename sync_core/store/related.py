@@ -207,12 +207,13 @@ async def claimed_records(session: AsyncSession, scope: Scope, entity: EntityTyp
 
 
 async def unstaged(session: AsyncSession, scope: Scope, entity: EntityType, ids: Sequence[str]) -> list[str]:
-    """Those of the ids that have not landed."""
+    """Those of the ids that have not landed, nor were recognised instead."""
     connection = await driver(session)
     cursor = await connection.execute(
         "SELECT n.id FROM unnest(%(ids)s::text[]) AS n(id) WHERE (SELECT s.seq FROM payment_sync_staged_objects s"
         " WHERE s.workspace_id = %(workspace)s AND s.session_id = %(staged)s AND s.entity_type = %(entity)s"
-        " AND s.external_id = n.id) IS NULL",
+        " AND s.external_id = n.id) IS NULL AND (SELECT p.seq FROM payment_sync_plan_items p WHERE p.workspace_id = %(workspace)s"
+        " AND p.session_id = %(session)s AND p.entity_type = %(entity)s AND p.external_id = n.id) IS NULL",
         {**scope.bound(entity), "ids": list(ids)},
     )
     return [row[0] for row in await cursor.fetchall()]

@@ -63,6 +63,16 @@ ROW = (
 )
 
 
+@cache
+def _row(entity: EntityType) -> str:
+    """What was recognised was not staged: its values are the record's base, while nobody has written the record since."""
+    base = (
+        f"SELECT r.payment_base FROM {TABLES[entity]} r WHERE r.workspace_id = p.workspace_id AND r.id = p.record_id"
+        " AND r.row_version = p.record_version AND p.action = 'unchanged'"
+    )
+    return ROW.replace('s."values"', f'coalesce(s."values", ({base}))')
+
+
 async def rows(
     session: AsyncSession,
     plan: PlanRef,
@@ -83,7 +93,7 @@ async def rows(
         wanted.append("%(field)s = ANY(p.changed_fields)")
     order = "DESC" if backward else "ASC"
     sql = (
-        f"SELECT {ROW} FROM (SELECT * FROM payment_sync_plan_items p WHERE {' AND '.join(wanted)}"
+        f"SELECT {_row(entity)} FROM (SELECT * FROM payment_sync_plan_items p WHERE {' AND '.join(wanted)}"
         f" ORDER BY p.seq {order} LIMIT %(limit)s) p {STAGED} ORDER BY p.seq {order}"
     )
     bound = plan.bound(
@@ -98,11 +108,12 @@ async def rows(
 
 
 async def is_kept(session: AsyncSession, plan: PlanRef) -> bool:
-    """Whether what the plan is about is still there: it is forgotten some time after the run's end. A plan of nothing is kept for ever."""
+    """Whether what the plan is about is still there: it is forgotten some time after the run's end. What is unchanged need not be."""
     connection = await driver(session)
     cursor = await connection.execute(
         "SELECT EXISTS (SELECT FROM payment_sync_staged_objects WHERE workspace_id = %(workspace)s AND session_id = %(staged)s)"
-        " OR NOT EXISTS (SELECT FROM payment_sync_plan_items WHERE workspace_id = %(workspace)s AND session_id = %(session)s)",
+        " OR NOT EXISTS (SELECT FROM payment_sync_plan_items WHERE workspace_id = %(workspace)s AND session_id = %(session)s"
+        " AND action <> 'unchanged')",
         plan.bound(),
     )
     row = await cursor.fetchone()

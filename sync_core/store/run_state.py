@@ -278,21 +278,26 @@ async def set_verified(session: AsyncSession, held: Held, entity: EntityType, ve
     )
 
 
-async def recount(session: AsyncSession, held: Held, entity: EntityType) -> None:
-    """Set an entity type's counters from its plan: batches add up, but an object that landed twice was counted twice."""
+async def recount(session: AsyncSession, held: Held, entity: EntityType, *, whole: bool) -> None:
+    """Set an entity type's counters from its plan: batches add up, but an object that landed twice was counted twice.
+
+    `whole`: everything that was fetched is in the plan.
+    """
     await _fenced(
         session,
         held,
         "UPDATE payment_sync_entity_runs r SET created = n.created, updated = n.updated, unchanged = n.unchanged,"
         " skipped = n.skipped, conflicts = n.conflicts, failed = n.failed,"
+        " fetched = CASE WHEN %(whole)s THEN n.total ELSE r.fetched END,"
         " last_error = CASE WHEN n.failed > 0 THEN r.last_error END"
         " FROM (SELECT count(*) FILTER (WHERE action = 'create') AS created, count(*) FILTER (WHERE action = 'update') AS updated,"
         " count(*) FILTER (WHERE action = 'unchanged') AS unchanged, count(*) FILTER (WHERE action = 'skip') AS skipped,"
-        " count(*) FILTER (WHERE action = 'conflict') AS conflicts, count(*) FILTER (WHERE action = 'error') AS failed"
+        " count(*) FILTER (WHERE action = 'conflict') AS conflicts, count(*) FILTER (WHERE action = 'error') AS failed, count(*) AS total"
         " FROM payment_sync_plan_items WHERE workspace_id = %(workspace)s AND session_id = %(session)s"
         " AND entity_type = %(entity)s) n"
         " WHERE r.workspace_id = %(workspace)s AND r.session_id = %(session)s AND r.entity_type = %(entity)s",
         entity=entity.value,
+        whole=whole,
     )
 
 
