@@ -12,6 +12,7 @@ _SAYS = {
     403: "The key's level is too low",
     404: "Not in this workspace",
     409: "Not possible as things stand",
+    412: "If-Match names another revision",
     413: "The body is larger than 256 kB",
     422: "A value is not acceptable; details name the field",
     502: "Stripe did not answer",

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from dashboard.auth.cookies import token_in
-from dashboard.pages.conflict_rows import EXPORTS, query_of
+from dashboard.pages.conflict_filters import EXPORTS, query_of
 from sync_core.services import accounts, conflicts_files
 from sync_core.services.actor import Actor
 from sync_core.services.conflicts import ConflictQuery

@@ -5,38 +5,66 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from dashboard.api.models import Body
-from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, ReasonCode
-from sync_core.services.conflicts import ConflictQuery
+from sync_core.domain.conflict_rules import Take
+from sync_core.domain.vocabulary import Choice, ConflictSort, ConflictStatus, Facet, Snooze
+from sync_core.errors import Refusal
+from sync_core.store.conflict_query import ConflictQuery, known
 
 _WRITABLE = r"^[^\x00]*$"
+_WORDS = r"^[a-z_,]*$"
 
 
 class ConflictFilter(BaseModel):
-    """All of it must fit; nothing given means every open conflict."""
+    """All of it must fit; nothing given means every open conflict. Facets take several values between commas: any of them fits.
 
-    entity_type: EntityType | None = None
-    field: str | None = Field(default=None, max_length=100, pattern=_WRITABLE)
-    reason: ReasonCode | None = None
+    `not` names the facets that are meant the other way round.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    entity_type: str = Field(default="", max_length=200, pattern=_WORDS)
+    severity: str = Field(default="", max_length=100, pattern=_WORDS, description="high, normal")
+    field: str = Field(default="", max_length=1_000, pattern=_WORDS)
+    reason: str = Field(default="", max_length=300, pattern=_WORDS)
+    transition: str = Field(
+        default="",
+        max_length=200,
+        pattern=_WORDS,
+        description="filled, emptied, case, space, currency, more, less, other",
+    )
+    mark: str = Field(default="", max_length=100, pattern=_WORDS, description="reopened, chosen")
+    age: str = Field(default="", max_length=100, pattern=_WORDS, description="day, week, month, older")
+    session_id: UUID | None = None
+    assignee: str = Field(default="", max_length=1_000, pattern=_WRITABLE, description="nobody: those without one.")
+    excluded: str = Field(default="", max_length=200, pattern=_WORDS, alias="not")
     search: str = Field(default="", max_length=200, pattern=_WRITABLE, description="Part of a label or a Stripe id.")
     status: ConflictStatus = ConflictStatus.OPEN
-    session_id: UUID | None = None
-    assignee: str | None = Field(default=None, max_length=300, pattern=_WRITABLE)
     snoozed: bool = False
 
-    def asked(self) -> ConflictQuery:
-        return ConflictQuery(
-            entity=self.entity_type,
-            field=self.field,
-            reason=self.reason,
-            search=self.search,
-            status=self.status,
-            session_id=self.session_id,
-            assignee=self.assignee,
-            snoozed=self.snoozed,
-        )
+    def asked(self, sort: ConflictSort = ConflictSort.NEWEST) -> ConflictQuery | Refusal:
+        texts = {
+            Facet.ENTITY: self.entity_type,
+            Facet.SEVERITY: self.severity,
+            Facet.FIELD: self.field,
+            Facet.REASON: self.reason,
+            Facet.TRANSITION: self.transition,
+            Facet.MARK: self.mark,
+            Facet.AGE: self.age,
+            Facet.RUN: str(self.session_id or ""),
+            Facet.ASSIGNEE: self.assignee,
+        }
+        try:
+            chosen = {facet: tuple(known(facet, text.split(","))) for facet, text in texts.items() if text}
+            excluded = frozenset(Facet(_FACETS.get(name, name)) for name in self.excluded.split(",") if name)
+        except ValueError as wrong:
+            return Refusal("filter_unknown", f"{wrong}.", field="filter")
+        return ConflictQuery(chosen, excluded, self.search, self.status, self.snoozed, sort)
+
+
+_FACETS = {"entity_type": "entity", "session_id": "run"}
 
 
 class FieldChoice(Body):
@@ -56,14 +84,49 @@ class ResolveBody(Body):
 
 class BulkPreviewBody(Body):
     filter: ConflictFilter = Field(default_factory=ConflictFilter)
-    take: Choice | None = None
-    fields: dict[str, Choice] = Field(default_factory=dict, description="Fields with an answer of their own.")
+    conflict_ids: list[UUID] | None = Field(
+        default=None, max_length=100, description="These and no others, as far as they match."
+    )
+    take: Take | None = None
+    fields: dict[str, Take] = Field(default_factory=dict, description="Fields with an answer of their own.")
     record: Choice | None = None
 
 
 class BulkResolveBody(Body):
     preview_id: UUID
     hash: StrictStr
+
+
+class HandlingBody(Body):
+    """What is left out stays as it is."""
+
+    assignee: str | None = Field(
+        default=None, max_length=300, pattern=_WRITABLE, description="A member's email, or null."
+    )
+    snoozed_until: StrictInt | None = Field(default=None, ge=0, le=253402300799, description="Epoch seconds, or null.")
+    snoozed_for: Snooze | None = Field(
+        default=None, description="Until the next sync finds it again, or a value changes."
+    )
+
+
+class CommentBody(Body):
+    body: StrictStr = Field(max_length=2_000)
+
+
+class ImportBody(Body):
+    decisions: StrictStr = Field(max_length=250_000, description="CSV as exported, or a JSON object a line.")
+
+
+class FacetValue(BaseModel):
+    value: str
+    count: int
+
+
+class FacetCounts(BaseModel):
+    facets: dict[str, list[FacetValue]]
+    matching: int
+    total: int
+    older_than_a_week: int
 
 
 class ConflictLine(BaseModel):
@@ -78,8 +141,11 @@ class ConflictLine(BaseModel):
     fields: list[str]
     revision: int
     session_id: str
+    severity: str
     assignee: str | None
     snoozed_until: int | None
+    snoozed_for: str | None
+    reopened_at: int | None
     resolved_by: str | None
     resolved_at: int | None
     created_at: int
@@ -93,6 +159,9 @@ class ConflictList(BaseModel):
 
 
 class Conflict(ConflictLine):
+    why: str
+    dependents: dict[str, int]
+    newer_id: str | None
     base_known: bool
     record_question: str | None
     record_take: str | None
@@ -124,6 +193,7 @@ class BulkResult(BaseModel):
     resolved: int
     left_out_count: int
     left_out: list[dict[str, Any]]
+    waiting: int
 
 
 class Undone(BaseModel):

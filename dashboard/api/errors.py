@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from sync_core.errors import Refusal
+from sync_core.services.conflict_views import ConflictRefusal
 from sync_core.services.connections import ConnectRefusal
 
 log = structlog.get_logger()
@@ -55,6 +56,8 @@ async def _refused(_: Request, refused: Refused) -> JSONResponse:
     details: dict[str, Any] = {} if refusal.field is None else {"field": refusal.field}
     if isinstance(refusal, ConnectRefusal) and refusal.checks:
         details["checks"] = [check.to_json() for check in refusal.checks]
+    if isinstance(refusal, ConflictRefusal) and refusal.view is not None:
+        details["conflict"] = refusal.view.to_json()
     headers = {"WWW-Authenticate": "ApiKey"} if refusal.status == 401 else None
     return envelope(refusal.status, refusal.code, refusal.message, details, headers)
 

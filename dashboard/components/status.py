@@ -52,9 +52,9 @@ _MODES = {
 }
 
 
-def pill(label: Any, tone: str = "neutral", icon_name: str = "", *, spins: bool = False) -> rx.Component:
+def pill(label: Any, tone: str = "neutral", icon_name: str = "", *, spins: bool = False, **props: Any) -> rx.Component:
     mark = [icon(icon_name, 12, class_name="spin" if spins else "")] if icon_name else []
-    return rx.el.span(*mark, label, class_name=classes("pill", f"tone-{tone}"))
+    return rx.el.span(*mark, label, class_name=classes("pill", f"tone-{tone}"), **props)
 
 
 def _word_pill(looks: Mapping[Word, Look], value: Any, label: Any = None) -> rx.Component:

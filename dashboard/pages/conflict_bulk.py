@@ -9,9 +9,10 @@ import reflex as rx
 
 from dashboard import components as ui
 from dashboard.pages.conflict_bulk_rows import EffectRow, PreviewRows, SampleRow, preview_rows
-from dashboard.pages.conflict_rows import plural, query_of
+from dashboard.pages.conflict_filters import query_of
+from dashboard.pages.conflict_rows import plural
 from dashboard.state import PageState
-from sync_core.domain.resolution import Rule
+from sync_core.domain.conflict_rules import Rule
 from sync_core.domain.vocabulary import Choice
 from sync_core.errors import Refusal
 from sync_core.services import conflicts_bulk, conflicts_files

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dashboard.pages.conflict_rows import NOTHING, PATH, TAKES, plural
+from dashboard.pages.conflict_filters import PATH
+from dashboard.pages.conflict_rows import NOTHING, TAKES, plural
 from sync_core.domain.fields import FIELDS, JsonValue
 from sync_core.services.conflict_bulk_views import BulkPreview, FieldEffect, Sample
 from sync_core.services.record_views import value_text
@@ -57,7 +58,7 @@ def _effect(one: FieldEffect) -> EffectRow:
         f"{one.filled:,} empty here" if one.filled else "",
         f"{one.emptied:,} empty in Stripe" if one.emptied else "",
     ]
-    what = TAKES[one.take] if one.take else "Merged by itself"
+    what = (TAKES.get(one.take) or one.take.label) if one.take else "Merged by itself"
     return EffectRow(one.label, one.entity.label, f"{one.rows:,}", " · ".join(filter(None, [what, *notes])), one.money)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,32 +11,38 @@ import reflex as rx
 
 from dashboard.navigation import add_page
 from dashboard.pages.conflict_detail_view import view
+from dashboard.pages.conflict_filters import PATH, address, query_of
 from dashboard.pages.conflict_rows import (
-    PATH,
     ChoiceRow,
     DecisionRow,
-    address,
     choice_rows,
     decision_rows,
-    query_of,
+    pending_of,
+    reach_of,
+    said_of,
 )
 from dashboard.state import PageState
 from sync_core.domain.custom_values import parse
 from sync_core.domain.fields import FIELDS, JsonValue
 from sync_core.domain.resolution import Taken
-from sync_core.domain.vocabulary import Choice, ConflictStatus
+from sync_core.domain.vocabulary import Choice, ConflictStatus, Snooze
 from sync_core.errors import Refusal
-from sync_core.services import conflicts, conflicts_bulk
+from sync_core.services import conflict_handling, conflict_undo, conflicts
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.conflict_views import ConflictRefusal, ConflictView, Resolved
+from sync_core.services.conflicts import ConflictQuery
 from sync_core.services.record_views import When, href
 from sync_core.store.database import get_database
 
 _TAKES = {one.value: one for one in Choice}
-_SNOOZE_DAYS = {"1": 1, "7": 7, "30": 30}
 
 
 class ConflictState(PageState):
+    """One conflict: the one in the address, or the one unfolded in the list. `_pending` are the choices kept for it, `_mine` those that
+    this person meant when somebody else was faster.
+    """
+
+    inline_id: str = ""
     conflict_uid: str = ""
     title: str = ""
     entity: str = ""
@@ -58,6 +65,15 @@ class ConflictState(PageState):
     to_choose: str = ""
     answered: int = 0
     questions: int = 0
+    why: str = ""
+    reach: str = ""
+    reopened: str = ""
+    newer_url: str = ""
+    members: list[str] = []
+    theirs_said: str = ""
+    mine_said: str = ""
+    _pending: dict[str, dict[str, Any]] = {}
+    _mine: dict[str, dict[str, Any]] = {}
     decisions: list[DecisionRow] = []
     comments: list[dict[str, str]] = []
     assignee: str = ""
@@ -76,12 +92,27 @@ class ConflictState(PageState):
     def _asked(self) -> UUID | None:
         parts = [part for part in self.router.url.path.split("/") if part]
         try:
-            return UUID(parts[1])
-        except (IndexError, ValueError):
+            return UUID(parts[1] if len(parts) > 1 else self.inline_id)
+        except ValueError:
             return None
 
     @rx.event
+    async def unfold(self, row_id: str) -> None:
+        """Show a conflict of the list in its place, or put it away again."""
+        self.inline_id = "" if self.inline_id == row_id else row_id
+        if self.inline_id:
+            await self._load()
+
+    @rx.event
+    async def fold(self) -> None:
+        self.inline_id = ""
+
+    @rx.event
     async def load(self) -> None:
+        self.inline_id = ""
+        await self._load()
+
+    async def _load(self) -> None:
         actor, asked = await self._actor(), self._asked()
         self.loaded, self.editing, self.overtaken = True, "", ""
         query = query_of(dict(self.router.url.query_parameters))
@@ -95,6 +126,7 @@ class ConflictState(PageState):
             return
         self.previous_url = address(query, f"{PATH}/{view.previous_id}") if view.previous_id else ""
         self.next_url = address(query, f"{PATH}/{view.next_id}") if view.next_id else ""
+        self.members = list(await conflict_handling.members(get_database(), actor))
         self._show(view, actor)
 
     def _show(self, view: ConflictView, actor: Actor) -> None:
@@ -114,8 +146,11 @@ class ConflictState(PageState):
         self.comments = [
             {"author": one.author, "body": one.body, "at": When.of(one.created_at, zone).text} for one in view.comments
         ]
-        until = row.snoozed_until
-        self.snoozed = When.of(until, zone).text if until and until > datetime.now(UTC) else ""
+        self.snoozed = _put_off(row.snoozed_for, row.snoozed_until, zone)
+        self.why, self.reach = view.why, reach_of(view)
+        self.reopened = When.of(row.reopened_at, zone).text if row.reopened_at else ""
+        self.newer_url = f"{PATH}/{view.newer_id}" if view.newer_id else ""
+        self._pending = {key: one.to_json() for key, one in pending_of(view).items()}
         self.may_resolve = actor.can(Permission.RESOLVE_CONFLICTS) and row.status is ConflictStatus.OPEN
 
     def _show_note(self, view: ConflictView, zone: str) -> None:
@@ -131,18 +166,43 @@ class ConflictState(PageState):
         self.question_local = asked.local if asked else ""
         self.question_take = asked.take.value if asked and asked.take else ""
 
-    def _show_answer(self, answer: ConflictView | Refusal, actor: Actor) -> bool:
-        """Whether it went through. Whoever was faster is shown, with what they decided."""
+    def _show_answer(self, answer: ConflictView | Refusal, actor: Actor, mine: Mapping[str, Taken] = {}) -> bool:
+        """Whether it went through. Whoever was faster is shown, with what they decided, beside what this person meant (`mine`)."""
         if isinstance(answer, ConflictView):
             self.overtaken = ""
             self._show(answer, actor)
             return True
         if isinstance(answer, ConflictRefusal) and answer.view is not None:
+            meant = {**{key: Taken.from_json(one) for key, one in self._pending.items()}, **mine}
             self._show(answer.view, actor)
-            self.overtaken = answer.message
+            self._show_overtaken(answer, answer.view, meant, actor.time_zone)
         else:
             self._refuse(answer)
         return False
+
+    def _show_overtaken(self, answer: Refusal, view: ConflictView, meant: dict[str, Taken], zone: str) -> None:
+        self.overtaken, self._mine = answer.message, {key: one.to_json() for key, one in meant.items()}
+        standing = [one for one in decision_rows(view, zone) if not one.undone]
+        settled = view.row.status is ConflictStatus.RESOLVED
+        self.theirs_said = f"{standing[0].said}, {standing[0].at}." if settled and standing else ""
+        differs = settled or {key: Taken.from_json(one) for key, one in self._pending.items()} != meant
+        self.mine_said = said_of(meant, view) if meant and differs else ""
+
+    @rx.event
+    async def keep_theirs(self) -> None:
+        self.overtaken, self.theirs_said, self.mine_said, self._mine = "", "", "", {}
+
+    @rx.event
+    async def reopen_with_mine(self) -> None:
+        """Take back what the other decided and keep this person's choices instead; they still apply them."""
+        actor, asked = await self._actor(), self._asked()
+        if asked is None or not self._mine:
+            return
+        mine = {key: Taken.from_json(one) for key, one in self._mine.items()}
+        answer = await conflict_undo.reopen_with(get_database(), actor, asked, mine, expected_revision=self.revision)
+        if self._show_answer(answer, actor):
+            self._mine, self.mine_said, self.theirs_said = {}, "", ""
+            self._say("Your choices are kept, and nothing is written yet: apply them to settle it.", "info")
 
     @rx.event
     async def take(self, key: str, side: str) -> None:
@@ -154,9 +214,8 @@ class ConflictState(PageState):
             self.question_take if key == "record" else next((one.take for one in self.choices if one.key == key), "")
         )
         taken = None if chosen == side else Taken(_TAKES[side])
-        self._show_answer(
-            await conflicts.choose(get_database(), actor, asked, key, taken, expected_revision=self.revision), actor
-        )
+        answer = await conflicts.choose(get_database(), actor, asked, key, taken, expected_revision=self.revision)
+        self._show_answer(answer, actor, {key: taken} if taken else {})
 
     @rx.event
     async def edit(self, key: str) -> None:
@@ -208,44 +267,60 @@ class ConflictState(PageState):
             return None
         answer = await conflicts.resolve(get_database(), actor, asked, take_all=side, expected_revision=self.revision)
         if not isinstance(answer, Resolved):
-            self._show_answer(answer, actor)
+            meant = {} if side is None else {one.key: Taken(side) for one in self.choices if not one.nested}
+            if side is not None and self.question:
+                meant["record"] = Taken(side)
+            self._show_answer(answer, actor, meant)
             return None
         self._say(f"{answer.view.row.label}: settled.")
         self._show(answer.view, actor)
+        if self.inline_id:
+            from dashboard.pages.conflicts import ConflictsState
+
+            self.inline_id = ""
+            return ConflictsState.load
         return rx.redirect(self.next_url) if self.next_url else None
 
     @rx.event
     async def undo(self, decision_id: str) -> None:
         actor = await self._actor()
         try:
-            answer = await conflicts_bulk.undo(get_database(), actor, UUID(decision_id))
+            answer = await conflict_undo.undo(get_database(), actor, UUID(decision_id))
         except ValueError:
             return
         if self._show_answer(answer, actor):
             self._say("Taken back. The conflict is open again.")
 
     @rx.event
-    async def assign_to_me(self) -> None:
-        actor = await self._actor()
-        await self._handle(actor, None if self.assignee == actor.label else actor.label, None)
+    async def assign(self, assignee: str) -> None:
+        actor, asked = await self._actor(), self._asked()
+        if asked is None or not assignee:
+            return
+        whom = None if assignee == "nobody" else assignee
+        done = await conflict_handling.assign(get_database(), actor, ConflictQuery(ids=(asked,)), whom)
+        self._show_answer(await conflict_handling.shown_after(get_database(), actor, asked, done), actor)
 
     @rx.event
-    async def snooze(self, days: str) -> None:
-        until = datetime.now(UTC) + timedelta(days=_SNOOZE_DAYS[days]) if days in _SNOOZE_DAYS else None
-        await self._handle(await self._actor(), self.assignee or None, until)
+    async def snooze(self, until: str) -> None:
+        from dashboard.pages.conflicts import snooze_of
 
-    async def _handle(self, actor: Actor, assignee: str | None, until: datetime | None) -> None:
-        asked = self._asked()
-        if asked is not None:
-            self._show_answer(
-                await conflicts.assign(get_database(), actor, asked, assignee=assignee, snoozed_until=until), actor
-            )
+        actor, asked = await self._actor(), self._asked()
+        if asked is None or not until:
+            return
+        done = await conflict_handling.snooze(get_database(), actor, ConflictQuery(ids=(asked,)), snooze_of(until))
+        self._show_answer(await conflict_handling.shown_after(get_database(), actor, asked, done), actor)
 
     @rx.event
     async def comment(self, form: dict[str, Any]) -> None:
         actor, asked, body = await self._actor(), self._asked(), form.get("comment")
         if asked is not None and isinstance(body, str):
-            self._show_answer(await conflicts.add_comment(get_database(), actor, asked, body), actor)
+            self._show_answer(await conflict_handling.add_comment(get_database(), actor, asked, body), actor)
+
+
+def _put_off(until: Snooze | None, at: datetime | None, zone: str) -> str:
+    if until is not None:
+        return f"{until.label[0].lower()}{until.label[1:]}"
+    return f"until {When.of(at, zone).text}" if at and at > datetime.now(UTC) else ""
 
 
 def register(app: rx.App) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import reflex as rx
 
 from dashboard import components as ui
+from dashboard.pages.conflict_filters import PATH, SNOOZES
 from dashboard.pages.conflict_keys import assets, key_help
-from dashboard.pages.conflict_rows import PATH
 
 
 def view(state: Any) -> rx.Component:
@@ -41,12 +41,55 @@ def _step(url: Any, label: str, icon: str, key: str) -> rx.Component:
     )
 
 
+def inline(state: Any) -> rx.Component:
+    """A conflict in its row of the list: everything that decides it, and nothing else."""
+    return ui.stack(
+        rx.cond(state.problem != "", ui.callout(state.problem, kind="danger"), rx.fragment()),
+        rx.cond(state.overtaken != "", overtaken(state), rx.fragment()),
+        rx.cond(state.question != "", question(state), rx.fragment()),
+        fields(state),
+        rx.cond(state.may_resolve, footer(state), rx.fragment()),
+        class_name="inline-conflict",
+    )
+
+
+def overtaken(state: Any) -> rx.Component:
+    """Two people on one record: the later one sees the other's decision, and says which is to stand."""
+    return ui.callout(
+        state.overtaken,
+        rx.cond(state.theirs_said != "", rx.el.p(state.theirs_said), rx.fragment()),
+        rx.cond(
+            state.mine_said != "",
+            rx.fragment(
+                rx.el.p("You meant ", state.mine_said, "."),
+                rx.el.div(
+                    ui.button("Keep theirs", small=True, on_click=state.keep_theirs),
+                    ui.button(
+                        rx.cond(state.status == "resolved", "Reopen with mine", "Use mine"),
+                        small=True,
+                        on_click=state.reopen_with_mine,
+                    ),
+                    class_name="row",
+                ),
+            ),
+            rx.fragment(),
+        ),
+        kind="warn",
+        title="Somebody was faster",
+    )
+
+
 def content(state: Any) -> rx.Component:
     return ui.stack(
         facts(state),
+        rx.cond(state.overtaken != "", overtaken(state), rx.fragment()),
         rx.cond(
-            state.overtaken != "",
-            ui.callout(state.overtaken, kind="warn", title="Somebody was faster"),
+            state.newer_url != "",
+            ui.callout(
+                "A side changed after this was settled.",
+                ui.link("See the conflict that came of it", state.newer_url),
+                kind="conflict",
+            ),
             rx.fragment(),
         ),
         rx.cond(state.question != "", question(state), rx.fragment()),
@@ -63,9 +106,32 @@ def facts(state: Any) -> rx.Component:
         rx.el.span(ui.entity_icon(state.entity, 14), state.reason, class_name="row"),
         ui.id_chip(state.external_id, label="Copy Stripe id"),
         ui.link("Our record", state.record_url),
-        rx.cond(state.snoozed != "", ui.pill("Snoozed until " + state.snoozed, "warn", "alarm-clock"), rx.fragment()),
+        rx.cond(
+            state.reopened != "",
+            ui.pill("Changed since you decided", "warn", "history", title=state.reopened),
+            rx.fragment(),
+        ),
+        rx.cond(state.snoozed != "", ui.pill("Snoozed " + state.snoozed, "warn", "alarm-clock"), rx.fragment()),
         rx.cond(state.assignee != "", ui.pill(state.assignee, "info", "user"), rx.fragment()),
+        why(state),
         class_name="row facts",
+    )
+
+
+def why(state: Any) -> rx.Component:
+    """The rule, and the three moments that it went by."""
+    return rx.el.details(
+        rx.el.summary("Why is this a conflict?"),
+        rx.el.div(
+            rx.el.p(state.why),
+            ui.key_values(
+                ("Changed here", rx.cond(state.local_by != "", state.local_by, "not known")),
+                ("Last sync", rx.cond(state.base_known, state.base_at, "never synced")),
+                ("Read from Stripe", state.seen_at),
+            ),
+            class_name="why",
+        ),
+        class_name="disclosure why-details",
     )
 
 
@@ -116,6 +182,7 @@ def fields(state: Any) -> rx.Component:
                 ui.disclosure(
                     rx.el.span(state.equal_count, rx.cond(state.equal_count == 1, " equal field", " equal fields")),
                     rx.el.p(state.equal, class_name="muted small"),
+                    custom_attrs={"data-equal": ""},
                 ),
                 rx.fragment(),
             ),
@@ -272,6 +339,7 @@ def footer(state: Any) -> rx.Component:
                 "Ready to apply.",
                 state.answered.to(str) + " of " + state.questions.to(str) + " chosen. " + state.to_choose,
             ),
+            rx.cond(state.reach != "", rx.el.span(" ", state.reach, class_name="muted"), rx.fragment()),
             role="status",
             class_name="small",
         ),
@@ -359,6 +427,7 @@ def handling(state: Any) -> rx.Component:
                 max_length=2_000,
                 class_name="input",
                 placeholder="Say something",
+                custom_attrs={"data-hotkey": "c"},
             ),
             ui.button("Comment", type="submit", small=True),
             on_submit=state.comment,
@@ -366,23 +435,26 @@ def handling(state: Any) -> rx.Component:
             class_name="stack-sm",
         ),
         rx.el.div(
-            ui.button(
-                rx.cond(state.assignee == state.me, "Not mine any more", "Assign to me"),
-                icon_name="user",
-                small=True,
-                on_click=state.assign_to_me,
+            rx.el.label("Assign to", html_for="assignee", class_name="sr-only"),
+            rx.el.select(
+                rx.el.option("Assign to…", value=""),
+                rx.foreach(state.members, lambda one: rx.el.option(one, value=one)),
+                rx.el.option("Nobody", value="nobody"),
+                id="assignee",
+                value="",
+                on_change=state.assign,
+                class_name="select",
+                custom_attrs={"data-hotkey": "a"},
             ),
             rx.el.label("Snooze", html_for="snooze", class_name="sr-only"),
             rx.el.select(
                 rx.el.option("Snooze…", value=""),
-                rx.el.option("Until tomorrow", value="1"),
-                rx.el.option("For a week", value="7"),
-                rx.el.option("For a month", value="30"),
-                rx.el.option("Not snoozed", value="0"),
+                *[rx.el.option(text, value=word) for word, text in SNOOZES],
                 id="snooze",
                 value="",
                 on_change=state.snooze,
                 class_name="select",
+                custom_attrs={"data-hotkey": "h"},
             ),
             class_name="row",
         ),

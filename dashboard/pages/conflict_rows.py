@@ -2,78 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import urlencode
-from uuid import UUID
 
 from sync_core.domain.diff import char_diff
 from sync_core.domain.fields import FIELDS, Field, JsonValue, Kind
-from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, ReasonCode
-from sync_core.services.conflict_views import ConflictRow, ConflictView, Facets, FieldView, NestedView
-from sync_core.services.conflicts import ConflictQuery
+from sync_core.domain.resolution import RECORD, Taken
+from sync_core.domain.vocabulary import Choice, ConflictStatus, Severity
+from sync_core.services.conflict_views import ConflictRow, ConflictView, FieldView, NestedView
 from sync_core.services.record_views import When, pretty, value_text
+from sync_core.store.record_details import DEPENDENTS_END
 
-PATH = "/conflicts"
-EXPORTS = "/exports/conflicts"
 NOTHING = "—"
-SEARCH_LENGTH = 100
 _LONGEST = 2_000
 _MOST_MARKS = 4
-_FIELDS = frozenset(one.name for fields in FIELDS.values() for one in fields)
-_WORDS: Mapping[str, type[EntityType | ReasonCode | ConflictStatus]] = {
-    "entity": EntityType,
-    "reason": ReasonCode,
-    "status": ConflictStatus,
-}
 TAKES = {Choice.LOCAL: "Ours", Choice.STRIPE: "Stripe", Choice.BASE: "Last sync", Choice.CUSTOM: "Own value"}
-
-
-def query_of(parameters: Mapping[str, str]) -> ConflictQuery:
-    """What an address asks for; what it makes up is passed over."""
-    words: dict[str, Any] = {}
-    for name, kind in _WORDS.items():
-        value = parameters.get(name, "")
-        if value in {one.value for one in kind}:
-            words[name] = kind(value)
-    named = parameters.get("field", "")
-    search = parameters.get("q", "").replace("\x00", "").strip()[:SEARCH_LENGTH]
-    return ConflictQuery(
-        **words,
-        field=named if named in _FIELDS else None,
-        search=search,
-        session_id=_uuid(parameters.get("run", "")),
-        assignee=parameters.get("assignee", "").replace("\x00", "")[:SEARCH_LENGTH] or None,
-        snoozed=parameters.get("snoozed") == "1",
-    )
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
-def filters_of(query: ConflictQuery) -> dict[str, str]:
-    named = {
-        "entity": query.entity.value if query.entity else "",
-        "field": query.field or "",
-        "reason": query.reason.value if query.reason else "",
-        "run": str(query.session_id) if query.session_id else "",
-        "assignee": query.assignee or "",
-        "q": query.search,
-        "status": "" if query.status is ConflictStatus.OPEN else query.status.value,
-        "snoozed": "1" if query.snoozed else "",
-    }
-    return {name: value for name, value in named.items() if value}
-
-
-def address(query: ConflictQuery, path: str = PATH, **more: str) -> str:
-    parameters = {name: value for name, value in {**filters_of(query), **more}.items() if value}
-    return f"{path}?{urlencode(parameters)}" if parameters else path
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +39,8 @@ class ListRow:
     age: str
     at: str
     note: str
+    high: bool
+    reopened: bool
 
 
 GLYPHS = {"+": "only in Stripe", "−": "only here", "~": "differs", "": "more"}  # noqa: RUF001 - a minus
@@ -116,6 +62,8 @@ def list_row(row: ConflictRow, zone: str) -> ListRow:
         age=age(at),
         at=When.of(at, zone).text,
         note=_note(row),
+        high=row.severity is Severity.HIGH,
+        reopened=row.reopened_at is not None,
     )
 
 
@@ -123,7 +71,8 @@ def _note(row: ConflictRow) -> str:
     if row.resolved_by:
         return f"Settled by {row.resolved_by}"
     chosen = f"{row.answered} of {row.questions} chosen" if row.answered else ""
-    return " · ".join(filter(None, [chosen, f"For {row.assignee}" if row.assignee else ""]))
+    put_off = row.snoozed_for.label if row.snoozed_for else ""
+    return " · ".join(filter(None, [chosen, f"For {row.assignee}" if row.assignee else "", put_off]))
 
 
 _STEPS = ((60, "s"), (60, "min"), (24, "h"), (365, "d"))
@@ -136,46 +85,6 @@ def age(at: datetime) -> str:
             return f"{int(number)} {unit}"
         number /= size
     return f"{int(number)} y"
-
-
-@dataclass(frozen=True, slots=True)
-class FacetItem:
-    label: str
-    count: str
-    href: str
-    current: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FacetGroup:
-    label: str
-    options: list[FacetItem]
-
-
-def facet_groups(facets: Facets, query: ConflictQuery, zone: str) -> list[FacetGroup]:
-    runs = [replace(one, label=_run_label(one.label, zone)) for one in facets.session]
-    groups = [
-        ("Entity type", "entity", facets.entity, query.entity and query.entity.value),
-        ("Field", "field", facets.field, query.field),
-        ("Why", "reason", facets.reason, query.reason and query.reason.value),
-        ("Sync", "run", runs, query.session_id and str(query.session_id)),
-        ("Assigned to", "assignee", facets.assignee, query.assignee),
-    ]
-    return [
-        FacetGroup(label, [_facet(query, name, one.value, one.label, one.count, chosen) for one in values])
-        for label, name, values, chosen in groups
-        if values
-    ]
-
-
-def _facet(query: ConflictQuery, name: str, value: str, label: str, count: int, chosen: str | None) -> FacetItem:
-    """Choosing what is chosen takes the filter off."""
-    current = value == chosen
-    return FacetItem(label, f"{count:,}", address(query, **{name: "" if current else value}), current)
-
-
-def _run_label(started: str, zone: str) -> str:
-    return When.of(datetime.fromisoformat(started), zone).text if started else "Unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,39 +228,45 @@ class DecisionRow:
 
 
 def decision_rows(view: ConflictView, zone: str) -> list[DecisionRow]:
-    labels = {one.name: one.label for one in FIELDS[view.row.entity]} | {"record": "Record"}
     return [
         DecisionRow(
             str(one.id),
-            f"{one.actor} chose "
-            + (
-                ", ".join(f"{labels.get(key, key)}: {TAKES[made.take]}" for key, made in one.choices.items())
-                or "nothing"
-            ),
+            f"{one.actor} chose {said_of(one.choices, view) or 'nothing'}",
             When.of(one.created_at, zone).text,
             When.of(one.created_at, zone).utc,
             f"taken back by {one.undone_by}" if one.undone_by else "",
-            one.undoable,
+            one.undoable and view.row.status is ConflictStatus.RESOLVED,
         )
         for one in view.decisions
     ]
 
 
+def said_of(choices: Mapping[str, Taken], view: ConflictView) -> str:
+    """Choices in words: “Name: Stripe, Phone: Ours”."""
+    labels = {one.name: one.label for one in FIELDS[view.row.entity]} | {RECORD: "Record"}
+    return ", ".join(f"{labels.get(key, key)}: {TAKES[made.take]}" for key, made in choices.items())
+
+
+def pending_of(view: ConflictView) -> dict[str, Taken]:
+    """The choices kept for a conflict, as far as they can be made again."""
+    kept = {one.name: Taken(one.take, one.result) for one in view.fields if one.take is not None}
+    for one in view.fields:
+        kept |= {inner.key: Taken(inner.take, inner.value) for inner in one.nested if inner.key and inner.take}
+    if view.record is not None and view.record.take is not None:
+        kept[RECORD] = Taken(view.record.take)
+    return {key: taken if taken.take is Choice.CUSTOM else Taken(taken.take) for key, taken in kept.items()}
+
+
+def reach_of(view: ConflictView) -> str:
+    """What else a decision reaches, in words; empty for a record that nothing refers to."""
+    parts = [
+        f"{DEPENDENTS_END:,}+ {entity.label.lower()}" if count > DEPENDENTS_END else plural(count, entity.singular)
+        for entity, count in view.dependents.items()
+    ]
+    one = sum(view.dependents.values()) == 1
+    named = view.row.entity.singular
+    return f"{' and '.join(parts)} {'refers' if one else 'refer'} to this {named}." if parts else ""
+
+
 def plural(count: int, word: str) -> str:
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
-
-
-def said(facets: Facets, query: ConflictQuery) -> str:
-    """The list's own headline, whatever is filtered."""
-    word = "open" if query.status is ConflictStatus.OPEN else "settled"
-    if facets.matching == facets.total:
-        return f"{plural(facets.total, f'{word} conflict')}"
-    return f"{facets.matching:,} of {plural(facets.total, f'{word} conflict')} match"
-
-
-def chosen_filters(query: ConflictQuery, groups: Iterable[FacetGroup]) -> list[FacetItem]:
-    """What the list is narrowed by, each with the address without it."""
-    chips = [item for group in groups for item in group.options if item.current]
-    if query.search:
-        chips.append(FacetItem(f"“{query.search}”", "", address(query, q=""), current=True))
-    return chips

@@ -3,51 +3,58 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import reflex as rx
 
-from dashboard import components as ui
 from dashboard.navigation import add_page
-from dashboard.pages.conflict_bulk import BulkState, bulk_dialog
-from dashboard.pages.conflict_keys import assets, key_help
-from dashboard.pages.conflict_rows import (
+from dashboard.pages.conflict_detail import ConflictState
+from dashboard.pages.conflict_filters import (
     EXPORTS,
-    GLYPHS,
     PATH,
     SEARCH_LENGTH,
     FacetGroup,
     FacetItem,
-    ListRow,
     address,
     chosen_filters,
     facet_groups,
-    list_row,
-    plural,
     query_of,
     said,
+    toggled,
 )
+from dashboard.pages.conflict_list_view import view
+from dashboard.pages.conflict_rows import ListRow, list_row, plural
 from dashboard.state import PageState
-from sync_core.domain.vocabulary import ConflictStatus
+from sync_core.domain.vocabulary import Age, ConflictSort, ConflictStatus, Facet, Snooze
 from sync_core.errors import Refusal
-from sync_core.services import conflicts, conflicts_bulk
+from sync_core.services import conflict_facets, conflict_handling, conflict_undo, conflicts
 from sync_core.services.actor import Actor, Permission
+from sync_core.services.conflict_views import Facets
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.store.database import get_database
 
 _ROWS = 40
+_SNOOZES = {"1": 1, "7": 7, "30": 30}
 
 
 class ConflictsState(PageState):
+    """`picked` are rows of this page; with `everything` all that match are meant."""
+
     rows: list[ListRow] = []
     groups: list[FacetGroup] = []
     chosen: list[FacetItem] = []
+    picked: list[str] = []
+    everything: bool = False
+    members: list[str] = []
     headline: str = ""
     matching: int = 0
     search: str = ""
+    sort: str = "newest"
     status: str = "open"
     snoozed: bool = False
-    open_url: str = PATH
     settled_url: str = ""
     snoozed_url: str = ""
     plain_url: str = PATH
@@ -57,15 +64,23 @@ class ConflictsState(PageState):
     first_url: str = ""
     previous_url: str = ""
     next_url: str = ""
+    aging: str = ""
+    aging_url: str = ""
     last_label: str = ""
     last_batch: str = ""
     may_resolve: bool = False
-    working: bool = False
     problem: str = ""
     loaded: bool = False
 
     def _query(self) -> ConflictQuery:
         return query_of(dict(self.router.url.query_parameters))
+
+    def _selection(self) -> ConflictQuery:
+        """What the person has picked, or all that match where they said so, or picked nothing."""
+        query = self._query()
+        if self.everything or not self.picked:
+            return query
+        return replace(query, ids=tuple(UUID(one) for one in self.picked))
 
     @rx.event
     async def load(self) -> None:
@@ -73,54 +88,111 @@ class ConflictsState(PageState):
         cursor = dict(self.router.url.query_parameters).get("at", "")
         page, facets = await asyncio.gather(
             conflicts.list_conflicts(get_database(), actor, query, cursor, _ROWS),
-            conflicts.facets(get_database(), actor, query),
+            conflict_facets.facets(get_database(), actor, query),
         )
+        self.picked, self.everything = [], False
         if isinstance(page, Refusal) or isinstance(facets, Refusal):
             self.problem, self.loaded = "Your role does not show you conflicts.", True
             return
         self.problem, self.rows = "", [list_row(one, actor.time_zone) for one in page.rows]
         self.groups = facet_groups(facets, query, actor.time_zone)
-        self.chosen, self.headline, self.matching = (
-            chosen_filters(query, self.groups),
-            said(facets, query),
-            facets.matching,
-        )
+        self.chosen = chosen_filters(facets, query, actor.time_zone)
+        self.headline, self.matching = said(facets, query), facets.matching
         self.first_url = address(query) if page.previous_cursor else ""
         self.previous_url = address(query, at=page.previous_cursor) if page.previous_cursor else ""
         self.next_url = address(query, at=page.next_cursor) if page.next_cursor else ""
         self._show_query(query)
+        self._show_aging(facets, query)
         await self._show_last(actor)
         self.loaded = True
 
     def _show_query(self, query: ConflictQuery) -> None:
         self.search, self.status, self.snoozed = query.search, query.status.value, query.snoozed
+        self.sort = query.sort.value
         self.settled_url = address(ConflictQuery(status=ConflictStatus.RESOLVED))
         self.suffix = address(query, "")
         self.snoozed_url = address(ConflictQuery(snoozed=True))
         self.csv_url, self.json_url = address(query, f"{EXPORTS}.csv"), address(query, f"{EXPORTS}.ndjson")
-        self.plain_url = address(ConflictQuery(status=query.status, snoozed=query.snoozed))
+        self.plain_url = address(ConflictQuery(status=query.status, snoozed=query.snoozed, sort=query.sort))
+
+    def _show_aging(self, facets: Facets, query: ConflictQuery) -> None:
+        """Said once, and not where it is what the list shows anyway."""
+        shown = facets.aging and query.status is ConflictStatus.OPEN and not query.chosen.get(Facet.AGE)
+        self.aging = f"{plural(facets.aging, 'conflict')} older than a week" if shown else ""
+        self.aging_url = address(toggled(toggled(query, Facet.AGE, Age.MONTH), Facet.AGE, Age.OLDER)) if shown else ""
 
     async def _show_last(self, actor: Actor) -> None:
         self.may_resolve = actor.can(Permission.RESOLVE_CONFLICTS)
-        last = await conflicts.last_decision(get_database(), actor) if self.may_resolve else None
+        last = await conflict_undo.last_decision(get_database(), actor) if self.may_resolve else None
         self.last_batch = "" if last is None else str(last.batch_id)
         self.last_label = "" if last is None else last.label if last.rows == 1 else plural(last.standing, "conflict")
+        self.members = list(await conflict_handling.members(get_database(), actor)) if self.may_resolve else []
 
     @rx.event
     async def find(self, form: dict[str, Any]) -> Any:
         text = form.get("q")
         found = text.replace("\x00", "").strip()[:SEARCH_LENGTH] if isinstance(text, str) else ""
-        return rx.redirect(address(self._query(), q=found))
+        return rx.redirect(address(replace(self._query(), search=found)))
+
+    @rx.event
+    async def sort_by(self, word: str) -> Any:
+        known = {one.value: one for one in ConflictSort}
+        return rx.redirect(address(replace(self._query(), sort=known.get(word, ConflictSort.NEWEST))))
+
+    @rx.event
+    async def pick(self, row_id: str) -> None:
+        self.everything = False
+        if row_id in self.picked:
+            self.picked = [one for one in self.picked if one != row_id]
+        elif any(row.id == row_id for row in self.rows):
+            self.picked = [*self.picked, row_id]
+
+    @rx.event
+    async def pick_page(self) -> None:
+        self.everything = False
+        self.picked = [] if len(self.picked) == len(self.rows) else [row.id for row in self.rows]
+
+    @rx.event
+    async def pick_everything(self) -> None:
+        """The second step, said with its number: not only what is on the screen."""
+        self.everything = len(self.picked) == len(self.rows) > 0
+
+    @rx.event
+    async def unpick(self) -> None:
+        self.picked, self.everything = [], False
+
+    @rx.event
+    async def assign_picked(self, assignee: str) -> Any:
+        if not self.picked or not assignee:
+            return None
+        whom = None if assignee == "nobody" else assignee
+        done = await conflict_handling.assign(get_database(), await self._actor(), self._selection(), whom)
+        return self._handled(done, f"assigned to {whom}" if whom else "assigned to nobody")
+
+    @rx.event
+    async def snooze_picked(self, until: str) -> Any:
+        if not self.picked or not until:
+            return None
+        found = snooze_of(until)
+        done = await conflict_handling.snooze(get_database(), await self._actor(), self._selection(), found)
+        return self._handled(done, "back in the list" if found is None else "put off")
+
+    def _handled(self, done: int | Refusal, what: str) -> Any:
+        if isinstance(done, Refusal):
+            self._refuse(done)
+            return None
+        self._say(f"{plural(done, 'conflict')} {what}.")
+        return ConflictsState.load
 
     @rx.event
     async def undo_last(self) -> Any:
         """Take back this person's last decisions, as many as they were."""
         actor = await self._actor()
-        last = await conflicts.last_decision(get_database(), actor)
+        last = await conflict_undo.last_decision(get_database(), actor)
         if last is None:
             self._say("There is nothing to take back.", "info")
             return None
-        undone = await conflicts_bulk.undo_batch(get_database(), actor, last.batch_id)
+        undone = await conflict_undo.undo_batch(get_database(), actor, last.batch_id)
         if isinstance(undone, Refusal):
             self._refuse(undone)
         elif undone.refused_count:
@@ -134,222 +206,18 @@ class ConflictsState(PageState):
         return ConflictsState.load
 
 
-def view() -> rx.Component:
-    return ui.page_shell(
-        "Conflicts",
-        assets(),
-        rx.cond(
-            ConflictsState.problem != "",
-            ui.callout(ConflictsState.problem, kind="danger"),
-            rx.cond(ConflictsState.loaded, review(), ui.table_skeleton()),
-        ),
-        bulk_dialog(),
-        current=PATH,
-        lead="Where Stripe and your own records disagree. Nothing here is overwritten until you decide.",
-        actions=[undo_button(), settle_button()],
-    )
-
-
-def undo_button() -> rx.Component:
-    return rx.cond(
-        ConflictsState.last_batch != "",
-        ui.button(
-            rx.el.span("Undo: ", ConflictsState.last_label, class_name="truncate"),
-            icon_name="undo-2",
-            on_click=ConflictsState.undo_last,
-            custom_attrs={"data-hotkey": "u"},
-        ),
-        rx.fragment(),
-    )
-
-
-def settle_button() -> rx.Component:
-    shown = ConflictsState.may_resolve & (ConflictsState.matching > 0) & (ConflictsState.status == "open")
-    return rx.cond(
-        shown,
-        ui.button("Settle all matching…", variant="primary", icon_name="list-checks", on_click=BulkState.open),
-        rx.fragment(),
-    )
-
-
-def review() -> rx.Component:
-    return rx.el.div(
-        rx.el.details(
-            rx.el.summary(ui.icon("sliders-horizontal", 15), "Filters", class_name="facet-toggle"),
-            facets(),
-            class_name="facet-drawer",
-            open=True,
-        ),
-        rx.el.section(
-            toolbar(),
-            rx.cond(ConflictsState.rows.length() > 0, table(), nothing()),
-            ui.pagination(ConflictsState.first_url, ConflictsState.previous_url, ConflictsState.next_url),
-            files(),
-            key_help(),
-            aria_label="List",
-            class_name="stack",
-        ),
-        class_name="review",
-    )
-
-
-def facets() -> rx.Component:
-    return rx.el.nav(rx.foreach(ConflictsState.groups, facet_group), aria_label="Filters", class_name="facets")
-
-
-def facet_group(group: Any) -> rx.Component:
-    return rx.el.section(
-        rx.el.h2(group.label),
-        rx.el.ul(rx.foreach(group.options, facet_item)),
-        key=group.label,
-    )
-
-
-def facet_item(item: Any) -> rx.Component:
-    return rx.el.li(
-        rx.el.a(
-            rx.el.span(item.label),
-            rx.el.span(item.count, class_name="facet-count"),
-            href=item.href,
-            aria_current=rx.cond(item.current, "true", "false"),
-        ),
-        key=item.href,
-    )
-
-
-def toolbar() -> rx.Component:
-    return rx.el.div(
-        rx.el.div(
-            ui.tab_link(
-                "Open", ConflictsState.open_url, current=(ConflictsState.status == "open") & ~ConflictsState.snoozed
-            ),
-            ui.tab_link("Snoozed", ConflictsState.snoozed_url, current=ConflictsState.snoozed),
-            ui.tab_link("Settled", ConflictsState.settled_url, current=ConflictsState.status == "resolved"),
-            class_name="tabs",
-            role="navigation",
-            aria_label="Which conflicts",
-        ),
-        rx.el.form(
-            rx.el.label("Search", html_for="conflicts-search", class_name="sr-only"),
-            rx.el.input(
-                id="conflicts-search",
-                name="q",
-                type="search",
-                default_value=ConflictsState.search,
-                placeholder="Part of a name, email or Stripe id",
-                max_length=SEARCH_LENGTH,
-                auto_complete="off",
-                class_name="input",
-                key=ConflictsState.search,
-                custom_attrs={"data-hotkey": "/"},
-            ),
-            ui.button("Search", type="submit"),
-            on_submit=ConflictsState.find,
-            role="search",
-            class_name="search",
-        ),
-        rx.el.div(
-            rx.el.p(ConflictsState.headline, role="status", class_name="strong"),
-            rx.foreach(ConflictsState.chosen, chosen_filter),
-            rx.cond(ConflictsState.chosen.length() > 1, ui.link("Clear all", ConflictsState.plain_url), rx.fragment()),
-            class_name="row chosen",
-        ),
-        class_name="stack-sm",
-    )
-
-
-def files() -> rx.Component:
-    """What the filters show, as a file; and decisions back from one."""
-    return rx.el.div(
-        ui.button_link("Export CSV", ConflictsState.csv_url, icon_name="download", small=True, reload_document=True),
-        ui.button_link("Export JSON", ConflictsState.json_url, icon_name="download", small=True, reload_document=True),
-        rx.cond(
-            ConflictsState.may_resolve,
-            ui.button("Import decisions…", icon_name="upload", small=True, on_click=BulkState.open_import),
-            rx.fragment(),
-        ),
-        class_name="row",
-    )
-
-
-def chosen_filter(item: Any) -> rx.Component:
-    return rx.el.a(
-        item.label,
-        ui.icon("x", 12),
-        rx.el.span(": remove this filter", class_name="sr-only"),
-        href=item.href,
-        class_name="filter-chip",
-        key=item.href,
-    )
-
-
-def table() -> rx.Component:
-    return ui.data_table(
-        [ui.Column("Record"), ui.Column("Differs in"), ui.Column("Why"), ui.Column("Age", number=True)],
-        rx.foreach(ConflictsState.rows, table_row),
-        caption="Conflicts",
-    )
-
-
-def table_row(row: Any) -> rx.Component:
-    address_ = f"{PATH}/" + row.id.to(str) + ConflictsState.suffix
-    return rx.el.tr(
-        rx.el.td(
-            rx.el.div(
-                ui.entity_icon(row.entity),
-                rx.el.div(
-                    rx.el.a(row.label, href=address_, class_name="link strong", custom_attrs={"data-row": ""}),
-                    rx.el.div(
-                        rx.el.span(row.entity, class_name="sr-only"),
-                        rx.el.span(row.external_id, class_name="mono xsmall muted"),
-                    ),
-                    class_name="row-words",
-                ),
-                class_name="row nowrap-row",
-            )
-        ),
-        rx.el.td(rx.el.div(rx.foreach(row.chips, chip), class_name="chips")),
-        rx.el.td(
-            rx.el.span(row.reason),
-            rx.cond(row.note != "", rx.el.div(row.note, class_name="xsmall muted"), rx.fragment()),
-        ),
-        rx.el.td(rx.el.time(row.age, title=row.at), class_name="number"),
-        key=row.id,
-    )
-
-
-def chip(one: Any) -> rx.Component:
-    said_ = rx.match(one.glyph, *[(glyph, words) for glyph, words in GLYPHS.items() if glyph], GLYPHS[""])
-    return rx.el.span(
-        rx.el.span(one.glyph, aria_hidden="true", class_name="glyph"),
-        one.label,
-        rx.el.span(", ", said_, class_name="sr-only"),
-        title=said_,
-        class_name="field-chip",
-        key=one.label,
-    )
-
-
-def nothing() -> rx.Component:
-    return rx.cond(
-        ConflictsState.chosen.length() > 0,
-        ui.empty_state("Nothing matches", "No conflict fits these filters.", "Clear all", ConflictsState.plain_url),
-        rx.match(
-            ConflictsState.status,
-            (
-                "resolved",
-                ui.empty_state("Nothing settled yet", "Decisions are listed here, and can be taken back for 30 days."),
-            ),
-            ui.empty_state(
-                "Nothing to review",
-                "A sync with the strategy “Flag for review” puts a record here when it was changed both here and in Stripe.",
-                "Start a sync",
-                "/syncs/new",
-                icon_name="circle-check",
-            ),
-        ),
-    )
+def snooze_of(word: str) -> datetime | Snooze | None:
+    """What a choice of the snooze list means; None brings it back."""
+    if word in {one.value for one in Snooze}:
+        return Snooze(word)
+    return datetime.now(UTC) + timedelta(days=_SNOOZES[word]) if word in _SNOOZES else None
 
 
 def register(app: rx.App) -> None:
-    add_page(app, view, route=PATH, title="Conflicts", on_load=[ConflictsState.load])
+    add_page(
+        app,
+        lambda: view(ConflictsState),
+        route=PATH,
+        title="Conflicts",
+        on_load=[ConflictsState.load, ConflictState.fold],
+    )

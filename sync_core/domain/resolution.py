@@ -6,8 +6,8 @@ some conflicts ask about the record as a whole: is it that customer, is it to li
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from sync_core.domain.custom_values import checked, described
@@ -16,7 +16,7 @@ from sync_core.domain.vocabulary import Choice, EntityType, ReasonCode, SyncStat
 
 RECORD = "record"
 
-_ASKED_OF_RECORD = frozenset({ReasonCode.EMAIL_MATCH, ReasonCode.DELETED_HERE, ReasonCode.DELETED_IN_STRIPE})
+ASKED_OF_RECORD = frozenset({ReasonCode.EMAIL_MATCH, ReasonCode.DELETED_HERE, ReasonCode.DELETED_IN_STRIPE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Dispute:
 
     @property
     def asks_record(self) -> bool:
-        return self.reason in _ASKED_OF_RECORD
+        return self.reason in ASKED_OF_RECORD
 
     @property
     def differing(self) -> tuple[str, ...]:
@@ -89,35 +89,6 @@ class Outcome:
     separate: Values | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One answer to many conflicts: `take` for every field that differs, unless `fields` names the field's own."""
-
-    take: Choice | None = None
-    fields: Mapping[str, Choice] = field(default_factory=dict)
-    record: Choice | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "take": self.take.value if self.take else None,
-            "fields": {name: one.value for name, one in sorted(self.fields.items())},
-            "record": self.record.value if self.record else None,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Raises ValueError for an unknown word."""
-        return cls(
-            _choice(data.get("take")),
-            {k: Choice(v) for k, v in (data.get("fields") or {}).items()},
-            _choice(data.get("record")),
-        )
-
-
-def _choice(word: object) -> Choice | None:
-    return None if word is None else Choice(str(word))
-
-
 def refreshed(dispute: Dispute, local: Values, base: Values | None, *, deleted: bool) -> Dispute:
     """The dispute as it stands after the record was changed: other values, and other fields that need a person."""
     moved = replace(dispute, local=local, base=base)
@@ -131,35 +102,6 @@ def refreshed(dispute: Dispute, local: Values, base: Values | None, *, deleted: 
         name for name in moved.differing if name not in known or known[name] not in (local[name], dispute.theirs[name])
     )
     return replace(moved, reason=reason, fields=needed)
-
-
-def chosen(dispute: Dispute, rule: Rule) -> dict[str, Taken]:
-    """The choices that a rule makes for one conflict; what it says nothing about is left out."""
-    made: dict[str, Taken] = {}
-    answer = rule.record or rule.take
-    if dispute.asks_record and answer is not None:
-        made[RECORD] = Taken(answer)
-    for name in dispute.differing:
-        take = rule.fields.get(name, rule.take)
-        if take is not None:
-            made[name] = Taken(take)
-    return made
-
-
-def covers(rule: Rule, reason: ReasonCode, fields: Sequence[str]) -> str:
-    """Why a rule leaves conflicts of this kind open, as a sentence; empty when it settles them."""
-    answer = rule.record or rule.take
-    if reason in _ASKED_OF_RECORD:
-        if answer not in (Choice.LOCAL, Choice.STRIPE):
-            return "They ask what becomes of the record, which this rule does not say."
-        if answer is Choice.LOCAL or reason is ReasonCode.DELETED_IN_STRIPE:
-            return ""
-    takes = [rule.fields.get(name, rule.take) for name in fields]
-    if None in takes:
-        return "Other fields of theirs would stay open."
-    if Choice.BASE in takes and reason in (ReasonCode.NO_BASE, ReasonCode.EMAIL_MATCH):
-        return "They were never synced: there is no earlier value."
-    return ""
 
 
 def settle(dispute: Dispute, choices: Choices, *, deleted: bool) -> Outcome | Problem:

@@ -148,6 +148,72 @@ class Choice(Word):
     CUSTOM = "custom", "Own value"
 
 
+class Blend(Word):
+    """How a rule may answer a field from both sides; for one record it becomes a `Choice`, or nothing where it does not fit."""
+
+    FILLED = "filled", "Whichever side has a value"
+    KEYS = "keys", "Both sides' keys, Stripe's where they clash"
+
+
+class Transition(Word):
+    """How Stripe's value stands to ours. PostgreSQL derives them (`conflict_transition`)."""
+
+    FILLED = "filled", "Empty here"
+    EMPTIED = "emptied", "Empty in Stripe"
+    CASE = "case", "Upper and lower case only"
+    SPACE = "space", "Spaces only"
+    CURRENCY = "currency", "Another currency"
+    MORE = "more", "A larger number"
+    LESS = "less", "A smaller number"
+    OTHER = "other", "Another value"
+
+
+class Severity(Word):
+    """High is what changes what somebody pays."""
+
+    HIGH = "high", "Money or subscription"
+    NORMAL = "normal", "All else"
+
+
+class Age(Word):
+    DAY = "day", "Under a day"
+    WEEK = "week", "1 to 7 days"
+    MONTH = "month", "7 to 30 days"
+    OLDER = "older", "Over 30 days"
+
+
+class Mark(Word):
+    REOPENED = "reopened", "Changed since you decided"
+    CHOSEN = "chosen", "Has choices to apply"
+
+
+class Facet(Word):
+    """What conflicts can be narrowed by; the value is the name in an address."""
+
+    ENTITY = "entity", "Entity type"
+    SEVERITY = "severity", "Severity"
+    FIELD = "field", "Field"
+    REASON = "reason", "Why"
+    TRANSITION = "transition", "How values differ"
+    MARK = "mark", "Marked"
+    AGE = "age", "Age"
+    RUN = "run", "Sync"
+    ASSIGNEE = "assignee", "Assigned to"
+
+
+class ConflictSort(Word):
+    NEWEST = "newest", "Newest first"
+    OLDEST = "oldest", "Oldest first"
+    NAME = "name", "Name"
+
+
+class Snooze(Word):
+    """Until what a conflict is put off, where that is no date."""
+
+    RUN = "run", "Until the next sync finds it again"
+    CHANGE = "change", "Until a value changes"
+
+
 class Role(Word):
     OWNER = "owner", "Owner"
     ADMIN = "admin", "Admin"

@@ -14,7 +14,7 @@ from sync_core.models.records import (
     Subscription,
     SubscriptionItem,
 )
-from sync_core.models.review import ConflictComment, ConflictPreview, ConflictPreviewItem
+from sync_core.models.review import ConflictComment, ConflictPreview, ConflictPreviewItem, ConflictRule
 from sync_core.models.running import PaceSample, Preset
 from sync_core.models.sync import (
     Conflict,
@@ -49,6 +49,7 @@ __all__ = [
     "ConflictDecision",
     "ConflictPreview",
     "ConflictPreviewItem",
+    "ConflictRule",
     "Connection",
     "Currency",
     "Customer",

@@ -285,6 +285,8 @@ class Subscription(Record, table=True):
         tenant_fk("delegation_id", "delegation_data"),
         tenant_fk("customer_wallet_id", "customer_wallets"),
         Index("ix_subscriptions_customer", "workspace_id", "customer_id"),
+        # What a changed price reaches, for conflict review.
+        Index("ix_subscriptions_price", "workspace_id", "price_id"),
         check(
             "own_or_imported",
             "payment_provider IS NOT NULL OR"

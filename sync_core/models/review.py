@@ -11,6 +11,7 @@ from sqlmodel import Field, SQLModel
 
 from sync_core.domain.vocabulary import EntityType
 from sync_core.models.base import (
+    bool_col,
     int_col,
     jsonb_col,
     tenant_fk,
@@ -26,7 +27,8 @@ from sync_core.models.base import (
 class ConflictPreview(SQLModel, table=True):
     """Decisions about a set of conflicts, shown before they are made. `hash` is of the rows, their revisions and the rule.
 
-    Its id is also the batch's: the decisions that come of it carry it as `batch_id`.
+    Its id is also the batch's: the decisions that come of it carry it as `batch_id`. `worked_at` is the last sign of life of whoever
+    applies it, `stopped_at` says that somebody asked for its end.
     """
 
     __tablename__ = "payment_sync_conflict_previews"
@@ -44,6 +46,8 @@ class ConflictPreview(SQLModel, table=True):
     hash: str = Field(sa_column=text_col())
     created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
     applied_at: datetime | None = Field(default=None, sa_column=time_col())
+    stopped_at: datetime | None = Field(default=None, sa_column=time_col())
+    worked_at: datetime | None = Field(default=None, sa_column=time_col())
 
 
 class ConflictPreviewItem(SQLModel, table=True):
@@ -87,4 +91,26 @@ class ConflictComment(SQLModel, table=True):
     conflict_id: UUID = Field(sa_column=uuid_col())
     author: str = Field(sa_column=text_col())
     body: str = Field(sa_column=text_col())
+    created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
+
+
+class ConflictRule(SQLModel, table=True):
+    """A standing answer: `query` says to which conflicts, `rule` says what. In order of `position`, the first that fits decides."""
+
+    __tablename__ = "payment_sync_conflict_rules"
+    __table_args__: ClassVar[Any] = (
+        workspace_fk(),
+        Index("ix_payment_sync_conflict_rules_order", "workspace_id", "position"),
+    )
+
+    workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    id: UUID | None = Field(default=None, sa_column=uuid_pk())
+    position: int = Field(sa_column=int_col(default=None))
+    name: str = Field(sa_column=text_col())
+    enabled: bool = Field(default=False, sa_column=bool_col())
+    query: dict[str, Any] = Field(sa_column=jsonb_col(nullable=False))
+    rule: dict[str, Any] = Field(sa_column=jsonb_col(nullable=False))
+    hits: int = Field(default=0, sa_column=int_col(BigInteger))
+    last_hit_at: datetime | None = Field(default=None, sa_column=time_col())
+    created_by: str = Field(sa_column=text_col())
     created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))

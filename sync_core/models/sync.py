@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Computed, ForeignKeyConstraint, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Computed, ForeignKeyConstraint, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
@@ -19,6 +19,7 @@ from sync_core.domain.vocabulary import (
     ReasonCode,
     SessionStatus,
     SessionType,
+    Snooze,
     WindowStatus,
 )
 from sync_core.models.base import (
@@ -280,7 +281,8 @@ class Conflict(SQLModel, table=True):
     """A record on which Stripe and the workspace disagree. At most one open per record: a later run refreshes it.
 
     `local`, `base` and `theirs` are whole value sets as of `revision`; `fields` names those that need a person.
-    `choices` are pending or taken: {field: {"take": Choice, "value": …}}.
+    `choices` are pending or taken: {field: {"take": Choice, "value": …}}. `reopened_at` is set when a side changed after choices were
+    made; `reopens` is the settled conflict that they come from, where it was settled. `transitions` are those of `fields`.
     """
 
     __tablename__ = "payment_sync_conflicts"
@@ -312,10 +314,21 @@ class Conflict(SQLModel, table=True):
                 "search_key",
                 "assignee",
                 "snoozed_until",
+                "snoozed_for",
+                "transitions",
+                "reopened_at",
+                "pending",
             ],
+        ),
+        Index(
+            "ix_payment_sync_conflicts_pending",
+            "workspace_id",
+            "id",
+            postgresql_where=text("pending AND status = 'open'"),
         ),
         one_of("status", ConflictStatus),
         one_of("entity_type", EntityType),
+        one_of("snoozed_for", Snooze),
     )
 
     workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
@@ -348,6 +361,16 @@ class Conflict(SQLModel, table=True):
     )
     assignee: str | None = Field(default=None, sa_column=text_col(nullable=True))
     snoozed_until: datetime | None = Field(default=None, sa_column=time_col())
+    snoozed_for: str | None = Field(default=None, sa_column=text_col(nullable=True))
+    transitions: list[str] | None = Field(
+        default=None,
+        sa_column=Column(ARRAY(Text), Computed("conflict_transitions(fields, local, theirs)", persisted=True)),
+    )
+    pending: bool | None = Field(
+        default=None, sa_column=Column(Boolean, Computed("choices <> '{}'::jsonb", persisted=True))
+    )
+    reopened_at: datetime | None = Field(default=None, sa_column=time_col())
+    reopens: UUID | None = Field(default=None, sa_column=uuid_col(nullable=True))
     resolved_by: str | None = Field(default=None, sa_column=text_col(nullable=True))
     resolved_at: datetime | None = Field(default=None, sa_column=time_col())
     created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
@@ -355,7 +378,7 @@ class Conflict(SQLModel, table=True):
 
 
 class ConflictDecision(SQLModel, table=True):
-    """The journal of decisions: enough to undo each one. A batch shares `batch_id`."""
+    """The journal of decisions: enough to undo each one. A batch shares `batch_id`; `alone` says that it is of no batch but its own."""
 
     __tablename__ = "payment_sync_conflict_decisions"
     __table_args__: ClassVar[Any] = (
@@ -364,6 +387,13 @@ class ConflictDecision(SQLModel, table=True):
         Index("ix_payment_sync_conflict_decisions_batch", "workspace_id", "batch_id", "entity_type", "id"),
         Index("ix_payment_sync_conflict_decisions_recent", "workspace_id", text("created_at DESC"), text("id DESC")),
         Index("ix_payment_sync_conflict_decisions_conflict", "workspace_id", "conflict_id"),
+        Index(
+            "ix_payment_sync_conflict_decisions_alone",
+            "workspace_id",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("alone"),
+        ),
     )
 
     workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
@@ -377,6 +407,7 @@ class ConflictDecision(SQLModel, table=True):
     before: dict[str, Any] = Field(sa_column=jsonb_col(nullable=False))
     after: dict[str, Any] = Field(sa_column=jsonb_col(nullable=False))
     record_version_after: int = Field(sa_column=int_col(BigInteger, default=None))
+    alone: bool = Field(default=False, sa_column=bool_col())
     created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
     undone_at: datetime | None = Field(default=None, sa_column=time_col())
     undone_by: str | None = Field(default=None, sa_column=text_col(nullable=True))

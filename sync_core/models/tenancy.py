@@ -83,6 +83,7 @@ class User(SQLModel, table=True):
     password_hash: str = Field(sa_column=text_col())
     created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
     disabled_at: datetime | None = Field(default=None, sa_column=time_col())
+    single_keys: bool = Field(default=True, sa_column=bool_col(default=True))
 
 
 class Membership(SQLModel, table=True):

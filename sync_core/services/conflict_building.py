@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sync_core.domain.conflict_rules import severity
 from sync_core.domain.custom_values import allowed
 from sync_core.domain.diff import diff
 from sync_core.domain.fields import FIELDS, Field, JsonValue
 from sync_core.domain.resolution import RECORD, Dispute, Outcome, Problem, Taken, merged_values, settle
-from sync_core.domain.vocabulary import ConflictStatus, ReasonCode
+from sync_core.domain.vocabulary import ConflictSort, ConflictStatus, ReasonCode, Snooze
 from sync_core.services.conflict_views import (
     Chip,
     ConflictRow,
@@ -49,8 +50,11 @@ def row_view(stored: StoredConflict) -> ConflictRow:
         questions=len(dispute.questions),
         answered=sum(name in keys for name in dispute.questions),
         session_id=stored.session_id,
+        severity=severity(dispute.entity, dispute.fields),
         assignee=stored.assignee,
         snoozed_until=stored.snoozed_until,
+        snoozed_for=Snooze(stored.snoozed_for) if stored.snoozed_for else None,
+        reopened_at=stored.reopened_at if stored.status == ConflictStatus.OPEN else None,
         resolved_by=stored.resolved_by,
         resolved_at=stored.resolved_at,
         created_at=stored.created_at,
@@ -85,9 +89,25 @@ def conflict_view(
         note=note,
         observed_at=stored.observed_at,
         problem=_problem(outcome),
+        why=_why(dispute),
         decisions=tuple(decision_view(one) for one in decisions),
         comments=tuple(comments),
     )
+
+
+_WHY = {
+    ReasonCode.BOTH_CHANGED: "Since the last sync, {fields} changed both here and in Stripe, to different values.",
+    ReasonCode.NO_BASE: "There was no sync of this record before, so nothing says which side changed {fields}.",
+    ReasonCode.EMAIL_MATCH: "Stripe has a customer with the email of a record that is not linked to Stripe.",
+    ReasonCode.DELETED_HERE: "The record was deleted here, and Stripe still has it.",
+    ReasonCode.DELETED_IN_STRIPE: "Stripe deleted it, and it was edited here since the last sync.",
+}
+
+
+def _why(dispute: Dispute) -> str:
+    labels = [one.label.lower() for one in FIELDS[dispute.entity] if one.name in dispute.fields]
+    named = ", ".join(labels) or "the record"
+    return f"{_WHY.get(dispute.reason, dispute.reason.label).format(fields=named)} The strategy says to ask."
 
 
 def _problem(outcome: Outcome | Problem) -> str:
@@ -197,19 +217,22 @@ def decision_view(stored: StoredDecision) -> DecisionView:
     )
 
 
-def cursor_of(stored: StoredConflict, *, backward: bool = False) -> str:
+def cursor_of(stored: StoredConflict, sort: ConflictSort, *, backward: bool = False) -> str:
     """A place in the list as part of an address."""
-    plain = json.dumps([stored.created_at.isoformat(), str(stored.id), backward])
+    key = stored.place(sort).key
+    plain = json.dumps([key.isoformat() if isinstance(key, datetime) else key, str(stored.id), backward])
     return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
 
 
-def position_of(cursor: str | None) -> Position | None:
-    """None for no cursor, and for one that somebody made up: the list then starts at its beginning."""
+def position_of(cursor: str | None, sort: ConflictSort) -> Position | None:
+    """None for no cursor, and for one that somebody made up or that is of another order: the list then starts at its beginning."""
     if not cursor:
         return None
     try:
-        at, conflict_id, backward = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        moment = datetime.fromisoformat(at)
+        key, conflict_id, backward = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if sort is ConflictSort.NAME:
+            return Position(key.replace("\x00", ""), UUID(conflict_id), backward=bool(backward))
+        moment = datetime.fromisoformat(key)
         return Position(moment, UUID(conflict_id), backward=bool(backward)) if moment.tzinfo else None
     except (ValueError, TypeError, AttributeError, binascii.Error):
         return None

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from sync_core.domain.conflict_rules import Rule, Take
 from sync_core.domain.fields import JsonValue
-from sync_core.domain.resolution import Rule
 from sync_core.domain.vocabulary import Choice, EntityType
 from sync_core.services.conflict_views import LeftOut
 
@@ -19,7 +19,7 @@ class FieldEffect:
     entity: EntityType
     name: str
     label: str
-    take: Choice | None
+    take: Take | None
     rows: int
     filled: int
     emptied: int
@@ -102,12 +102,15 @@ class BulkPreview:
 
 @dataclass(frozen=True, slots=True)
 class BulkResult:
-    """`left_out` are the first of those that had changed or could not be written; `bulk_left_out` reads on."""
+    """`left_out` are the first of those that had changed or could not be written; `bulk_left_out` reads on. `waiting` were not come to:
+    somebody stopped it.
+    """
 
     batch_id: UUID
     resolved: int
     left_out_count: int
     left_out: tuple[LeftOut, ...]
+    waiting: int = 0
 
     def to_json(self) -> dict[str, Any]:
         listed = [{"conflict_id": str(one.conflict_id), "reason": one.reason} for one in self.left_out]
@@ -116,4 +119,5 @@ class BulkResult:
             "resolved": self.resolved,
             "left_out_count": self.left_out_count,
             "left_out": listed,
+            "waiting": self.waiting,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -79,14 +80,25 @@ def reopening(held: Held, decision: StoredDecision, *, in_use: bool) -> Reopenin
     if held.newer:
         return "The record has a newer conflict: settle that one."
     after, now = State.from_json(decision.after), State.of(held.record)
-    if (now.values, now.base, now.deleted, now.external_id) != (
-        after.values,
-        after.base,
-        after.deleted,
-        after.external_id,
-    ):
-        return "The record was changed since."
+    if (now.base, now.deleted, now.external_id) != (after.base, after.deleted, after.external_id):
+        return "The record was synced, deleted or linked since."
     if in_use:
         return "The record made for Stripe's customer is in use."
     created = decision.after.get("created")
-    return Reopening(held, decision.id, State.from_json(decision.before), UUID(created) if created else None)
+    before, shown = State.from_json(decision.before), None
+    touched = [name for name, value in now.values.items() if after.values.get(name) != value]
+    if touched:
+        before = replace(before, values={**before.values, **{name: now.values[name] for name in touched}})
+        shown = _asked_again(held.conflict.dispute, before, after, touched)
+    return Reopening(held, decision.id, before, UUID(created) if created else None, shown)
+
+
+def _asked_again(was: Dispute, before: State, after: State, touched: Sequence[str]) -> Dispute:
+    """The conflict for a record that somebody changed after the decision: their values stay, and are asked about beside what was
+    decided. Only what nobody touched is as before.
+    """
+    moved = replace(was, local=before.values)
+    fields = tuple(name for name in moved.differing if name in was.fields or name in touched)
+    if was.asks_record:
+        return replace(moved, fields=fields)
+    return replace(moved, fields=fields, base=after.values, reason=ReasonCode.BOTH_CHANGED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from sync_core.domain.fields import Field, JsonValue
 from sync_core.domain.resolution import Taken
-from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, ReasonCode
+from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, Facet, ReasonCode, Severity, Snooze
 from sync_core.errors import Refusal
 from sync_core.store.conflicts import Comment, RecordNote
 
@@ -40,8 +41,11 @@ class ConflictRow:
     questions: int
     answered: int
     session_id: UUID
+    severity: Severity
     assignee: str | None
     snoozed_until: datetime | None
+    snoozed_for: Snooze | None
+    reopened_at: datetime | None
     resolved_by: str | None
     resolved_at: datetime | None
     created_at: datetime
@@ -59,8 +63,11 @@ class ConflictRow:
             "fields": [chip.name for chip in self.chips],
             "revision": self.revision,
             "session_id": str(self.session_id),
+            "severity": self.severity.value,
             "assignee": self.assignee,
             "snoozed_until": _seconds(self.snoozed_until),
+            "snoozed_for": self.snoozed_for.value if self.snoozed_for else None,
+            "reopened_at": _seconds(self.reopened_at),
             "resolved_by": self.resolved_by,
             "resolved_at": _seconds(self.resolved_at),
             "created_at": _seconds(self.created_at),
@@ -83,20 +90,22 @@ class FacetValue:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """Each facet is counted under all the others' filters. `matching` conflicts fit the whole query, `total` have its status."""
+    """Each facet is counted under all the others' filters. `matching` conflicts fit the whole query, `total` have its status.
 
-    entity: tuple[FacetValue, ...]
-    field: tuple[FacetValue, ...]
-    reason: tuple[FacetValue, ...]
-    session: tuple[FacetValue, ...]
-    assignee: tuple[FacetValue, ...]
+    `aging` of those that match are older than a week.
+    """
+
+    values: Mapping[Facet, tuple[FacetValue, ...]]
     matching: int
     total: int
+    aging: int
 
     def to_json(self) -> dict[str, Any]:
-        named = {name: getattr(self, name) for name in ("entity", "field", "reason", "session", "assignee")}
-        facets = {name: [{"value": one.value, "count": one.count} for one in values] for name, values in named.items()}
-        return {**facets, "matching": self.matching, "total": self.total}
+        facets = {
+            facet.value: [{"value": one.value, "count": one.count} for one in values]
+            for facet, values in self.values.items()
+        }
+        return {"facets": facets, "matching": self.matching, "total": self.total, "older_than_a_week": self.aging}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +187,11 @@ class DecisionView:
 
 @dataclass(frozen=True, slots=True)
 class ConflictView:
-    """One conflict, three ways. `problem` says what is still to be chosen; `equal` are the labels of fields that agree."""
+    """One conflict, three ways. `problem` says what is still to be chosen; `equal` are the labels of fields that agree.
+
+    `why` says what made it a conflict; `dependents` counts the records that refer to its record; `newer_id` is the conflict that the
+    record has by now, where this one is settled.
+    """
 
     row: ConflictRow
     fields: tuple[FieldView, ...]
@@ -189,14 +202,20 @@ class ConflictView:
     note: RecordNote | None
     observed_at: datetime
     problem: str
+    why: str = ""
     decisions: tuple[DecisionView, ...] = ()
     comments: tuple[Comment, ...] = ()
+    dependents: Mapping[EntityType, int] = field(default_factory=dict)
+    newer_id: UUID | None = None
     previous_id: UUID | None = None
     next_id: UUID | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
             **self.row.to_json(),
+            "why": self.why,
+            "dependents": {entity.value: count for entity, count in self.dependents.items()},
+            "newer_id": str(self.newer_id) if self.newer_id else None,
             "base_known": self.base_known,
             "record_question": None if self.record is None else self.record.question,
             "record_take": self.record.take.value if self.record and self.record.take else None,

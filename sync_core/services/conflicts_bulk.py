@@ -1,4 +1,4 @@
-"""Many conflicts at once: previewed by a rule, settled exactly as previewed, taken back.
+"""Many conflicts at once: previewed by a rule, settled exactly as previewed.
 
 Work goes on a thousand rows a transaction. What changed since the preview is left out and listed, never overwritten.
 """
@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from sync_core.domain.conflict_rules import SENSITIVE, Rule, chosen, covers, moves_money
 from sync_core.domain.fields import FIELDS
-from sync_core.domain.resolution import Outcome, Rule, Taken, chosen, covers, settle
+from sync_core.domain.resolution import Outcome, Taken, settle
 from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, ReasonCode
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
@@ -28,15 +28,14 @@ from sync_core.services.conflict_bulk_views import (
     Sample,
     SampleChange,
 )
-from sync_core.services.conflict_settling import reopening, settlement
-from sync_core.services.conflict_views import ConflictView, LeftOut, Undone
-from sync_core.services.conflicts import FORBIDDEN, NOT_FOUND, get
-from sync_core.store import conflict_journal as journal
+from sync_core.services.conflict_facets import FORBIDDEN
+from sync_core.services.conflict_settling import settlement
+from sync_core.services.conflict_views import LeftOut
 from sync_core.store import conflict_previews as previews
 from sync_core.store import conflict_writes as writes
-from sync_core.store import conflicts as store
 from sync_core.store.audit import record as audit
-from sync_core.store.conflicts import ConflictQuery, StoredConflict
+from sync_core.store.conflict_query import Cell, ConflictQuery, cells
+from sync_core.store.conflicts import StoredConflict
 from sync_core.store.database import Database
 
 BATCH = 1_000
@@ -45,6 +44,8 @@ LISTED = 50
 Progress = Callable[[int, int], Awaitable[None]]
 """Told after each transaction: rows done, rows in all."""
 
+# What is deleted or restored of these changes what somebody pays.
+_PAID_FOR = frozenset({EntityType.PRICES, EntityType.SUBSCRIPTIONS, EntityType.INVOICES})
 NO_PREVIEW = Refusal("not_found", "There is no such preview in this workspace. Make a new one.", status=404)
 
 
@@ -56,8 +57,7 @@ async def bulk_preview(database: Database, actor: Actor, query: ConflictQuery, r
     if wrong is not None:
         return wrong
     async with database.workspace(actor.workspace_id) as session:
-        cells = await store.cells(session, actor.workspace_id, query)
-        covered, missing = _coverage(cells, rule)
+        covered, missing = coverage(await cells(session, actor.workspace_id, query), rule)
         preview_id = await previews.create(session, actor.workspace_id, actor.label, query.to_json())
         await previews.fill(session, actor.workspace_id, preview_id, query, covered)
         return await seal(session, actor, preview_id, rule, missing)
@@ -75,16 +75,17 @@ def _wrong(query: ConflictQuery, rule: Rule) -> Refusal | None:
     return None
 
 
-def _coverage(cells: Sequence[store.Cell], rule: Rule) -> tuple[list[previews.Covered], tuple[NotCovered, ...]]:
-    covered, missing = dict[tuple[str, str, str], previews.Covered](), dict[str, int]()
-    for cell in cells:
-        why = covers(rule, ReasonCode(cell.reason_code), cell.fields)
+def coverage(found: Sequence[Cell], rule: Rule) -> tuple[list[previews.Covered], tuple[NotCovered, ...]]:
+    """The kinds of conflicts among these that a rule settles, and how many it leaves open for which reason."""
+    covered, missing = set[previews.Covered](), dict[str, int]()
+    for cell in found:
+        why = covers(rule, ReasonCode(cell.reason_code), cell.fields, cell.transitions)
         if why:
             missing[why] = missing.get(why, 0) + cell.count
         else:
-            kind = previews.Covered(cell.entity_type, cell.reason_code, cell.fields)
-            covered[cell.entity_type, cell.reason_code, ",".join(cell.fields)] = kind
-    return list(covered.values()), tuple(NotCovered(why, rows) for why, rows in missing.items())
+            kind = previews.Covered(cell.entity_type, cell.reason_code, tuple(cell.fields), tuple(cell.transitions))
+            covered.add(kind)
+    return list(covered), tuple(NotCovered(why, rows) for why, rows in missing.items())
 
 
 async def seal(
@@ -113,8 +114,7 @@ async def seal(
 
 def _effect(count: previews.FieldCount, rule: Rule) -> FieldEffect:
     named = next(one for one in FIELDS[count.entity] if one.name == count.name)
-    money = named.money or named.name in ("currency", "status", "unit_amount_decimal")
-    take = rule.fields.get(count.name, rule.take)
+    take, money = rule.of(count.name), named.name in SENSITIVE
     return FieldEffect(count.entity, count.name, named.label, take, count.rows, count.filled, count.emptied, money)
 
 
@@ -194,11 +194,22 @@ def _unusable(preview: previews.StoredPreview | None, hash_: str) -> Refusal | N
     return None
 
 
+async def stop(database: Database, actor: Actor, preview_id: UUID) -> Refusal | None:
+    """End a batch after the rows in hand. What is settled stays settled; `bulk_resolve` goes on with the rest."""
+    if not actor.can(Permission.RESOLVE_CONFLICTS):
+        return FORBIDDEN
+    async with database.workspace(actor.workspace_id) as session:
+        stopped = await previews.stop(session, actor.workspace_id, preview_id)
+    return None if stopped else Refusal("not_running", "Nobody is applying it.", status=409)
+
+
 async def _result(database: Database, actor: Actor, preview_id: UUID) -> BulkResult:
     async with database.workspace(actor.workspace_id) as session:
-        resolved, left = await previews.tally(session, actor.workspace_id, preview_id)
+        resolved, left, waiting = await previews.tally(session, actor.workspace_id, preview_id)
+        came = {"resolved": resolved, "left_out": left, "waiting": waiting}
+        await previews.note_result(session, actor.workspace_id, preview_id, came)
     listed = await bulk_left_out(database, actor, preview_id)
-    return BulkResult(preview_id, resolved, left, listed)
+    return BulkResult(preview_id, resolved, left, listed, waiting)
 
 
 async def bulk_left_out(
@@ -220,18 +231,21 @@ class _Work:
     rule: Rule
 
     async def run(self, rows: int, progress: Progress | None) -> None:
-        after, done = 0, 0
+        """Ends between two transactions when somebody asks for it."""
+        after = 0
         while items := await self._next(after):
             await self._settle(items)
-            after, done = items[-1].seq, done + len(items)
+            after = items[-1].seq
             if progress is not None:
-                await progress(done, rows)
+                await progress(after, rows)
         # What somebody held while it was passed: once more, then it is left out.
         while items := await self._next(0):
             await self._settle(items, last=True)
 
     async def _next(self, after: int) -> list[previews.Item]:
         async with self.database.workspace(self.actor.workspace_id, by_key=True) as session:
+            if not await previews.go_on(session, self.actor.workspace_id, self.preview_id):
+                return []
             return await previews.waiting(session, self.actor.workspace_id, self.preview_id, after=after, size=BATCH)
 
     async def _settle(self, items: Sequence[previews.Item], *, last: bool = False) -> None:
@@ -266,7 +280,7 @@ class _Work:
             if found is None:
                 continue
             made = _choices(found.conflict, item.choices, self.rule)
-            settled = settlement(found, made, item.revision)
+            settled = self._allowed(settlement(found, made, item.revision))
             if isinstance(settled, Refusal):
                 outcomes[item.seq] = settled.message
             else:
@@ -283,79 +297,12 @@ class _Work:
             )
         return outcomes
 
-
-async def undo(database: Database, actor: Actor, decision_id: UUID) -> ConflictView | Refusal:
-    """Take one decision back, from the record's present state: the record is as before it, and the conflict open again."""
-    if not actor.can(Permission.RESOLVE_CONFLICTS):
-        return FORBIDDEN
-    async with database.workspace(actor.workspace_id) as session:
-        decision = await journal.decision(session, actor.workspace_id, decision_id)
-        if decision is None:
-            return NOT_FOUND
-        refused = await _take_back(session, actor, EntityType(decision.entity_type), [decision])
-    if refused:
-        return Refusal("undo_refused", refused[0].reason, status=409)
-    return await get(database, actor, decision.conflict_id)
-
-
-async def undo_batch(
-    database: Database, actor: Actor, batch_id: UUID, *, progress: Progress | None = None
-) -> Undone | Refusal:
-    """Take back every decision of a batch that can be. Those that can't are listed, and stand."""
-    if not actor.can(Permission.RESOLVE_CONFLICTS):
-        return FORBIDDEN
-    await database.refresh_statistics(["payment_sync_conflict_decisions"], BATCH)
-    done, seen, count = 0, 0, 0
-    refused: list[LeftOut] = []
-    after: journal.StoredDecision | None = None
-    while True:
-        async with database.workspace(actor.workspace_id, by_key=True) as session:
-            found = await journal.of_batch(session, actor.workspace_id, batch_id, after=after, size=BATCH)
-            left = list[LeftOut]()
-            for word, group in groupby(found, key=lambda one: one.entity_type):
-                left += await _take_back(session, actor, EntityType(word), list(group))
-        if not found:
-            break
-        after, seen = found[-1], seen + len(found)
-        done, count = done + len(found) - len(left), count + len(left)
-        refused = [*refused, *left][:LISTED]
-        if progress is not None:
-            await progress(seen, seen)
-    if not seen:
-        return Refusal("nothing_to_undo", "These decisions have been taken back already, or never were.", status=404)
-    await _audit_undo(database, actor, batch_id, done)
-    return Undone(done, count, tuple(refused))
-
-
-async def _audit_undo(database: Database, actor: Actor, batch_id: UUID, rows: int) -> None:
-    async with database.workspace(actor.workspace_id) as session:
-        await audit(
-            session, actor.workspace_id, actor.label, "conflict.undone", target=str(batch_id), details={"rows": rows}
-        )
-
-
-async def _take_back(
-    session: AsyncSession, actor: Actor, entity: EntityType, decisions: Sequence[journal.StoredDecision]
-) -> list[LeftOut]:
-    """Those that could not be taken back, with the reason."""
-    ids = [one.conflict_id for one in decisions]
-    held = {
-        one.conflict.id: one for one in await writes.hold(session, actor.workspace_id, entity, ids, skip_locked=True)
-    }
-    created = [UUID(one.after["created"]) for one in decisions if one.after.get("created")]
-    used = await journal.in_use(session, actor.workspace_id, entity, created)
-    reopenings, refused = list[writes.Reopening](), list[LeftOut]()
-    for one in decisions:
-        found = held.get(one.conflict_id)
-        if found is None:
-            refused.append(LeftOut(one.conflict_id, "", "Somebody else is writing the record at this moment."))
-            continue
-        made = one.after.get("created")
-        planned = reopening(found, one, in_use=made is not None and UUID(made) in used)
-        if isinstance(planned, str):
-            refused.append(LeftOut(one.conflict_id, found.conflict.label, planned))
-        else:
-            reopenings.append(planned)
-    if reopenings:
-        await writes.reopen(session, actor.workspace_id, entity, reopenings, actor=actor.label)
-    return refused
+    def _allowed(self, planned: writes.Settlement | Refusal) -> writes.Settlement | Refusal:
+        """A rule that leaves money to people writes no sensitive field, also none that would have merged by itself."""
+        if self.rule.money or isinstance(planned, Refusal):
+            return planned
+        before = planned.held.record
+        gone = planned.after.deleted is not before.deleted and planned.held.conflict.entity_type in _PAID_FOR
+        if gone or moves_money(before.local, planned.after.values):
+            return Refusal("money", "It would change what somebody pays, which this rule leaves to people.")
+        return planned

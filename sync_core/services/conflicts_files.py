@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from sync_core.domain.conflict_rules import Rule
 from sync_core.domain.custom_values import parse
 from sync_core.domain.fields import FIELDS, JsonValue
-from sync_core.domain.resolution import Rule, Taken
+from sync_core.domain.resolution import Taken
 from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.conflict_bulk_views import BulkPreview, NotCovered
-from sync_core.services.conflicts import FORBIDDEN
+from sync_core.services.conflict_facets import FORBIDDEN
 from sync_core.services.conflicts_bulk import seal
 from sync_core.store import conflict_previews as previews
 from sync_core.store import conflicts as store
-from sync_core.store.conflicts import ConflictQuery, Position, StoredConflict
+from sync_core.store.conflict_query import ConflictQuery
+from sync_core.store.conflicts import Position, StoredConflict
 from sync_core.store.database import Database
 
 HEADER = (
@@ -87,7 +89,7 @@ async def _all(database: Database, actor: Actor, query: ConflictQuery) -> AsyncI
             yield one
         if len(found) < _BATCH:
             return
-        at = Position(found[-1].created_at, found[-1].id)
+        at = found[-1].place(query.sort)
 
 
 def _rows(found: StoredConflict) -> Iterator[tuple[str, ...]]:

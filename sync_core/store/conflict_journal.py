@@ -57,13 +57,13 @@ async def decision(session: AsyncSession, workspace_id: UUID, decision_id: UUID)
     return found[0] if found else None
 
 
-async def of_conflict(session: AsyncSession, workspace_id: UUID, conflict_id: UUID) -> list[StoredDecision]:
+async def of_conflicts(session: AsyncSession, workspace_id: UUID, conflict_ids: Sequence[UUID]) -> list[StoredDecision]:
     """Latest first."""
     return await _rows(
         session,
-        "conflict_id = %(id)s ORDER BY created_at DESC, id DESC LIMIT 20",
+        "conflict_id = ANY(%(ids)s) ORDER BY created_at DESC, id DESC LIMIT 20",
         workspace=workspace_id,
-        id=conflict_id,
+        ids=list(conflict_ids),
     )
 
 
@@ -110,6 +110,46 @@ async def last_batch(session: AsyncSession, workspace_id: UUID, actor: str) -> B
             {"workspace": workspace_id, "actor": actor},
         )
         return await cursor.fetchone()
+
+
+@dataclass(frozen=True, slots=True)
+class PastBatch:
+    """One entry of the history: many decisions made together, or a single one. `label` names the record of a single one."""
+
+    batch_id: UUID
+    actor: str
+    created_at: datetime
+    rows: int
+    left_out: int
+    waiting: int
+    undone: int
+    label: str
+    rule: dict[str, Any] | None
+
+
+async def past_batches(
+    session: AsyncSession, workspace_id: UUID, *, before: datetime | None, size: int
+) -> list[PastBatch]:
+    """Latest first, as far back as decisions can be taken back. Two index ranges, merged."""
+    until = " AND {0} < %(before)s" if before else ""
+    since = f"now() - interval '{UNDO_DAYS} days'"
+    sql = (
+        "SELECT * FROM (SELECT id AS batch_id, created_by AS actor, created_at, coalesce((summary->>'resolved')::bigint, 0) AS rows,"
+        " coalesce((summary->>'left_out')::bigint, 0) AS left_out,"
+        " coalesce((summary->>'waiting')::bigint, (summary->>'rows')::bigint, 0) AS waiting,"
+        " coalesce((summary->>'undone')::bigint, 0) AS undone, '' AS label, rule FROM payment_sync_conflict_previews"
+        f" WHERE workspace_id = %(workspace)s AND applied_at IS NOT NULL AND created_at > {since}{until.format('created_at')}"
+        " ORDER BY created_at DESC LIMIT %(size)s) many UNION ALL"
+        " SELECT * FROM (SELECT d.batch_id, d.actor, d.created_at, 1, 0, 0, (d.undone_at IS NOT NULL)::int,"
+        " coalesce(nullif(c.label, ''), c.external_id), NULL::jsonb FROM payment_sync_conflict_decisions d"
+        " JOIN payment_sync_conflicts c ON c.workspace_id = d.workspace_id AND c.id = d.conflict_id"
+        f" WHERE d.workspace_id = %(workspace)s AND d.alone AND d.created_at > {since}{until.format('d.created_at')}"
+        " ORDER BY d.created_at DESC, d.id DESC LIMIT %(size)s) one ORDER BY created_at DESC, batch_id LIMIT %(size)s"
+    )
+    connection = await driver(session)
+    async with connection.cursor(row_factory=class_row(PastBatch)) as cursor:
+        await cursor.execute(sql, {"workspace": workspace_id, "before": before, "size": size})
+        return await cursor.fetchall()
 
 
 async def in_use(session: AsyncSession, workspace_id: UUID, entity: EntityType, ids: Sequence[UUID]) -> set[UUID]:

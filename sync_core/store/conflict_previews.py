@@ -14,10 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.fields import COMPARED
 from sync_core.domain.vocabulary import EntityType
-from sync_core.store.conflicts import COLUMNS, ConflictQuery, StoredConflict, bound, conditions
+from sync_core.store.conflict_query import ConflictQuery, bound, conditions
+from sync_core.store.conflicts import COLUMNS, StoredConflict
 from sync_core.store.database import driver
 
 RESOLVED = "resolved"
+QUIET_SECONDS = 30
+"""Whoever applies a preview and is not heard of for so long has ended."""
 VALID_HOURS = 24
 """An older preview is made anew before it is applied."""
 
@@ -36,14 +39,20 @@ class StoredPreview:
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """Conflicts of one kind that a rule settles: all that have these fields in dispute for this reason."""
+    """Conflicts of one kind that a rule settles: all that have these fields in dispute for this reason, and differ so."""
 
     entity_type: str
     reason_code: str
-    fields: list[str]
+    fields: tuple[str, ...]
+    transitions: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        return {"entity_type": self.entity_type, "reason_code": self.reason_code, "fields": self.fields}
+        return {
+            "entity_type": self.entity_type,
+            "reason_code": self.reason_code,
+            "fields": self.fields,
+            "transitions": self.transitions,
+        }
 
 
 async def create(session: AsyncSession, workspace_id: UUID, actor: str, query: Mapping[str, Any]) -> UUID:
@@ -72,8 +81,9 @@ async def fill(
     await connection.execute(
         "INSERT INTO payment_sync_conflict_preview_items (workspace_id, preview_id, seq, entity_type, conflict_id, revision)"
         " SELECT %(workspace)s, %(preview)s, row_number() OVER (ORDER BY c.entity_type, c.id), c.entity_type, c.id, c.revision"
-        " FROM payment_sync_conflicts c JOIN jsonb_to_recordset(%(covered)s) AS k(entity_type text, reason_code text, fields text[])"
-        " ON k.entity_type = c.entity_type AND k.reason_code = c.reason_code AND k.fields = c.fields"
+        " FROM payment_sync_conflicts c JOIN jsonb_to_recordset(%(covered)s)"
+        " AS k(entity_type text, reason_code text, fields text[], transitions text[]) ON k.entity_type = c.entity_type"
+        " AND k.reason_code = c.reason_code AND k.fields = c.fields AND k.transitions = c.transitions"
         f" WHERE {conditions(query)}",
         {
             **bound(workspace_id, query),
@@ -203,15 +213,63 @@ async def read(session: AsyncSession, workspace_id: UUID, preview_id: UUID) -> S
         return await cursor.fetchone()
 
 
+_WAITING = (
+    "EXISTS (SELECT FROM payment_sync_conflict_preview_items i WHERE i.workspace_id = %(workspace)s AND i.preview_id = %(preview)s"
+    " AND i.outcome IS NULL)"
+)
+
+
 async def start(session: AsyncSession, workspace_id: UUID, preview_id: UUID) -> bool:
-    """Take the preview for applying; False when somebody has."""
+    """Take the preview for applying, or for going on where that ended halfway; False when somebody has it, or it is done."""
     connection = await driver(session)
     done = await connection.execute(
-        "UPDATE payment_sync_conflict_previews SET applied_at = now() WHERE workspace_id = %(workspace)s AND id = %(preview)s"
-        " AND applied_at IS NULL",
+        "UPDATE payment_sync_conflict_previews SET applied_at = coalesce(applied_at, now()), worked_at = now(), stopped_at = NULL"
+        " WHERE workspace_id = %(workspace)s AND id = %(preview)s AND (applied_at IS NULL OR"
+        f" ((stopped_at IS NOT NULL OR worked_at < now() - interval '{QUIET_SECONDS} seconds') AND {_WAITING}))",
         {"workspace": workspace_id, "preview": preview_id},
     )
     return done.rowcount == 1
+
+
+async def go_on(session: AsyncSession, workspace_id: UUID, preview_id: UUID) -> bool:
+    """A sign of life; False when somebody asked for the end."""
+    connection = await driver(session)
+    done = await connection.execute(
+        "UPDATE payment_sync_conflict_previews SET worked_at = now() WHERE workspace_id = %(workspace)s AND id = %(preview)s"
+        " AND stopped_at IS NULL",
+        {"workspace": workspace_id, "preview": preview_id},
+    )
+    return done.rowcount == 1
+
+
+async def stop(session: AsyncSession, workspace_id: UUID, preview_id: UUID) -> bool:
+    """Ask whoever applies it to end after the rows in hand."""
+    connection = await driver(session)
+    done = await connection.execute(
+        "UPDATE payment_sync_conflict_previews SET stopped_at = now() WHERE workspace_id = %(workspace)s AND id = %(preview)s"
+        " AND applied_at IS NOT NULL AND stopped_at IS NULL",
+        {"workspace": workspace_id, "preview": preview_id},
+    )
+    return done.rowcount == 1
+
+
+async def note_result(session: AsyncSession, workspace_id: UUID, preview_id: UUID, result: Mapping[str, int]) -> None:
+    """What came of it, beside what was foreseen, so that lists need not count rows."""
+    connection = await driver(session)
+    await connection.execute(
+        "UPDATE payment_sync_conflict_previews SET summary = summary || %(result)s"
+        " WHERE workspace_id = %(workspace)s AND id = %(preview)s",
+        {"workspace": workspace_id, "preview": preview_id, "result": Jsonb(dict(result))},
+    )
+
+
+async def note_undone(session: AsyncSession, workspace_id: UUID, batch_id: UUID, rows: int) -> None:
+    connection = await driver(session)
+    await connection.execute(
+        "UPDATE payment_sync_conflict_previews SET summary = jsonb_set(summary, '{undone}',"
+        " to_jsonb(coalesce((summary->>'undone')::bigint, 0) + %(rows)s)) WHERE workspace_id = %(workspace)s AND id = %(batch)s",
+        {"workspace": workspace_id, "batch": batch_id, "rows": rows},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +300,7 @@ async def note_outcomes(
     connection = await driver(session)
     await connection.execute(
         "UPDATE payment_sync_conflict_preview_items i SET outcome = o.outcome FROM unnest(%(seqs)s::bigint[], %(outcomes)s::text[])"
-        f" AS o(seq, outcome) WHERE {_OF_PREVIEW} AND i.seq = o.seq",
+        f" AS o(seq, outcome) WHERE {_OF_PREVIEW} AND i.seq = o.seq AND i.outcome IS NULL",
         {
             "workspace": workspace_id,
             "preview": preview_id,
@@ -252,17 +310,17 @@ async def note_outcomes(
     )
 
 
-async def tally(session: AsyncSession, workspace_id: UUID, preview_id: UUID) -> tuple[int, int]:
-    """How many items were resolved, and how many were left out."""
+async def tally(session: AsyncSession, workspace_id: UUID, preview_id: UUID) -> tuple[int, int, int]:
+    """How many items were resolved, left out, and not come to."""
     connection = await driver(session)
     found = await connection.execute(
-        f"SELECT count(*) FILTER (WHERE i.outcome = '{RESOLVED}'), count(*) FILTER (WHERE i.outcome <> '{RESOLVED}')"
-        f" FROM payment_sync_conflict_preview_items i WHERE {_OF_PREVIEW}",
+        f"SELECT count(*) FILTER (WHERE i.outcome = '{RESOLVED}'), count(*) FILTER (WHERE i.outcome <> '{RESOLVED}'),"
+        f" count(*) FILTER (WHERE i.outcome IS NULL) FROM payment_sync_conflict_preview_items i WHERE {_OF_PREVIEW}",
         {"workspace": workspace_id, "preview": preview_id},
     )
     row = await found.fetchone()
     assert row is not None
-    return row[0], row[1]
+    return row[0], row[1], row[2]
 
 
 async def left_out(

@@ -245,13 +245,13 @@ WITH v AS MATERIALIZED (
   RETURNING t.row_version AS written, v.*){_separate_sql(entity) if separate else ""}{_items(entity)}
 , settled AS (
   UPDATE payment_sync_conflicts c SET status = 'resolved', choices = v.choices, revision = c.revision + 1,
-    resolved_by = %(actor)s, resolved_at = now()
+    resolved_by = %(actor)s, resolved_at = now(), reopened_at = NULL, snoozed_until = NULL, snoozed_for = NULL
   FROM changed v
   WHERE c.workspace_id = %(workspace)s AND c.id = ANY(%(conflicts)s) AND c.id = v.conflict_id AND c.revision = v.revision AND c.status = 'open' RETURNING c.id
 ), journal AS (
   INSERT INTO payment_sync_conflict_decisions (workspace_id, batch_id, conflict_id, entity_type, record_id, actor, choices, before,
-    after, record_version_after)
-  SELECT %(workspace)s, %(batch)s, v.conflict_id, %(entity)s, v.record_id, %(actor)s, v.choices, v.before, v.after{created}, v.written
+    after, record_version_after, alone)
+  SELECT %(workspace)s, %(batch)s, v.conflict_id, %(entity)s, v.record_id, %(actor)s, v.choices, v.before, v.after{created}, v.written, %(alone)s
   FROM changed v RETURNING id
 )
 SELECT (SELECT count(*) FROM changed), (SELECT count(*) FROM settled), (SELECT count(*) FROM journal)"""
@@ -274,8 +274,9 @@ async def settle(
     *,
     actor: str,
     batch_id: UUID,
+    alone: bool = False,
 ) -> None:
-    """Write settlements of held conflicts, one statement per Stripe account. Raises psycopg's DataError or IntegrityError for values
+    """Write settlements of held conflicts, one statement per Stripe account; `alone` are no part of a batch. Raises psycopg's DataError or IntegrityError for values
     that do not fit; then nothing of the transaction may be kept.
     """
     connection = await driver(session)
@@ -291,6 +292,7 @@ async def settle(
                 "livemode": livemode,
                 "actor": actor,
                 "batch": batch_id,
+                "alone": alone,
                 **_bound(rows),
             },
         )
@@ -298,11 +300,12 @@ async def settle(
 
 
 async def refresh(session: AsyncSession, workspace_id: UUID, conflict_id: UUID, dispute: Dispute, version: int) -> None:
-    """The conflict as its record stands now. Choices made so far stay, to be looked at again."""
+    """The conflict as its record stands now. Choices made so far stay, marked as made before the change."""
     connection = await driver(session)
     await connection.execute(
         "UPDATE payment_sync_conflicts SET local = %(local)s, base = %(base)s, fields = %(fields)s, reason_code = %(reason)s,"
-        " record_version = %(version)s, revision = revision + 1 WHERE workspace_id = %(workspace)s AND id = %(id)s AND status = 'open'",
+        " record_version = %(version)s, revision = revision + 1, reopened_at = CASE WHEN pending THEN now() ELSE reopened_at END,"
+        " snoozed_for = CASE WHEN snoozed_for <> 'change' THEN snoozed_for END WHERE workspace_id = %(workspace)s AND id = %(id)s AND status = 'open'",
         {
             "workspace": workspace_id,
             "id": conflict_id,
@@ -317,19 +320,32 @@ async def refresh(session: AsyncSession, workspace_id: UUID, conflict_id: UUID, 
 
 @dataclass(frozen=True, slots=True)
 class Reopening:
-    """A decision to take back: the record becomes `before` again, and what was made for Stripe's object goes."""
+    """A decision to take back: the record becomes `before` again, and what was made for Stripe's object goes.
+
+    `shown` is the conflict anew, where the record was changed since: what was is then not all that can be asked about.
+    """
 
     held: Held
     decision_id: UUID
     before: State
     created_id: UUID | None
+    shown: Dispute | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
             "conflict_id": str(self.held.conflict.id),
             "record_id": str(self.held.record.record_id),
             "version": self.held.record.row_version,
+            "shown": None if self.shown is None else self._shown(self.shown),
             **self.before.to_json(),
+        }
+
+    def _shown(self, dispute: Dispute) -> dict[str, Any]:
+        return {
+            "local": dispute.local,
+            "base": dispute.base,
+            "fields": list(dispute.fields),
+            "reason": dispute.reason.value,
         }
 
 
@@ -337,7 +353,7 @@ class Reopening:
 def _reopen_sql(entity: EntityType) -> str:
     return f"""
 WITH v AS MATERIALIZED (
-  SELECT * FROM jsonb_to_recordset(%(rows)s) AS v(conflict_id uuid, record_id uuid, version bigint, {_STATE})
+  SELECT * FROM jsonb_to_recordset(%(rows)s) AS v(conflict_id uuid, record_id uuid, version bigint, shown jsonb, {_STATE})
 ), changed AS (
   UPDATE {TABLES[entity]} t SET {_record_sets(entity)}, {_LINK}, payment_base = v.base, payment_sync_status = v.status,
     payment_sync_version = t.payment_sync_version + 1
@@ -347,7 +363,10 @@ WITH v AS MATERIALIZED (
   DELETE FROM {TABLES[entity]} t WHERE t.workspace_id = %(workspace)s AND t.id = ANY(%(created)s)
 ), reopened AS (
   UPDATE payment_sync_conflicts c SET status = 'open', revision = c.revision + 1, record_version = v.written, resolved_by = NULL,
-    resolved_at = NULL
+    resolved_at = NULL, local = coalesce(v.shown->'local', c.local),
+    base = CASE WHEN v.shown IS NULL THEN c.base ELSE nullif(v.shown->'base', 'null') END,
+    fields = CASE WHEN v.shown IS NULL THEN c.fields ELSE ARRAY(SELECT jsonb_array_elements_text(v.shown->'fields')) END,
+    reason_code = coalesce(v.shown->>'reason', c.reason_code), reopened_at = CASE WHEN v.shown IS NOT NULL THEN now() END
   FROM changed v
   WHERE c.workspace_id = %(workspace)s AND c.id = ANY(%(conflicts)s) AND c.id = v.conflict_id AND c.status = 'resolved' RETURNING c.id
 ), undone AS (

@@ -1,7 +1,4 @@
-"""Conflicts as people look at them: pages, counts, and one with its record as it stands.
-
-Lists and counts are answered from `ix_payment_sync_conflicts_review` alone, whatever is filtered by.
-"""
+"""Conflicts as people look at them: pages of them, and one with its record as it stands."""
 
 from __future__ import annotations
 
@@ -16,43 +13,18 @@ from psycopg.types.json import Jsonb
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.resolution import Dispute
-from sync_core.domain.vocabulary import ConflictStatus, EntityType, ReasonCode
+from sync_core.domain.vocabulary import ConflictSort, ConflictStatus, EntityType, ReasonCode, Snooze
+from sync_core.store.conflict_query import ConflictQuery, bound, conditions
 from sync_core.store.database import driver
 from sync_core.store.record_details import target
 from sync_core.store.values_sql import TABLES
 
 
 @dataclass(frozen=True, slots=True)
-class ConflictQuery:
-    """Which conflicts. `search` finds a part of a label or Stripe id; `snoozed` are those put off until later."""
-
-    entity: EntityType | None = None
-    field: str | None = None
-    reason: ReasonCode | None = None
-    search: str = ""
-    status: ConflictStatus = ConflictStatus.OPEN
-    session_id: UUID | None = None
-    assignee: str | None = None
-    snoozed: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "entity": self.entity.value if self.entity else None,
-            "field": self.field,
-            "reason": self.reason.value if self.reason else None,
-            "search": self.search,
-            "status": self.status.value,
-            "session_id": str(self.session_id) if self.session_id else None,
-            "assignee": self.assignee,
-            "snoozed": self.snoozed,
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class Position:
-    """A row's place in the list. `backward` takes the rows before it."""
+    """A row's place in a list, by what the list is sorted by. `backward` takes the rows before it."""
 
-    created_at: datetime
+    key: datetime | str
     id: UUID
     backward: bool = False
 
@@ -80,9 +52,17 @@ class StoredConflict:
     revision: int
     assignee: str | None
     snoozed_until: datetime | None
+    snoozed_for: str | None
+    reopened_at: datetime | None
+    reopens: UUID | None
+    search_key: str
     resolved_by: str | None
     resolved_at: datetime | None
     created_at: datetime
+
+    def place(self, sort: ConflictSort, *, backward: bool = False) -> Position:
+        """Its own place in a list that is sorted so."""
+        return Position(getattr(self, _ORDERS[sort][0]), self.id, backward)
 
     @property
     def dispute(self) -> Dispute:
@@ -99,85 +79,37 @@ class StoredConflict:
 
 COLUMNS = (
     "id, session_id, entity_type, record_id, external_id, label, reason_code, fields, local, base, theirs, theirs_deleted, record_version,"
-    " observed_at, status, choices, revision, assignee, snoozed_until, resolved_by, resolved_at, created_at"
+    " observed_at, status, choices, revision, assignee, snoozed_until, snoozed_for, reopened_at, reopens, search_key, resolved_by,"
+    " resolved_at, created_at"
 )
 
 
-def conditions(query: ConflictQuery) -> str:
-    """Of the conflicts as `c`; what they name is bound by `bound`."""
-    parts = ["c.workspace_id = %(workspace)s", "c.status = %(status)s"]
-    if query.entity is not None:
-        parts.append("c.entity_type = %(entity)s")
-    if query.field is not None:
-        parts.append("%(field)s = ANY(c.fields)")
-    if query.reason is not None:
-        parts.append("c.reason_code = %(reason)s")
-    if query.session_id is not None:
-        parts.append("c.session_id = %(session)s")
-    if query.assignee is not None:
-        parts.append("c.assignee = %(assignee)s")
-    if query.search:
-        parts.append("strpos(c.search_key, %(search)s) > 0")
-    if query.status is ConflictStatus.OPEN:
-        now = "c.snoozed_until > now()"
-        parts.append(now if query.snoozed else f"({now}) IS NOT TRUE")
-    return " AND ".join(parts)
-
-
-def bound(workspace_id: UUID, query: ConflictQuery) -> dict[str, Any]:
-    return {
-        "workspace": workspace_id,
-        "status": query.status.value,
-        "entity": query.entity.value if query.entity else None,
-        "field": query.field,
-        "reason": query.reason.value if query.reason else None,
-        "session": query.session_id,
-        "assignee": query.assignee,
-        "search": query.search.lower(),
-    }
+_ORDERS: Mapping[ConflictSort, tuple[str, bool]] = {
+    ConflictSort.NEWEST: ("created_at", True),
+    ConflictSort.OLDEST: ("created_at", False),
+    ConflictSort.NAME: ("search_key", False),
+}
 
 
 async def page(
     session: AsyncSession, workspace_id: UUID, query: ConflictQuery, at: Position | None, size: int
 ) -> list[StoredConflict]:
-    """Newest first, whichever way `at` looks."""
+    """In the query's own order, whichever way `at` looks."""
+    key, falls = _ORDERS[query.sort]
     backward = at is not None and at.backward
-    way, beyond = ("ASC", ">") if backward else ("DESC", "<")
-    after = f" AND (c.created_at, c.id) {beyond} (%(created_at)s, %(id)s)" if at else ""
+    way, beyond = ("DESC", "<") if falls is not backward else ("ASC", ">")
+    after = f" AND (c.{key}, c.id) {beyond} (%(key)s, %(id)s)" if at else ""
+    shown = "DESC" if falls else "ASC"
     sql = (
         f"WITH page AS (SELECT c.id FROM payment_sync_conflicts c WHERE {conditions(query)}{after}"
-        f" ORDER BY c.created_at {way}, c.id {way} LIMIT %(size)s)"
+        f" ORDER BY c.{key} {way}, c.id {way} LIMIT %(size)s)"
         f" SELECT {COLUMNS} FROM payment_sync_conflicts WHERE workspace_id = %(workspace)s AND id IN (SELECT id FROM page)"
-        " ORDER BY created_at DESC, id DESC"
+        f" ORDER BY {key} {shown}, id {shown}"
     )
-    place = {"created_at": at.created_at, "id": at.id} if at else {}
+    place = {"key": at.key, "id": at.id} if at else {}
     connection = await driver(session)
     async with connection.cursor(row_factory=class_row(StoredConflict)) as cursor:
         await cursor.execute(sql, {**bound(workspace_id, query), **place, "size": size})
-        return await cursor.fetchall()
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """So many conflicts that are alike in all that can be filtered by."""
-
-    entity_type: str
-    reason_code: str
-    session_id: UUID
-    fields: list[str]
-    assignee: str | None
-    count: int
-
-
-async def cells(session: AsyncSession, workspace_id: UUID, query: ConflictQuery) -> list[Cell]:
-    """All that match, grouped by what is counted: few rows, from which every facet is summed up."""
-    sql = (
-        "SELECT c.entity_type, c.reason_code, c.session_id, c.fields, c.assignee, count(*) AS count"
-        f" FROM payment_sync_conflicts c WHERE {conditions(query)} GROUP BY 1, 2, 3, 4, 5"
-    )
-    connection = await driver(session)
-    async with connection.cursor(row_factory=class_row(Cell)) as cursor:
-        await cursor.execute(sql, bound(workspace_id, query))
         return await cursor.fetchall()
 
 
@@ -203,12 +135,31 @@ async def one(session: AsyncSession, workspace_id: UUID, conflict_id: UUID) -> S
 
 
 async def neighbours(
-    session: AsyncSession, workspace_id: UUID, query: ConflictQuery, at: Position
+    session: AsyncSession, workspace_id: UUID, query: ConflictQuery, one: StoredConflict
 ) -> tuple[UUID | None, UUID | None]:
-    """The ids before and after a row of the list, newest first."""
-    before = await page(session, workspace_id, query, Position(at.created_at, at.id, backward=True), 1)
-    after = await page(session, workspace_id, query, at, 1)
+    """The ids before and after a row of the list."""
+    before = await page(session, workspace_id, query, one.place(query.sort, backward=True), 1)
+    after = await page(session, workspace_id, query, one.place(query.sort), 1)
     return (before[-1].id if before else None), (after[0].id if after else None)
+
+
+async def open_beside(session: AsyncSession, workspace_id: UUID, settled: StoredConflict) -> UUID | None:
+    """The open conflict of the same record, where this one is settled."""
+    if settled.status == ConflictStatus.OPEN:
+        return None
+    connection = await driver(session)
+    found = await connection.execute(
+        "SELECT id FROM payment_sync_conflicts WHERE workspace_id = %(workspace)s AND entity_type = %(entity)s"
+        " AND record_id = %(record)s AND external_id = %(object)s AND status = 'open'",
+        {
+            "workspace": workspace_id,
+            "entity": settled.entity_type,
+            "record": settled.record_id,
+            "object": settled.external_id,
+        },
+    )
+    row = await found.fetchone()
+    return None if row is None else row[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,22 +201,32 @@ async def save_choices(
     return done.rowcount == 1
 
 
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """Who looks after conflicts, and until when they are put off: a date, or what has to happen."""
+
+    assignee: str | None = None
+    snoozed_until: datetime | None = None
+    snoozed_for: Snooze | None = None
+
+
 async def save_handling(
-    session: AsyncSession,
-    workspace_id: UUID,
-    conflict_id: UUID,
-    *,
-    assignee: str | None,
-    snoozed_until: datetime | None,
-) -> bool:
-    """Who looks after an open conflict, and until when it is put off. Neither changes what is decided: the revision stays."""
+    session: AsyncSession, workspace_id: UUID, query: ConflictQuery, assignee: Handling | None, snooze: Handling | None
+) -> int:
+    """Of all open conflicts that match; what is None stays. Neither changes what is decided: the revision stays. How many it were."""
+    sets = ["assignee = %(to)s"] if assignee is not None else []
+    sets += ["snoozed_until = %(until)s, snoozed_for = %(for)s"] if snooze is not None else []
     connection = await driver(session)
     done = await connection.execute(
-        "UPDATE payment_sync_conflicts SET assignee = %(assignee)s, snoozed_until = %(until)s"
-        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND status = 'open'",
-        {"workspace": workspace_id, "id": conflict_id, "assignee": assignee, "until": snoozed_until},
+        f"UPDATE payment_sync_conflicts c SET {', '.join(sets)} WHERE c.status = 'open' AND {conditions(query)}",
+        {
+            **bound(workspace_id, query),
+            "to": assignee.assignee if assignee else None,
+            "until": snooze.snoozed_until if snooze else None,
+            "for": snooze.snoozed_for.value if snooze and snooze.snoozed_for else None,
+        },
     )
-    return done.rowcount == 1
+    return done.rowcount
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,13 +246,15 @@ async def add_comment(session: AsyncSession, workspace_id: UUID, conflict_id: UU
     )
 
 
-async def comments(session: AsyncSession, workspace_id: UUID, conflict_id: UUID, limit: int = 100) -> list[Comment]:
+async def comments(
+    session: AsyncSession, workspace_id: UUID, conflict_ids: Sequence[UUID], limit: int = 100
+) -> list[Comment]:
     connection = await driver(session)
     async with connection.cursor(row_factory=class_row(Comment)) as cursor:
         await cursor.execute(
             "SELECT id, author, body, created_at FROM payment_sync_conflict_comments WHERE workspace_id = %(workspace)s"
-            " AND conflict_id = %(id)s ORDER BY created_at LIMIT %(limit)s",
-            {"workspace": workspace_id, "id": conflict_id, "limit": limit},
+            " AND conflict_id = ANY(%(ids)s) ORDER BY created_at LIMIT %(limit)s",
+            {"workspace": workspace_id, "ids": list(conflict_ids), "limit": limit},
         )
         return await cursor.fetchall()
 

@@ -201,21 +201,39 @@ _ITEMS_GONE = f"""items_gone AS (
   WHERE i.workspace_id = %(workspace)s AND i.subscription_id = w.id AND s.workspace_id = %(workspace)s
     AND s.session_id = %(staged)s AND {_IN_BATCH} AND s.external_id = w.external_id
     AND i.position >= jsonb_array_length(s.values->'items'))"""
+# A decision that a person made of the same record is preselected, as far as it answers what is asked now.
+_DECIDED = """LATERAL (
+    SELECT r.id, (SELECT jsonb_object_agg(k.key, k.value || jsonb_build_object('by', r.resolved_by)) FROM jsonb_each(r.choices) k
+      WHERE CASE WHEN k.key = 'record' THEN r.reason_code = v.reason
+        WHEN strpos(k.key, '.') = 0 THEN v.fields ? k.key
+        ELSE v.fields ? split_part(k.key, '.', 1) AND jsonb_typeof(v.local->split_part(k.key, '.', 1)) = 'object'
+          AND jsonb_typeof(v.theirs->split_part(k.key, '.', 1)) = 'object' END) AS choices
+    FROM payment_sync_conflicts r
+    WHERE r.workspace_id = %(workspace)s AND r.entity_type = %(entity)s AND r.record_id = v.record_id AND r.external_id = v.external_id
+      AND r.status = 'resolved' AND r.pending AND r.resolved_by <> 'sync'
+    ORDER BY r.resolved_at DESC LIMIT 1)"""
+_CHANGED = (
+    "(c.local, c.theirs, c.theirs_deleted) IS DISTINCT FROM (excluded.local, excluded.theirs, excluded.theirs_deleted)"
+)
+_MOVED = "(c.fields, c.record_version) IS DISTINCT FROM (excluded.fields, excluded.record_version)"
 _CONFLICTS = f"""opened AS (
   INSERT INTO payment_sync_conflicts AS c (workspace_id, session_id, entity_type, record_id, external_id, label, reason_code, fields,
-    local, base, theirs, theirs_deleted, record_version, observed_at)
+    local, base, theirs, theirs_deleted, record_version, observed_at, choices, reopened_at, reopens)
   SELECT %(workspace)s, %(session)s, %(entity)s, v.record_id, v.external_id, v.label, v.reason,
     ARRAY(SELECT jsonb_array_elements_text(v.fields)), v.local, v.base, v.theirs, v.theirs_deleted, v.record_version,
-    to_timestamp(v.observed)
+    to_timestamp(v.observed), coalesce(was.choices, '{{}}'::jsonb), CASE WHEN was.id IS NOT NULL THEN now() END, was.id
   FROM jsonb_to_recordset(%(conflicts)s) AS v(record_id uuid, external_id text, label text, reason text, fields jsonb, local jsonb,
     base jsonb, theirs jsonb, theirs_deleted boolean, record_version bigint, observed float8)
+  LEFT JOIN {_DECIDED} was ON true
   WHERE {_HELD}
   ON CONFLICT (workspace_id, entity_type, record_id, external_id) WHERE status = 'open' DO UPDATE SET
     session_id = excluded.session_id, label = excluded.label, reason_code = excluded.reason_code, fields = excluded.fields,
     local = excluded.local, base = excluded.base, theirs = excluded.theirs, theirs_deleted = excluded.theirs_deleted,
-    record_version = excluded.record_version, observed_at = excluded.observed_at, revision = c.revision + 1
-  WHERE (c.local, c.theirs, c.theirs_deleted, c.fields, c.record_version) IS DISTINCT FROM
-    (excluded.local, excluded.theirs, excluded.theirs_deleted, excluded.fields, excluded.record_version))"""
+    record_version = excluded.record_version, observed_at = excluded.observed_at,
+    reopened_at = CASE WHEN c.pending AND {_CHANGED} THEN now() ELSE c.reopened_at END,
+    snoozed_for = CASE WHEN c.snoozed_for = 'change' AND NOT ({_CHANGED}) THEN c.snoozed_for END,
+    revision = c.revision + CASE WHEN {_CHANGED} OR {_MOVED} THEN 1 ELSE 0 END
+  WHERE {_CHANGED} OR {_MOVED} OR c.snoozed_for = 'run')"""
 _SETTLED = f"""settled AS (
   UPDATE payment_sync_conflicts SET status = 'resolved', resolved_by = 'sync', resolved_at = now(), revision = revision + 1
   WHERE workspace_id = %(workspace)s AND entity_type = %(entity)s AND record_id = ANY(%(settled)s) AND status = 'open' AND {_HELD})"""

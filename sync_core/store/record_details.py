@@ -109,6 +109,31 @@ _CHILDREN: Mapping[EntityType, tuple[tuple[EntityType, str], ...]] = MappingProx
 )
 
 
+_REFER: Mapping[EntityType, tuple[tuple[EntityType, str], ...]] = MappingProxyType(
+    {**_CHILDREN, EntityType.PRICES: ((EntityType.SUBSCRIPTIONS, "price_id"),)}
+)
+DEPENDENTS_END = 1_000
+"""Counting what refers to a record stops here."""
+
+
+async def dependents(
+    session: AsyncSession, workspace_id: UUID, entity: EntityType, record_id: UUID
+) -> dict[EntityType, int]:
+    """How many records refer to this one, by entity type; at most one more than `DEPENDENTS_END` each."""
+    connection = await driver(session)
+    found: dict[EntityType, int] = {}
+    for child, key in _REFER[entity]:
+        counted = await connection.execute(
+            f"SELECT count(*) FROM (SELECT FROM {TABLES[child]} t WHERE t.workspace_id = %(workspace)s AND t.{key} = %(id)s"
+            f" AND t.deleted_at IS NULL LIMIT {DEPENDENTS_END + 1}) counted",
+            {"workspace": workspace_id, "id": record_id},
+        )
+        row = await counted.fetchone()
+        if row is not None and row[0]:
+            found[child] = row[0]
+    return found
+
+
 async def read_detail(
     session: AsyncSession, workspace_id: UUID, entity: EntityType, record_id: UUID
 ) -> RecordDetail | None:

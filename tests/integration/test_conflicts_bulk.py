@@ -6,12 +6,14 @@ from collections import Counter
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import text
 
-from sync_core.domain.resolution import Rule, Taken
+from sync_core.domain.conflict_rules import Rule
+from sync_core.domain.resolution import Taken
 from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType
 from sync_core.errors import Refusal
-from sync_core.services import conflicts, conflicts_bulk
+from sync_core.services import conflict_undo, conflicts, conflicts_bulk
 from sync_core.services.actor import Actor
 from sync_core.services.conflict_bulk_views import BulkPreview, BulkResult
 from sync_core.services.conflict_views import Undone
@@ -74,11 +76,11 @@ async def test_what_is_previewed_is_written_and_the_batch_taken_back(database: D
     result = await applied(database, actor, preview)
     assert (result.resolved, result.left_out_count) == (11, 0)
     assert await names(database, workspace_id) == {"Stripe": 11, "Ours": 19}
-    undone = await conflicts_bulk.undo_batch(database, actor, result.batch_id)
+    undone = await conflict_undo.undo_batch(database, actor, result.batch_id)
     assert undone == Undone(11, 0, ())
     assert await snapshot(database, workspace_id) == before
     assert (await previewed(database, actor)).rows == 30
-    assert isinstance(await conflicts_bulk.undo_batch(database, actor, result.batch_id), Refusal)
+    assert isinstance(await conflict_undo.undo_batch(database, actor, result.batch_id), Refusal)
 
 
 async def test_rows_that_changed_since_the_preview_are_left_out_and_listed(
@@ -168,15 +170,67 @@ async def test_one_row_that_the_database_refuses_does_not_stop_the_others(
     assert "odd" in result.left_out[0].reason
 
 
-async def test_undo_of_a_batch_leaves_what_changed_since(database: Database, workspace_id: UUID) -> None:
+async def test_undo_of_a_batch_asks_about_what_changed_since(database: Database, workspace_id: UUID) -> None:
     actor = (await make_conflicts(database, workspace_id, 5)).actor
     result = await applied(database, actor, await previewed(database, actor))
     await rows(database, workspace_id, "UPDATE customers SET name = 'Edited 3' WHERE name = 'Stripe 3' RETURNING id")
-    undone = await conflicts_bulk.undo_batch(database, actor, result.batch_id)
+    await rows(database, workspace_id, "UPDATE customers SET deleted_at = now() WHERE name = 'Stripe 4' RETURNING id")
+    undone = await conflict_undo.undo_batch(database, actor, result.batch_id)
     assert isinstance(undone, Undone)
     assert (undone.done, undone.refused_count) == (4, 1)
-    assert [(one.label, one.reason) for one in undone.refused] == [("Ours 3", "The record was changed since.")]
-    assert await names(database, workspace_id) == {"Ours": 4, "Edited": 1}
+    assert [(one.label, one.reason) for one in undone.refused] == [
+        ("Ours 4", "The record was synced, deleted or linked since.")
+    ]
+    assert await names(database, workspace_id) == {"Ours": 3, "Edited": 1, "Stripe": 1}
+    marked = await conflicts.list_conflicts(database, actor, ConflictQuery.of(mark="reopened"))
+    assert not isinstance(marked, Refusal)
+    assert [row.label for row in marked.rows] == ["Ours 3"]
+
+
+async def test_only_the_picked_rows_are_settled(database: Database, workspace_id: UUID) -> None:
+    actor = (await make_conflicts(database, workspace_id, 5)).actor
+    page = await conflicts.list_conflicts(database, actor, ALL)
+    assert not isinstance(page, Refusal)
+    picked = tuple(row.id for row in page.rows[:2])
+    result = await applied(database, actor, await previewed(database, actor, ConflictQuery(ids=picked)))
+    assert result.resolved == 2
+    left = await rows(database, workspace_id, "SELECT name FROM customers WHERE name LIKE 'Ours%' ORDER BY name")
+    assert [row["name"] for row in left] == ["Ours 1", "Ours 2", "Ours 3"]
+
+
+async def test_a_batch_ends_when_asked_and_goes_on_later(database: Database, workspace_id: UUID) -> None:
+    actor = (await make_conflicts(database, workspace_id, 2_500)).actor
+    preview = await previewed(database, actor)
+
+    async def stop(done: int, _: int) -> None:
+        if done == 1_000:
+            await conflicts_bulk.stop(database, actor, preview.id)
+
+    halted = await conflicts_bulk.bulk_resolve(database, actor, preview.id, preview.hash, progress=stop)
+    assert isinstance(halted, BulkResult)
+    assert (halted.resolved, halted.left_out_count, halted.waiting) == (1_000, 0, 1_500)
+    done = await applied(database, actor, preview)
+    assert (done.resolved, done.left_out_count, done.waiting) == (2_500, 0, 0)
+    again = await conflicts_bulk.bulk_resolve(database, actor, preview.id, preview.hash)
+    assert isinstance(again, Refusal)
+
+
+async def test_a_batch_whose_server_ended_is_gone_on_with(database: Database, workspace_id: UUID) -> None:
+    actor = (await make_conflicts(database, workspace_id, 1_500)).actor
+    preview = await previewed(database, actor)
+
+    class GoneError(Exception): ...
+
+    async def die(_done: int, _rows: int) -> None:
+        raise GoneError
+
+    with pytest.raises(GoneError):
+        await conflicts_bulk.bulk_resolve(database, actor, preview.id, preview.hash, progress=die)
+    early = await conflicts_bulk.bulk_resolve(database, actor, preview.id, preview.hash)
+    assert isinstance(early, Refusal)
+    quiet = "UPDATE payment_sync_conflict_previews SET worked_at = now() - interval '31 seconds' RETURNING id"
+    await rows(database, workspace_id, quiet)
+    assert (await applied(database, actor, preview)).resolved == 1_500
 
 
 async def test_a_record_that_somebody_else_is_writing_is_left_out(database: Database, workspace_id: UUID) -> None:

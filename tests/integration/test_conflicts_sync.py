@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from uuid import UUID
 
+import httpx
 import pytest
 
 from sync_core.domain.resolution import RECORD, Taken
-from sync_core.domain.vocabulary import Choice, EntityType, ReasonCode
+from sync_core.domain.vocabulary import Choice, EntityType, ReasonCode, Snooze
 from sync_core.errors import Refusal
 from sync_core.sandbox.account import Account
 from sync_core.sandbox.blueprint import Blueprint, Sizes
 from sync_core.sandbox.server import SandboxServer
-from sync_core.services import conflicts, conflicts_bulk
+from sync_core.services import conflict_handling, conflict_undo, conflicts
 from sync_core.services.conflict_views import ConflictRow, ConflictView, Resolved
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.store.database import Database
@@ -112,7 +113,7 @@ async def test_customers_kept_apart_are_two_and_undo_makes_them_one_again(
     )
     assert raw == [{"id": row.external_id}]
 
-    back = await conflicts_bulk.undo(database, person(workspace_id), done.decision_id)
+    back = await conflict_undo.undo(database, person(workspace_id), done.decision_id)
     assert isinstance(back, ConflictView)
     now = await customers(database, workspace_id)
     assert [{**one, "row_version": 0} for one in now] == [{**one, "row_version": 0} for one in before]
@@ -130,7 +131,7 @@ async def test_a_record_made_for_stripes_customer_stays_once_it_is_used(
         "INSERT INTO invoices (workspace_id, customer_id) SELECT workspace_id, id FROM customers WHERE external_id = :id RETURNING id",
         id=row.external_id,
     )
-    refused = await conflicts_bulk.undo(database, person(workspace_id), done.decision_id)
+    refused = await conflict_undo.undo(database, person(workspace_id), done.decision_id)
     assert isinstance(refused, Refusal)
     assert refused.message == "The record made for Stripe's customer is in use."
 
@@ -141,9 +142,82 @@ async def test_a_conflict_found_again_after_undo_is_the_same_one(
     row = await disturbed(database, workspace_id, server, ReasonCode.BOTH_CHANGED)
     done = await conflicts.resolve(database, person(workspace_id), row.id, take_all=Choice.LOCAL)
     assert isinstance(done, Resolved)
-    assert isinstance(await conflicts_bulk.undo(database, person(workspace_id), done.decision_id), ConflictView)
+    assert isinstance(await conflict_undo.undo(database, person(workspace_id), done.decision_id), ConflictView)
     await sync(database, workspace_id, server.url, CUSTOMERS)
     (again,) = await open_rows(database, workspace_id)
     assert again.id == row.id
     # The old choice is there, to be looked at again.
     assert again.answered == again.questions == 1
+
+
+async def change_in_stripe(server: SandboxServer, external_id: str, **fields: object) -> None:
+    async with httpx.AsyncClient() as http:
+        body = [{"op": "update", "type": "customers", "id": external_id, "fields": fields}]
+        (await http.post(f"{server.url}/_sandbox/mutations", json=body)).raise_for_status()
+
+
+async def edited_on_both_sides(database: Database, workspace_id: UUID, server: SandboxServer, row: ConflictRow) -> None:
+    await change_in_stripe(server, row.external_id, name="Newer in Stripe")
+    await rows(
+        database, workspace_id, "UPDATE customers SET name = 'Newer here' WHERE id = :id RETURNING id", id=row.record_id
+    )
+
+
+async def test_a_decision_overtaken_by_both_sides_comes_back_with_the_old_choice(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    actor = person(workspace_id)
+    row = await disturbed(database, workspace_id, server, ReasonCode.BOTH_CHANGED)
+    await conflict_handling.add_comment(database, actor, row.id, "ask them")
+    done = await conflicts.resolve(database, actor, row.id, choices={"name": Taken(Choice.LOCAL)})
+    assert isinstance(done, Resolved)
+    await edited_on_both_sides(database, workspace_id, server, row)
+    await sync(database, workspace_id, server.url, CUSTOMERS)
+    (again,) = await open_rows(database, workspace_id)
+    assert again.id != row.id
+    assert (again.answered, again.reopened_at is not None) == (1, True)
+    view = await conflicts.get(database, actor, again.id)
+    assert isinstance(view, ConflictView)
+    (name,) = [field for field in view.fields if field.name == "name"]
+    assert (name.take, name.taken_by, name.local, name.theirs) == (
+        Choice.LOCAL,
+        "Ann",
+        "Newer here",
+        "Newer in Stripe",
+    )
+    # Its history goes on, and the settled one leads to it.
+    assert [one.id for one in view.decisions] == [done.decision_id]
+    assert [one.body for one in view.comments] == ["ask them"]
+    old = await conflicts.get(database, actor, row.id)
+    assert isinstance(old, ConflictView)
+    assert old.newer_id == again.id
+
+
+async def test_a_pending_choice_is_marked_when_stripe_changes(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    actor = person(workspace_id)
+    row = await disturbed(database, workspace_id, server, ReasonCode.BOTH_CHANGED)
+    await conflicts.choose(database, actor, row.id, "name", Taken(Choice.LOCAL), expected_revision=row.revision)
+    await sync(database, workspace_id, server.url, CUSTOMERS)
+    (same,) = await open_rows(database, workspace_id)
+    assert (same.id, same.answered, same.reopened_at) == (row.id, 1, None)
+    await change_in_stripe(server, row.external_id, name="Newer in Stripe")
+    await sync(database, workspace_id, server.url, CUSTOMERS)
+    (moved,) = await open_rows(database, workspace_id)
+    assert (moved.id, moved.answered, moved.reopened_at is not None) == (row.id, 1, True)
+
+
+@pytest.mark.parametrize("until", list(Snooze))
+async def test_what_is_put_off_until_something_happens_comes_back_then(
+    database: Database, workspace_id: UUID, server: SandboxServer, until: Snooze
+) -> None:
+    actor = person(workspace_id)
+    row = await disturbed(database, workspace_id, server, ReasonCode.BOTH_CHANGED)
+    assert await conflict_handling.snooze(database, actor, ConflictQuery(), until) == 1
+    assert await open_rows(database, workspace_id) == ()
+    await sync(database, workspace_id, server.url, CUSTOMERS)
+    assert [one.id for one in await open_rows(database, workspace_id)] == ([row.id] if until is Snooze.RUN else [])
+    await change_in_stripe(server, row.external_id, name="Newer in Stripe")
+    await sync(database, workspace_id, server.url, CUSTOMERS)
+    assert [one.id for one in await open_rows(database, workspace_id)] == [row.id]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sync_core.domain.conflict_rules import Rule, chosen, covers
 from sync_core.domain.custom_values import checked, parse
 from sync_core.domain.fields import FIELDS, JsonValue, Values, same
 from sync_core.domain.merge import Stored, Strategies, decide
@@ -17,10 +18,7 @@ from sync_core.domain.resolution import (
     Dispute,
     Outcome,
     Problem,
-    Rule,
     Taken,
-    chosen,
-    covers,
     misfit,
     refreshed,
     settle,

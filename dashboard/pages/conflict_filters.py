@@ -1,0 +1,151 @@
+"""What a list of conflicts is narrowed by, read from its address and written into it: nothing of it is kept anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from urllib.parse import urlencode
+
+from dashboard.pages.conflict_rows import plural
+from sync_core.domain.fields import FIELDS
+from sync_core.domain.vocabulary import ConflictSort, ConflictStatus, Facet, Snooze
+from sync_core.services.conflict_views import Facets, FacetValue
+from sync_core.services.record_views import When
+from sync_core.store.conflict_query import ConflictQuery, known
+
+PATH = "/conflicts"
+EXPORTS = "/exports/conflicts"
+SEARCH_LENGTH = 100
+SNOOZES = (
+    ("1", "Until tomorrow"),
+    ("7", "For a week"),
+    ("30", "For a month"),
+    *((one.value, one.label) for one in Snooze),
+    ("0", "Not snoozed"),
+)
+_MOST_VALUES = 30
+_FIELDS = frozenset(one.name for fields in FIELDS.values() for one in fields)
+
+
+def query_of(parameters: Mapping[str, str]) -> ConflictQuery:
+    """What an address asks for; what it makes up is passed over."""
+    chosen = {facet: values for facet in Facet if (values := _values_in(facet, parameters.get(facet.value, "")))}
+    inverted = parameters.get("not", "").split(",")
+    return ConflictQuery(
+        chosen=chosen,
+        excluded=frozenset(facet for facet in chosen if facet.value in inverted),
+        search=parameters.get("q", "").replace("\x00", "").strip()[:SEARCH_LENGTH],
+        status=ConflictStatus.RESOLVED if parameters.get("status") == "resolved" else ConflictStatus.OPEN,
+        snoozed=parameters.get("snoozed") == "1",
+        sort=ConflictSort(word) if (word := parameters.get("sort", "")) in _SORTS else ConflictSort.NEWEST,
+    )
+
+
+_SORTS = frozenset(one.value for one in ConflictSort)
+
+
+def _values_in(facet: Facet, text: str) -> tuple[str, ...]:
+    found: list[str] = []
+    for word in text.split(",")[:_MOST_VALUES]:
+        try:
+            found += known(facet, [word[:SEARCH_LENGTH]]) if word else []
+        except ValueError:
+            continue
+    return tuple(dict.fromkeys(one for one in found if facet is not Facet.FIELD or one in _FIELDS))
+
+
+def address(query: ConflictQuery, path: str = PATH, **more: str) -> str:
+    parameters = {
+        **{facet.value: ",".join(values) for facet, values in query.chosen.items()},
+        "not": ",".join(sorted(facet.value for facet in query.excluded)),
+        "q": query.search,
+        "status": "" if query.status is ConflictStatus.OPEN else query.status.value,
+        "snoozed": "1" if query.snoozed else "",
+        "sort": "" if query.sort is ConflictSort.NEWEST else query.sort.value,
+        **more,
+    }
+    given = {name: value for name, value in parameters.items() if value}
+    return f"{path}?{urlencode(given, safe=',')}" if given else path
+
+
+def narrowed(query: ConflictQuery, facet: Facet, values: tuple[str, ...]) -> ConflictQuery:
+    """With these values in the facet; with none of them the facet is gone."""
+    if values:
+        return replace(query, chosen={**query.chosen, facet: values})
+    return replace(query.without(facet), excluded=query.excluded - {facet})
+
+
+def toggled(query: ConflictQuery, facet: Facet, value: str) -> ConflictQuery:
+    """Several values of a facet may be chosen; choosing one again takes it off."""
+    values = query.chosen.get(facet, ())
+    kept = tuple(one for one in values if one != value) if value in values else (*values, value)
+    return narrowed(query, facet, kept)
+
+
+def inverted(query: ConflictQuery, facet: Facet) -> ConflictQuery:
+    return replace(query, excluded=query.excluded ^ {facet})
+
+
+@dataclass(frozen=True, slots=True)
+class FacetItem:
+    label: str
+    count: str
+    href: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FacetGroup:
+    """`invert_url` reads the facet the other way round; it is empty while nothing of it is chosen."""
+
+    label: str
+    options: list[FacetItem]
+    excluded: bool = False
+    invert_url: str = ""
+
+
+def facet_groups(facets: Facets, query: ConflictQuery, zone: str) -> list[FacetGroup]:
+    return [_group(facet, values, query, zone) for facet, values in facets.values.items() if values]
+
+
+def _group(facet: Facet, values: tuple[FacetValue, ...], query: ConflictQuery, zone: str) -> FacetGroup:
+    chosen = query.chosen.get(facet, ())
+    options = [
+        FacetItem(
+            _label(facet, one, zone),
+            f"{one.count:,}",
+            address(toggled(query, facet, one.value)),
+            one.value in chosen,
+        )
+        for one in values
+    ]
+    return FacetGroup(facet.label, options, facet in query.excluded, address(inverted(query, facet)) if chosen else "")
+
+
+def _label(facet: Facet, one: FacetValue, zone: str) -> str:
+    if facet is not Facet.RUN:
+        return "Nobody" if facet is Facet.ASSIGNEE and one.value == "nobody" else one.label
+    return When.of(datetime.fromisoformat(one.label), zone).text if one.label else "Unknown"
+
+
+def said(facets: Facets, query: ConflictQuery) -> str:
+    """The list's own headline, whatever is filtered."""
+    word = "settled" if query.status is ConflictStatus.RESOLVED else "snoozed" if query.snoozed else "open"
+    if facets.matching == facets.total:
+        return plural(facets.total, f"{word} conflict")
+    return f"{facets.matching:,} of {plural(facets.total, f'{word} conflict')} match"
+
+
+def chosen_filters(facets: Facets, query: ConflictQuery, zone: str) -> list[FacetItem]:
+    """What the list is narrowed by, each with the address without it."""
+    chips = []
+    for facet, values in query.chosen.items():
+        named = {one.value: one for one in facets.values[facet]}
+        for value in values:
+            label = _label(facet, named.get(value, FacetValue(value, value, 0)), zone)
+            text = f"{facet.label} {'is not' if facet in query.excluded else 'is'} {label}"
+            chips.append(FacetItem(text, "", address(toggled(query, facet, value)), current=True))
+    if query.search:
+        chips.append(FacetItem(f"“{query.search}”", "", address(replace(query, search="")), current=True))
+    return chips

@@ -1,0 +1,386 @@
+"""How the list of conflicts looks. The state is handed in, so that this module knows no handler of it by import."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from dashboard import components as ui
+from dashboard.pages.conflict_bulk import BulkState, bulk_dialog
+from dashboard.pages.conflict_detail import ConflictState
+from dashboard.pages.conflict_detail_view import inline
+from dashboard.pages.conflict_filters import PATH, SEARCH_LENGTH, SNOOZES
+from dashboard.pages.conflict_keys import assets, key_help
+from dashboard.pages.conflict_rows import GLYPHS
+from sync_core.domain.vocabulary import ConflictSort
+
+_COLUMNS = 6
+
+
+def view(state: Any) -> rx.Component:
+    return ui.page_shell(
+        "Conflicts",
+        assets(),
+        rx.cond(
+            state.problem != "",
+            ui.callout(state.problem, kind="danger"),
+            rx.cond(state.loaded, review(state), ui.table_skeleton()),
+        ),
+        bulk_dialog(),
+        current=PATH,
+        lead="Where Stripe and your own records disagree. Nothing here is overwritten until you decide.",
+        actions=[undo_button(state), settle_button(state)],
+    )
+
+
+def undo_button(state: Any) -> rx.Component:
+    return rx.cond(
+        state.last_batch != "",
+        ui.button(
+            rx.el.span("Undo: ", state.last_label, class_name="truncate"),
+            icon_name="undo-2",
+            on_click=state.undo_last,
+            custom_attrs={"data-hotkey": "u"},
+        ),
+        rx.fragment(),
+    )
+
+
+def settle_button(state: Any) -> rx.Component:
+    shown = state.may_resolve & (state.matching > 0) & (state.status == "open") & (state.picked.length() == 0)
+    return rx.cond(
+        shown,
+        ui.button("Settle all matching…", variant="primary", icon_name="list-checks", on_click=BulkState.open),
+        rx.fragment(),
+    )
+
+
+def review(state: Any) -> rx.Component:
+    return rx.el.div(
+        rx.el.details(
+            rx.el.summary(ui.icon("sliders-horizontal", 15), "Filters", class_name="facet-toggle"),
+            rx.el.nav(rx.foreach(state.groups, facet_group), aria_label="Filters", class_name="facets"),
+            class_name="facet-drawer",
+            open=True,
+        ),
+        rx.el.section(
+            toolbar(state),
+            rx.cond(state.aging != "", aging(state), rx.fragment()),
+            rx.cond(state.picked.length() > 0, selection(state), rx.fragment()),
+            rx.cond(state.rows.length() > 0, table(state), nothing(state)),
+            ui.pagination(state.first_url, state.previous_url, state.next_url),
+            files(state),
+            key_help(),
+            aria_label="List",
+            class_name="stack",
+        ),
+        class_name="review",
+    )
+
+
+def facet_group(group: Any) -> rx.Component:
+    return rx.el.section(
+        rx.el.div(
+            rx.el.h2(group.label, rx.cond(group.excluded, rx.el.span(": all but", class_name="excluded"), "")),
+            rx.cond(
+                group.invert_url != "",
+                ui.anchor(
+                    rx.cond(group.excluded, "Only these", "All but these"), href=group.invert_url, class_name="invert"
+                ),
+                rx.fragment(),
+            ),
+            class_name="facet-head",
+        ),
+        rx.el.ul(rx.foreach(group.options, facet_item)),
+        key=group.label,
+    )
+
+
+def facet_item(item: Any) -> rx.Component:
+    return rx.el.li(
+        ui.anchor(
+            rx.el.span(item.label),
+            rx.el.span(item.count, class_name="facet-count"),
+            href=item.href,
+            aria_current=rx.cond(item.current, "true", "false"),
+        ),
+        key=item.href,
+    )
+
+
+def toolbar(state: Any) -> rx.Component:
+    return rx.el.div(
+        tabs(state),
+        rx.el.div(search(state), order(state), class_name="search-row"),
+        rx.el.div(
+            rx.el.p(state.headline, role="status", class_name="strong"),
+            rx.foreach(state.chosen, chosen_filter),
+            rx.cond(state.chosen.length() > 1, ui.link("Clear all", state.plain_url), rx.fragment()),
+            class_name="row chosen",
+        ),
+        class_name="stack-sm",
+    )
+
+
+def tabs(state: Any) -> rx.Component:
+    return ui.tab_links(
+        ui.tab_link("Open", PATH, current=(state.status == "open") & ~state.snoozed),
+        ui.tab_link("Snoozed", state.snoozed_url, current=state.snoozed),
+        ui.tab_link("Settled", state.settled_url, current=state.status == "resolved"),
+        ui.tab_link("History", f"{PATH}/history", current=False),
+        ui.tab_link("Rules", f"{PATH}/rules", current=False),
+        label="Which conflicts",
+    )
+
+
+def search(state: Any) -> rx.Component:
+    return rx.el.form(
+        rx.el.label("Search", html_for="conflicts-search", class_name="sr-only"),
+        rx.el.input(
+            id="conflicts-search",
+            name="q",
+            type="search",
+            default_value=state.search,
+            placeholder="Part of a name, email or Stripe id",
+            max_length=SEARCH_LENGTH,
+            auto_complete="off",
+            class_name="input",
+            key=state.search,
+            custom_attrs={"data-hotkey": "/"},
+        ),
+        ui.button("Search", type="submit"),
+        on_submit=state.find,
+        role="search",
+        class_name="search",
+    )
+
+
+def order(state: Any) -> rx.Component:
+    return ui.select(
+        "conflicts-sort",
+        [(one.value, one.label) for one in ConflictSort],
+        label="Sort",
+        value=state.sort,
+        on_change=state.sort_by,
+    )
+
+
+def chosen_filter(item: Any) -> rx.Component:
+    return ui.anchor(
+        item.label,
+        ui.icon("x", 12),
+        rx.el.span(": remove this filter", class_name="sr-only"),
+        href=item.href,
+        class_name="filter-chip",
+        key=item.href,
+    )
+
+
+def aging(state: Any) -> rx.Component:
+    return rx.el.p(ui.icon("hourglass", 15), ui.link(state.aging, state.aging_url), class_name="with-icon small aging")
+
+
+def selection(state: Any) -> rx.Component:
+    """What can be done to the picked rows, and the second step to all that match."""
+    return rx.el.div(
+        rx.el.p(
+            rx.cond(state.everything, state.matching, state.picked.length()),
+            " selected",
+            role="status",
+            class_name="strong small",
+        ),
+        rx.cond(
+            ~state.everything
+            & (state.picked.length() == state.rows.length())
+            & (state.matching > state.picked.length()),
+            ui.button("Select all ", state.matching, " that match", small=True, on_click=state.pick_everything),
+            rx.fragment(),
+        ),
+        ui.button(
+            "Settle…",
+            variant="primary",
+            small=True,
+            icon_name="list-checks",
+            on_click=BulkState.open,
+            custom_attrs={"data-hotkey": "r"},
+        ),
+        rx.el.select(
+            rx.el.option("Assign to…", value=""),
+            rx.foreach(state.members, lambda one: rx.el.option(one, value=one)),
+            rx.el.option("Nobody", value="nobody"),
+            aria_label="Assign the selected to",
+            value="",
+            on_change=state.assign_picked,
+            class_name="select small",
+            custom_attrs={"data-hotkey": "a"},
+        ),
+        rx.el.select(
+            rx.el.option("Snooze…", value=""),
+            *[rx.el.option(text, value=word) for word, text in SNOOZES],
+            aria_label="Snooze the selected",
+            value="",
+            on_change=state.snooze_picked,
+            class_name="select small",
+            custom_attrs={"data-hotkey": "h"},
+        ),
+        ui.button("Select none", variant="ghost", small=True, on_click=state.unpick),
+        role="group",
+        aria_label="Selected conflicts",
+        class_name="selection-bar",
+    )
+
+
+def files(state: Any) -> rx.Component:
+    """What the filters show, as a file; and decisions back from one."""
+    return rx.el.div(
+        ui.button_link("Export CSV", state.csv_url, icon_name="download", small=True, reload_document=True),
+        ui.button_link("Export JSON", state.json_url, icon_name="download", small=True, reload_document=True),
+        rx.cond(
+            state.may_resolve,
+            ui.button("Import decisions…", icon_name="upload", small=True, on_click=BulkState.open_import),
+            rx.fragment(),
+        ),
+        class_name="row",
+    )
+
+
+def table(state: Any) -> rx.Component:
+    return ui.data_table(
+        [
+            ui.Column(page_box(state)),
+            ui.Column("Record"),
+            ui.Column("Differs in"),
+            ui.Column("Why"),
+            ui.Column("Age", number=True),
+            ui.Column("Decide here", hidden=True),
+        ],
+        rx.foreach(state.rows, lambda row: table_row(state, row)),
+        caption="Conflicts",
+    )
+
+
+def page_box(state: Any) -> rx.Component:
+    return rx.cond(
+        state.may_resolve & (state.status == "open"),
+        rx.el.label(
+            rx.el.input(
+                type="checkbox",
+                checked=(state.picked.length() > 0) & (state.picked.length() == state.rows.length()),
+                on_change=state.pick_page,
+                aria_label="Select all on this page",
+            ),
+            class_name="pick",
+        ),
+        rx.el.span("Select", class_name="sr-only"),
+    )
+
+
+def table_row(state: Any, row: Any) -> rx.Component:
+    open_here = ConflictState.inline_id == row.id
+    return rx.fragment(
+        rx.el.tr(
+            rx.el.td(row_box(state, row)),
+            rx.el.td(record_cell(state, row)),
+            rx.el.td(rx.el.div(rx.foreach(row.chips, chip), class_name="chips")),
+            rx.el.td(
+                rx.el.span(row.reason),
+                rx.cond(row.note != "", rx.el.div(row.note, class_name="xsmall muted"), rx.fragment()),
+                rx.cond(
+                    row.reopened, rx.el.div(ui.pill("Changed since you decided", "warn", "history")), rx.fragment()
+                ),
+            ),
+            rx.el.td(rx.el.time(row.age, title=row.at), class_name="number"),
+            rx.el.td(
+                rx.el.button(
+                    rx.cond(open_here, ui.icon("chevron-up"), ui.icon("chevron-down")),
+                    type="button",
+                    aria_label="Decide here: " + row.label,
+                    aria_expanded=rx.cond(open_here, "true", "false"),
+                    on_click=ConflictState.unfold(row.id),
+                    class_name="button ghost small icon-only",
+                    custom_attrs={"data-fold": ""},
+                )
+            ),
+            custom_attrs={"data-record": ""},
+        ),
+        rx.cond(
+            open_here,
+            rx.el.tr(rx.el.td(inline(ConflictState), col_span=_COLUMNS), class_name="inline-row"),
+            rx.fragment(),
+        ),
+        key=row.id,
+    )
+
+
+def row_box(state: Any, row: Any) -> rx.Component:
+    return rx.cond(
+        state.may_resolve & (state.status == "open"),
+        rx.el.label(
+            rx.el.input(
+                type="checkbox",
+                checked=state.picked.contains(row.id),
+                on_change=state.pick(row.id),
+                aria_label="Select " + row.label,
+                custom_attrs={"data-pick": ""},
+            ),
+            class_name="pick",
+        ),
+        rx.fragment(),
+    )
+
+
+def record_cell(state: Any, row: Any) -> rx.Component:
+    address = f"{PATH}/" + row.id.to(str) + state.suffix
+    return rx.el.div(
+        ui.entity_icon(row.entity),
+        rx.el.div(
+            ui.anchor(row.label, href=address, class_name="link strong", custom_attrs={"data-row": ""}),
+            rx.el.div(
+                rx.el.span(row.entity, class_name="sr-only"),
+                rx.el.span(row.external_id, class_name="mono xsmall muted"),
+            ),
+            class_name="row-words",
+        ),
+        rx.cond(row.high, ui.pill("Money", "danger", "circle-dollar-sign"), rx.fragment()),
+        class_name="row nowrap-row",
+    )
+
+
+def chip(one: Any) -> rx.Component:
+    said_ = rx.match(one.glyph, *[(glyph, words) for glyph, words in GLYPHS.items() if glyph], GLYPHS[""])
+    return rx.el.span(
+        rx.el.span(one.glyph, aria_hidden="true", class_name="glyph"),
+        one.label,
+        rx.el.span(", ", said_, class_name="sr-only"),
+        title=said_,
+        class_name="field-chip",
+        key=one.label,
+    )
+
+
+def nothing(state: Any) -> rx.Component:
+    return rx.cond(
+        state.chosen.length() > 0,
+        ui.empty_state("Nothing matches", "No conflict fits these filters.", "Clear all", state.plain_url),
+        rx.cond(
+            state.snoozed,
+            ui.empty_state("Nothing is snoozed", "What you put off waits here until its time comes."),
+            rx.match(
+                state.status,
+                (
+                    "resolved",
+                    ui.empty_state(
+                        "Nothing settled yet", "Decisions are listed here, and can be taken back for 30 days."
+                    ),
+                ),
+                ui.empty_state(
+                    "Nothing to review",
+                    "A sync with the strategy “Flag for review” puts a record here when it was changed both here and in Stripe.",
+                    "Start a sync",
+                    "/syncs/new",
+                    icon_name="circle-check",
+                ),
+            ),
+        ),
+    )

@@ -1,0 +1,85 @@
+"""What a list of conflicts can be narrowed by, counted: each facet under the filters of all the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sync_core.domain.fields import FIELDS
+from sync_core.domain.vocabulary import (
+    Age,
+    EntityType,
+    Facet,
+    Mark,
+    ReasonCode,
+    Severity,
+    Transition,
+)
+from sync_core.errors import Refusal
+from sync_core.services.actor import Actor, Permission
+from sync_core.services.conflict_views import Facets, FacetValue
+from sync_core.store import conflicts as store
+from sync_core.store.conflict_query import Cell, ConflictQuery, cells
+from sync_core.store.database import Database
+
+FORBIDDEN = Refusal("forbidden", "Your role does not allow this.", status=403)
+_WORDS: Mapping[Facet, type[EntityType | Severity | ReasonCode | Transition | Mark | Age]] = {
+    Facet.ENTITY: EntityType,
+    Facet.SEVERITY: Severity,
+    Facet.REASON: ReasonCode,
+    Facet.TRANSITION: Transition,
+    Facet.MARK: Mark,
+    Facet.AGE: Age,
+}
+_MOST_RUNS = 10
+_AGING = frozenset({Age.MONTH, Age.OLDER})
+
+
+async def facets(database: Database, actor: Actor, query: ConflictQuery) -> Facets | Refusal:
+    """The search limits all counts."""
+    if not actor.can(Permission.VIEW):
+        return FORBIDDEN
+    wide = ConflictQuery(search=query.search, status=query.status, snoozed=query.snoozed)
+    async with database.workspace(actor.workspace_id) as session:
+        found = await cells(session, actor.workspace_id, wide)
+        runs = [*{cell.session_id for cell in found}]
+        starts = await store.session_starts(session, actor.workspace_id, runs)
+    return counted(query, found, starts)
+
+
+def counted(query: ConflictQuery, found: Sequence[Cell], starts: Mapping[UUID, datetime]) -> Facets:
+    matching = [cell for cell in found if cell.fits(query)]
+    return Facets(
+        values={facet: _values(facet, _counts(query, found, facet), starts) for facet in Facet},
+        matching=sum(cell.count for cell in matching),
+        total=sum(cell.count for cell in found),
+        aging=sum(cell.count for cell in matching if cell.age in _AGING),
+    )
+
+
+def _counts(query: ConflictQuery, found: Sequence[Cell], facet: Facet) -> Counter[str]:
+    """With a nought for what is chosen and matches nothing, so that it can be taken off again."""
+    counts = Counter(dict.fromkeys(query.chosen.get(facet, ()), 0))
+    for cell in found:
+        if cell.fits(query, facet):
+            counts.update(dict.fromkeys(cell.values(facet), cell.count))
+    return counts
+
+
+def _values(facet: Facet, counts: Counter[str], starts: Mapping[UUID, datetime]) -> tuple[FacetValue, ...]:
+    if facet in _WORDS:
+        return tuple(
+            FacetValue(one.value, one.label, counts[one.value]) for one in _WORDS[facet] if one.value in counts
+        )
+    if facet is Facet.RUN:
+        newest = sorted(counts, key=lambda one: starts.get(UUID(one), datetime.min.replace(tzinfo=UTC)), reverse=True)
+        return tuple(FacetValue(one, _started(starts, one), counts[one]) for one in newest[:_MOST_RUNS])
+    labels = {one.name: one.label for fields in FIELDS.values() for one in fields} if facet is Facet.FIELD else {}
+    return tuple(FacetValue(value, labels.get(value, value), count) for value, count in counts.most_common())
+
+
+def _started(starts: Mapping[UUID, datetime], session_id: str) -> str:
+    at = starts.get(UUID(session_id))
+    return at.isoformat() if at else ""

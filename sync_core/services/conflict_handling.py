@@ -1,0 +1,78 @@
+"""What people do about conflicts without deciding them: who looks after which, until when it is put off, what they say about it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sync_core.domain.vocabulary import Snooze
+from sync_core.errors import Refusal
+from sync_core.services.actor import Actor, Permission
+from sync_core.services.conflict_facets import FORBIDDEN
+from sync_core.services.conflict_settling import SETTLED
+from sync_core.services.conflict_views import ConflictRefusal, ConflictView
+from sync_core.services.conflicts import NOT_FOUND, full_view
+from sync_core.store import accounts
+from sync_core.store import conflicts as store
+from sync_core.store.conflict_query import ConflictQuery
+from sync_core.store.conflicts import Handling
+from sync_core.store.database import Database
+
+COMMENT_LENGTH = 2_000
+_STRANGER = Refusal("assignee_unknown", "Only a member of this workspace can look after it.", field="assignee")
+
+
+async def members(database: Database, actor: Actor) -> tuple[str, ...]:
+    """Whom conflicts can be assigned to."""
+    async with database.system() as session:
+        found = await accounts.members(session, actor.workspace_id)
+    return tuple(one.email for one in found if not one.disabled)
+
+
+async def assign(database: Database, actor: Actor, query: ConflictQuery, assignee: str | None) -> int | Refusal:
+    """Who looks after all that match; None takes whoever does off them. How many it were."""
+    if not actor.can(Permission.RESOLVE_CONFLICTS):
+        return FORBIDDEN
+    if assignee not in (None, actor.label) and assignee not in await members(database, actor):
+        return _STRANGER
+    async with database.workspace(actor.workspace_id) as session:
+        return await store.save_handling(session, actor.workspace_id, query, Handling(assignee), None)
+
+
+async def snooze(
+    database: Database, actor: Actor, query: ConflictQuery, until: datetime | Snooze | None
+) -> int | Refusal:
+    """Put off all that match until a date, or until something happens; None brings them back. How many it were."""
+    if not actor.can(Permission.RESOLVE_CONFLICTS):
+        return FORBIDDEN
+    put_off = Handling(snoozed_for=until) if isinstance(until, Snooze) else Handling(snoozed_until=until)
+    async with database.workspace(actor.workspace_id) as session:
+        return await store.save_handling(session, actor.workspace_id, query, None, put_off)
+
+
+async def shown_after(
+    database: Database, actor: Actor, conflict_id: UUID, handled: int | Refusal
+) -> ConflictView | Refusal:
+    """One conflict after `assign` or `snooze` of it alone."""
+    if isinstance(handled, Refusal):
+        return handled
+    async with database.workspace(actor.workspace_id) as session:
+        stored = await store.one(session, actor.workspace_id, conflict_id)
+        if stored is None:
+            return NOT_FOUND
+        view = await full_view(session, actor, stored)
+    return view if handled else ConflictRefusal(SETTLED, "This conflict is settled.", status=409, view=view)
+
+
+async def add_comment(database: Database, actor: Actor, conflict_id: UUID, body: str) -> ConflictView | Refusal:
+    if not actor.can(Permission.RESOLVE_CONFLICTS):
+        return FORBIDDEN
+    text = body.strip().replace("\x00", "")
+    if not text or len(text) > COMMENT_LENGTH:
+        return Refusal("comment_invalid", f"Write up to {COMMENT_LENGTH:,} characters.", field="comment")
+    async with database.workspace(actor.workspace_id) as session:
+        stored = await store.one(session, actor.workspace_id, conflict_id)
+        if stored is None:
+            return NOT_FOUND
+        await store.add_comment(session, actor.workspace_id, conflict_id, actor.label, text)
+        return await full_view(session, actor, stored)
