@@ -28,7 +28,8 @@ SELECT t.workspace_id, :session, 'customers', t.id, t.external_id, t.name, 'both
   jsonb_build_object('email', email, 'name', name, 'phone', phone, 'description', description, 'metadata', metadata), payment_base,
   payment_base || jsonb_build_object('name', replace(name, 'Ours', 'Stripe')), t.row_version, now(),
   timestamptz '2026-01-01' + substr(external_id, 5)::int * interval '1 second'
-FROM customers t WHERE t.workspace_id = :workspace AND substr(t.external_id, 5)::int BETWEEN :start AND :start + :count - 1
+FROM customers t WHERE t.workspace_id = :workspace
+  AND t.external_id IN (SELECT 'cus_' || i FROM generate_series(:start, :start + :count - 1) i)
 """
 
 

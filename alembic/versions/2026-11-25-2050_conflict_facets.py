@@ -48,7 +48,7 @@ DECLARE
   word text;
   found text[] := '{}';
 BEGIN
-  FOREACH name IN ARRAY fields LOOP
+  FOREACH name IN ARRAY coalesce(fields, '{}') LOOP
     word := public.conflict_transition(name, ours -> name, theirs -> name);
     IF NOT word = ANY (found) THEN found := found || word; END IF;
   END LOOP;
