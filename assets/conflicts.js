@@ -1,30 +1,69 @@
-// Keys of conflict review: every one clicks or focuses something that is on the screen. Single keys can be switched off (WCAG 2.1.4).
+// Keys of conflict review: every one clicks or focuses something that is on the screen. Single keys can be switched off (WCAG 2.1.4);
+// the page says whether they are, for the person who is signed in.
 (() => {
-  const STORED = "cyphera-single-keys";
   const NARROW = window.matchMedia("(max-width: 1023px)");
-  const on = () => localStorage.getItem(STORED) !== "off";
+  const PLACES = { c: "/conflicts", r: "/syncs" };
+  const PAGES = { "[": "Previous", "]": "Next" };
+  let going = false;
+  let picked = null;
 
-  const typing = (target) => target.closest("input, textarea, select, [contenteditable]") !== null;
+  const on = () => document.querySelector("[data-single-keys]")?.dataset.singleKeys !== "off";
+
+  const typing = (target) => target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]") !== null;
 
   const visible = (element) => element.getClientRects().length > 0 && !element.disabled;
 
-  const rows = () => [...document.querySelectorAll('[data-row=""]')].filter(visible);
+  const all = (selector) => [...document.querySelectorAll(selector)].filter(visible);
 
-  const move = (step) => {
-    const all = rows();
-    const here = all.findIndex((row) => row === document.activeElement || row.contains(document.activeElement));
-    all[Math.min(Math.max(here + step, 0), all.length - 1)]?.focus();
+  const rows = () => {
+    const fields = document.activeElement?.closest(".inline-conflict")?.querySelectorAll('[data-row=""]');
+    return fields ? [...fields].filter(visible) : all('[data-row=""]').filter((row) => !row.closest(".inline-conflict"));
   };
 
+  const record = () => document.activeElement?.closest("[data-record]");
+
+  const move = (step) => {
+    const found = rows();
+    const here = found.findIndex((row) => row === document.activeElement || row.contains(document.activeElement));
+    const near = here < 0 ? found.findIndex((row) => row.closest("[data-record]") === record() && record()) : here;
+    found[Math.min(Math.max(near + step, 0), found.length - 1)]?.focus();
+    return true;
+  };
+
+  const moveField = (step) => document.activeElement?.closest(".conflict-field") !== null && move(step);
+
   const click = (selector) => {
-    const found = [...document.querySelectorAll(selector)].find(visible);
-    if (found?.matches("input")) found.select();
-    else found?.click();
+    const found = all(selector)[0];
+    if (found?.matches("input, textarea, select")) {
+      found.focus();
+      if (found.matches("input")) found.select();
+      found.scrollIntoView({ block: "nearest" });
+    } else found?.click();
     return found !== undefined;
   };
 
+  const inRecord = (selector) => {
+    const found = record()?.querySelector(selector);
+    found?.click();
+    return Boolean(found);
+  };
+
+  const pickUpTo = () => {
+    const boxes = all("[data-pick]");
+    const to = boxes.indexOf(record()?.querySelector("[data-pick]"));
+    if (to < 0) return false;
+    const from = Math.max(boxes.indexOf(picked), 0);
+    for (const box of boxes.slice(Math.min(from, to), Math.max(from, to) + 1)) if (!box.checked) box.click();
+    return true;
+  };
+
+  const pick = () => {
+    picked = record()?.querySelector("[data-pick]") ?? picked;
+    return inRecord("[data-pick]");
+  };
+
   const take = (key) => {
-    const field = document.activeElement?.closest(".conflict-field") ?? rows()[0];
+    const field = document.activeElement?.closest(".conflict-field") ?? all(".conflict-field")[0];
     const button = field?.querySelector(`[data-take="${key}"]`);
     if (!button || button.disabled) return false;
     button.click();
@@ -32,7 +71,7 @@
     return true;
   };
 
-  const toggleDetails = (selector) => {
+  const toggle = (selector) => {
     const details = document.querySelector(selector);
     if (!details) return false;
     details.open = !details.open;
@@ -48,6 +87,33 @@
     return true;
   };
 
+  const turnPage = (key) => {
+    const link = all('nav[aria-label="Pages"] a').find((one) => one.textContent.trim() === PAGES[key]);
+    link?.click();
+    return link !== undefined;
+  };
+
+  const go = (key) => {
+    going = false;
+    const link = PLACES[key] && all(`nav a[href="${PLACES[key]}"]`)[0];
+    link?.click();
+    return Boolean(link);
+  };
+
+  const ACTIONS = {
+    j: () => move(1),
+    k: () => move(-1),
+    ArrowDown: () => moveField(1),
+    ArrowUp: () => moveField(-1),
+    o: () => inRecord("[data-fold]"),
+    x: pick,
+    X: pickUpTo,
+    e: () => toggle("[data-equal]"),
+    f: focusFilters,
+    "?": () => toggle("#keys"),
+    g: () => (going = true),
+  };
+
   const act = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) return click('[data-hotkey="Control+Enter"]');
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || !on()) return false;
@@ -55,21 +121,11 @@
     // Shift and a digit, whatever character the keyboard makes of it.
     const digit = event.shiftKey && /^Digit[123]$/.test(event.code) ? "!@#"[Number(event.code[5]) - 1] : "";
     const key = digit || event.key;
-    if (key === "j") return move(1), true;
-    if (key === "k") return move(-1), true;
+    if (going) return go(key);
+    if (ACTIONS[key]) return ACTIONS[key]();
     if (/^[1-4]$/.test(key)) return take(key);
-    if (key === "f") return focusFilters();
-    if (key === "?") return toggleDetails("#keys");
-    return /^[u/[\]!@#]$/.test(key) && click(`[data-hotkey="${CSS.escape(key)}"]`);
-  };
-
-  const showSwitch = () => {
-    document.querySelectorAll("[data-keys-toggle]").forEach((button) => {
-      const words = on() ? "Single keys are on" : "Single keys are off";
-      if (button.textContent === words) return;
-      button.textContent = words;
-      button.setAttribute("aria-pressed", String(on()));
-    });
+    if (!/^[ahcru/[\]!@#]$/.test(key)) return false;
+    return click(`[data-hotkey="${CSS.escape(key)}"]`) || (PAGES[key] !== undefined && turnPage(key));
   };
 
   const foldFilters = () => {
@@ -83,19 +139,9 @@
     if (event.target instanceof Element && act(event)) event.preventDefault();
   });
 
-  document.addEventListener("click", (event) => {
-    if (!(event.target instanceof Element) || !event.target.closest("[data-keys-toggle]")) return;
-    localStorage.setItem(STORED, on() ? "off" : "on");
-    showSwitch();
-  });
-
   NARROW.addEventListener("change", () => {
     document.querySelectorAll(".facet-drawer").forEach((drawer) => (drawer.open = !NARROW.matches));
   });
-  new MutationObserver(() => {
-    showSwitch();
-    foldFilters();
-  }).observe(document.documentElement, { childList: true, subtree: true });
-  showSwitch();
+  new MutationObserver(foldFilters).observe(document.documentElement, { childList: true, subtree: true });
   foldFilters();
 })();

@@ -135,8 +135,9 @@ def _worker(_args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from sync_core.jobs import child
+    from sync_core.services import conflict_rules
 
-    return child.main(str(args.session))
+    return child.main(str(args.session), ended=conflict_rules.apply_to_run)
 
 
 def _with_database(work: Callable[[Database], Awaitable[T]]) -> T:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from dashboard.auth.cookies import token_in
 from dashboard.pages.conflict_filters import EXPORTS, query_of
-from sync_core.services import accounts, conflicts_files
+from sync_core.errors import Refusal
+from sync_core.services import accounts, conflict_rules, conflicts_files
 from sync_core.services.actor import Actor
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.store.database import Database, get_database
 
+_KEPT = ("name", "when", "then")
 Export = Callable[[Database, Actor, ConflictQuery], AsyncIterator[str]]
 
 
@@ -31,7 +33,20 @@ def conflict_file_routes(database: Callable[[], Database] = get_database) -> lis
 
         return Route(f"{EXPORTS}.{ending}", download, methods=["GET"])
 
+    async def rules(request: Request) -> Response:
+        token = token_in(request.headers.get("cookie", ""))
+        found = None if token is None else await accounts.who(database(), token)
+        if found is None:
+            return PlainTextResponse("Sign in first.", 401)
+        listed = await conflict_rules.listed(database(), found.actor)
+        if isinstance(listed, Refusal):
+            return PlainTextResponse(listed.message, listed.status)
+        kept = [{name: value for name, value in one.to_json().items() if name in _KEPT} for one in listed]
+        named = {"Content-Disposition": 'attachment; filename="conflict-rules.json"', "Cache-Control": "no-store"}
+        return JSONResponse({"rules": kept}, headers=named)
+
     return [
+        Route(f"{EXPORTS}/rules.json", rules, methods=["GET"]),
         route("csv", "text/csv; charset=utf-8", conflicts_files.export_csv),
         route("ndjson", "application/x-ndjson", conflicts_files.export_json),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -9,27 +10,46 @@ import reflex as rx
 
 from dashboard import components as ui
 from dashboard.pages.conflict_bulk_rows import EffectRow, PreviewRows, SampleRow, preview_rows
-from dashboard.pages.conflict_filters import query_of
+from dashboard.pages.conflict_filters import PATH
 from dashboard.pages.conflict_rows import plural
 from dashboard.state import PageState
-from sync_core.domain.conflict_rules import Rule
-from sync_core.domain.vocabulary import Choice
+from sync_core.domain.conflict_rules import Rule, Take
+from sync_core.domain.vocabulary import Blend, Choice, Facet
 from sync_core.errors import Refusal
-from sync_core.services import conflicts_bulk, conflicts_files
+from sync_core.services import conflict_facets, conflict_rules, conflicts_bulk, conflicts_files
+from sync_core.services.actor import Permission
 from sync_core.services.conflict_bulk_views import BulkPreview, BulkResult
+from sync_core.store.conflict_query import ConflictQuery
 from sync_core.store.database import get_database
 
-_SIDES = {one.value: one for one in (Choice.LOCAL, Choice.STRIPE, Choice.BASE)}
+_MOST_FIELDS = 8
+_TAKES: dict[str, Take] = {
+    one.value: one for one in (Choice.STRIPE, Choice.LOCAL, Choice.BASE, Blend.FILLED, Blend.KEYS)
+}
 _RECORDS = {one.value: one for one in (Choice.LOCAL, Choice.STRIPE)}
 
 
+@dataclass(frozen=True, slots=True)
+class FieldTake:
+    """A field's own answer; empty for the one that all have."""
+
+    name: str
+    label: str
+    take: str
+
+
 class BulkState(PageState):
-    """`stage` is rule, preview, working, done, or import."""
+    """`stage` is rule, preview, working, done, or import; `scope` says how many the rule is for."""
 
     opened: bool = False
     stage: str = "rule"
     take: str = "stripe"
     record: str = ""
+    fields: list[FieldTake] = []
+    scope: str = ""
+    may_keep: bool = False
+    kept: str = ""
+    keep_problem: str = ""
     preview: PreviewRows = PreviewRows()
     done: int = 0
     outcome: str = ""
@@ -39,7 +59,23 @@ class BulkState(PageState):
     @rx.event
     async def open(self) -> None:
         self.opened, self.stage, self.problem, self.preview = True, "rule", "", PreviewRows()
-        self.take, self.record = "stripe", ""
+        self.take, self.record, self.kept, self.keep_problem = "stripe", "", "", ""
+        actor, query = await self._actor(), await self._selection()
+        self.may_keep = actor.can(Permission.MANAGE_WORKSPACE) and query.ids is None
+        found = await conflict_facets.facets(get_database(), actor, query)
+        if not isinstance(found, Refusal):
+            self.fields = [FieldTake(one.value, one.label, "") for one in found.values[Facet.FIELD][:_MOST_FIELDS]]
+            self.scope = plural(len(query.ids) if query.ids is not None else found.matching, "conflict")
+
+    async def _selection(self) -> ConflictQuery:
+        """What is picked in the list behind the dialog, or all that it shows."""
+        from dashboard.pages.conflicts import ConflictsState
+
+        return (await self.get_state(ConflictsState))._selection()  # noqa: SLF001 - the list's own answer
+
+    def _rule(self) -> Rule:
+        own = {one.name: _TAKES[one.take] for one in self.fields if one.take}
+        return Rule(_TAKES.get(self.take), own, record=_RECORDS.get(self.record))
 
     @rx.event
     async def open_import(self) -> None:
@@ -56,7 +92,12 @@ class BulkState(PageState):
 
     @rx.event
     async def choose_take(self, take: str) -> None:
-        self.take = take if take in _SIDES else "stripe"
+        self.take = take if take in _TAKES else "stripe"
+
+    @rx.event
+    async def choose_field(self, name: str, take: str) -> None:
+        chosen = take if take in _TAKES else ""
+        self.fields = [replace(one, take=chosen) if one.name == name else one for one in self.fields]
 
     @rx.event
     async def choose_record(self, record: str) -> None:
@@ -65,10 +106,19 @@ class BulkState(PageState):
     @rx.event
     async def look(self) -> None:
         """Preview the rule over what the address filters."""
-        query = query_of(dict(self.router.url.query_parameters))
-        rule = Rule(_SIDES[self.take], record=_RECORDS.get(self.record))
-        actor = await self._actor()
-        self._show(await conflicts_bulk.bulk_preview(get_database(), actor, query, rule), actor.time_zone)
+        actor, query = await self._actor(), await self._selection()
+        self._show(await conflicts_bulk.bulk_preview(get_database(), actor, query, self._rule()), actor.time_zone)
+
+    @rx.event
+    async def keep_rule(self, form: dict[str, Any]) -> None:
+        """The rule as previewed, for the syncs to come. It begins switched off."""
+        name, query = form.get("rule-name"), await self._selection()
+        rule = replace(self._rule(), money=bool(form.get("rule-money")))
+        refused = await conflict_rules.save(
+            get_database(), await self._actor(), name if isinstance(name, str) else "", query, rule
+        )
+        self.keep_problem = refused.message if refused else ""
+        self.kept = "" if refused else "Kept, and off: switch it on under Rules."
 
     @rx.event
     async def look_at_import(self, form: dict[str, Any]) -> None:
@@ -86,6 +136,16 @@ class BulkState(PageState):
     @rx.event
     async def back(self) -> None:
         self.stage, self.problem = "rule", ""
+
+    @rx.event
+    async def stop(self) -> None:
+        """End after the rows in hand; what is settled stays settled."""
+        try:
+            refused = await conflicts_bulk.stop(get_database(), await self._actor(), UUID(self.preview.id))
+        except ValueError:
+            return
+        if refused is not None:
+            self._refuse(refused)
 
     @rx.event(background=True)
     async def apply(self) -> None:
@@ -111,6 +171,8 @@ class BulkState(PageState):
             return
         self.stage = "done"
         self.outcome = f"{plural(result.resolved, 'conflict')} settled."
+        if result.waiting:
+            self.outcome += f" {result.waiting:,} not come to: its page goes on with them."
         if result.left_out_count:
             self.outcome += f" {result.left_out_count:,} left out:"
         self.left_out = [f"{one.label or one.conflict_id}: {one.reason}" for one in result.left_out[:20]]
@@ -136,6 +198,7 @@ def bulk_dialog() -> rx.Component:
                 BulkState.stage,
                 ("rule", ui.button("Preview", variant="primary", on_click=BulkState.look)),
                 ("preview", apply_buttons()),
+                ("working", ui.button("Stop", icon_name="square", on_click=BulkState.stop)),
                 rx.fragment(),
             )
         ],
@@ -146,6 +209,7 @@ def bulk_dialog() -> rx.Component:
 
 def rule_form() -> rx.Component:
     return ui.stack(
+        rx.el.p("For ", BulkState.scope, ".", class_name="strong", role="status"),
         ui.radio_cards(
             "For every field that differs",
             "bulk-take",
@@ -155,9 +219,18 @@ def rule_form() -> rx.Component:
                     "local", "Keep ours", "Nothing changes here, and these differences are not asked about again."
                 ),
                 ui.Option("base", "Back to the last sync", "What both sides last agreed on, where that is known."),
+                ui.Option("filled", "Whichever has a value", "Where both have one, the conflict stays open."),
             ],
             value=BulkState.take,
             on_change=BulkState.choose_take,
+        ),
+        rx.cond(
+            BulkState.fields.length() > 0,
+            ui.disclosure(
+                "Fields with an answer of their own",
+                rx.el.ul(rx.foreach(BulkState.fields, field_take), class_name="field-takes"),
+            ),
+            rx.fragment(),
         ),
         ui.radio_cards(
             "Where the record itself is in question",
@@ -172,6 +245,21 @@ def rule_form() -> rx.Component:
             value=BulkState.record,
             on_change=BulkState.choose_record,
         ),
+    )
+
+
+def field_take(one: Any) -> rx.Component:
+    return rx.el.li(
+        rx.el.span(one.label),
+        rx.el.select(
+            rx.el.option("As above", value=""),
+            *[rx.el.option(take.label, value=word) for word, take in _TAKES.items()],
+            value=one.take,
+            on_change=lambda take: BulkState.choose_field(one.name, take),
+            aria_label="Answer for " + one.label,
+            class_name="select small",
+        ),
+        key=one.name,
     )
 
 
@@ -198,27 +286,57 @@ def import_form() -> rx.Component:
 
 def preview() -> rx.Component:
     return ui.stack(
-        rx.el.p(BulkState.preview.said, class_name="strong", role="status"),
-        rx.foreach(BulkState.preview.missing, lambda text: ui.callout(text, kind="info")),
+        preview_parts(BulkState.preview),
+        rx.el.p(
+            "This preview has an address of its own: ",
+            ui.link("open it as a page", f"{PATH}/batches/" + BulkState.preview.id),
+            ".",
+            class_name="small muted",
+        ),
+        rx.cond(BulkState.may_keep, keep_form(), rx.fragment()),
+    )
+
+
+def keep_form() -> rx.Component:
+    return ui.disclosure(
+        "Keep as a rule for coming syncs",
+        rx.cond(BulkState.kept != "", ui.callout(BulkState.kept, kind="success"), rx.fragment()),
+        rx.el.form(
+            ui.field("Name", "rule-name", error=BulkState.keep_problem, max_length=100, auto_complete="off"),
+            ui.checkbox(
+                "rule-money",
+                "It may change money",
+                "Amounts, currencies, states, prices and quantities. Without this it leaves them to people.",
+            ),
+            ui.button("Keep the rule", type="submit", small=True),
+            on_submit=BulkState.keep_rule,
+            class_name="stack-sm",
+        ),
+    )
+
+
+def preview_parts(shown: Any) -> rx.Component:
+    """What a preview says, wherever it is shown."""
+    return ui.stack(
+        rx.el.p(shown.said, class_name="strong", role="status"),
+        rx.foreach(shown.missing, lambda text: ui.callout(text, kind="info")),
         rx.cond(
-            BulkState.preview.money,
+            shown.money,
             ui.callout(
                 "This changes amounts, currencies or states. Look at the samples before you apply it.", kind="warn"
             ),
             rx.fragment(),
         ),
         rx.cond(
-            BulkState.preview.effects.length() > 0,
+            shown.effects.length() > 0,
             ui.data_table(
                 [ui.Column("Field"), ui.Column("What"), ui.Column("Rows", number=True)],
-                rx.foreach(BulkState.preview.effects, effect),
+                rx.foreach(shown.effects, effect),
                 caption="Fields in which the records differ",
             ),
             rx.fragment(),
         ),
-        ui.disclosure(
-            "Samples", rx.el.ul(rx.foreach(BulkState.preview.samples, sample), class_name="samples"), open=True
-        ),
+        ui.disclosure("Samples", rx.el.ul(rx.foreach(shown.samples, sample), class_name="samples"), open=True),
     )
 
 
@@ -271,5 +389,10 @@ def outcome() -> rx.Component:
     return ui.stack(
         ui.callout(BulkState.outcome, kind="success"),
         rx.el.ul(rx.foreach(BulkState.left_out, rx.el.li), class_name="samples"),
-        rx.el.p("You can take this back for 30 days with Undo.", class_name="muted"),
+        rx.el.p(
+            "You can take this back for 30 days, with Undo or from ",
+            ui.link("its own page", f"{PATH}/batches/" + BulkState.preview.id),
+            ".",
+            class_name="muted",
+        ),
     )

@@ -54,12 +54,9 @@ def preview_rows(preview: BulkPreview, zone: str) -> PreviewRows:
 
 
 def _effect(one: FieldEffect) -> EffectRow:
-    notes = [
-        f"{one.filled:,} empty here" if one.filled else "",
-        f"{one.emptied:,} empty in Stripe" if one.emptied else "",
-    ]
+    notes = [f"{count:,} {word.label[0].lower()}{word.label[1:]}" for word, count in one.transitions.items()]
     what = (TAKES.get(one.take) or one.take.label) if one.take else "Merged by itself"
-    return EffectRow(one.label, one.entity.label, f"{one.rows:,}", " · ".join(filter(None, [what, *notes])), one.money)
+    return EffectRow(one.label, one.entity.label, f"{one.rows:,}", " · ".join([what, *notes]), one.money)
 
 
 def _sample(one: Sample, zone: str) -> SampleRow:

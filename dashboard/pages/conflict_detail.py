@@ -12,6 +12,7 @@ import reflex as rx
 from dashboard.navigation import add_page
 from dashboard.pages.conflict_detail_view import view
 from dashboard.pages.conflict_filters import PATH, address, query_of
+from dashboard.pages.conflict_keys import KeysState
 from dashboard.pages.conflict_rows import (
     ChoiceRow,
     DecisionRow,
@@ -325,5 +326,9 @@ def _put_off(until: Snooze | None, at: datetime | None, zone: str) -> str:
 
 def register(app: rx.App) -> None:
     add_page(
-        app, lambda: view(ConflictState), route=f"{PATH}/[conflict_id]", title="Conflict", on_load=[ConflictState.load]
+        app,
+        lambda: view(ConflictState),
+        route=f"{PATH}/[conflict_id]",
+        title="Conflict",
+        on_load=[ConflictState.load, KeysState.load],
     )

@@ -25,6 +25,7 @@ from dashboard.pages.conflict_filters import (
     said,
     toggled,
 )
+from dashboard.pages.conflict_keys import KeysState
 from dashboard.pages.conflict_list_view import view
 from dashboard.pages.conflict_rows import ListRow, list_row, plural
 from dashboard.state import PageState
@@ -219,5 +220,5 @@ def register(app: rx.App) -> None:
         lambda: view(ConflictsState),
         route=PATH,
         title="Conflicts",
-        on_load=[ConflictsState.load, ConflictState.fold],
+        on_load=[ConflictsState.load, ConflictState.fold, KeysState.load],
     )

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from uuid import UUID
 
 import structlog
 
+from sync_core.domain.vocabulary import SessionStatus
 from sync_core.engine.context import Run
 from sync_core.engine.drive import MOST_ATTEMPTS, drive, refuse
 from sync_core.errors import ConfigError, FatalRunError
@@ -29,17 +31,21 @@ from sync_core.stripe_source import Governor, StripeSource, http_client
 log = structlog.get_logger()
 
 
-def main(session_id: str, *, watch_stdin: bool = True) -> int:
+Ended = Callable[[Database, UUID, UUID], Awaitable[object]]
+"""Called with the workspace and the run that this process brought to its end."""
+
+
+def main(session_id: str, *, watch_stdin: bool = True, ended: Ended | None = None) -> int:
     """Drive the run to its end, if nobody else does. Returns the process's exit code."""
     import uvloop
 
-    return uvloop.run(_main(UUID(session_id), watch_stdin=watch_stdin))
+    return uvloop.run(_main(UUID(session_id), watch_stdin=watch_stdin, ended=ended))
 
 
-async def _main(session_id: UUID, *, watch_stdin: bool) -> int:
+async def _main(session_id: UUID, *, watch_stdin: bool, ended: Ended | None) -> int:
     settings = get_settings()
     database = Database(database_url(), pool_size=8)
-    work = asyncio.create_task(run_once(database, settings, session_id))
+    work = asyncio.create_task(run_once(database, settings, session_id, ended))
     orphaned = asyncio.create_task(_parent_gone()) if watch_stdin else None
     try:
         await asyncio.wait([one for one in (work, orphaned) if one], return_when=asyncio.FIRST_COMPLETED)
@@ -57,7 +63,7 @@ async def _main(session_id: UUID, *, watch_stdin: bool) -> int:
         await database.dispose()
 
 
-async def run_once(database: Database, settings: Settings, session_id: UUID) -> None:
+async def run_once(database: Database, settings: Settings, session_id: UUID, ended: Ended | None = None) -> None:
     """Take the run's lease and drive it. Nothing happens when another worker holds it."""
     async with database.system() as session:
         held = await runs.take(session, session_id, runs.owner_of(os.getpid()), settings.lease_seconds)
@@ -84,7 +90,9 @@ async def run_once(database: Database, settings: Settings, session_id: UUID) -> 
         source = StripeSource(
             api_key=key, base_url=base_url(settings, is_sandbox=connection.is_sandbox), http=http, governor=governor
         )
-        await drive(Run(database, held, row, source, governor), lease_seconds=settings.lease_seconds)
+        status = await drive(Run(database, held, row, source, governor), lease_seconds=settings.lease_seconds)
+    if ended is not None and status in (SessionStatus.COMPLETED, SessionStatus.PARTIAL):
+        await ended(database, held.workspace_id, session_id)
 
 
 def _key(settings: Settings, held: Held, row: run_state.RunRow) -> str:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sync_core.domain.conflict_rules import Rule, Take
 from sync_core.domain.fields import JsonValue
-from sync_core.domain.vocabulary import Choice, EntityType
+from sync_core.domain.vocabulary import Choice, EntityType, Transition
 from sync_core.services.conflict_views import LeftOut
 
 
 @dataclass(frozen=True, slots=True)
 class FieldEffect:
-    """`rows` in which the field differs, of which ours is empty in `filled` and Stripe's in `emptied`; `written` says that ours changes."""
+    """`rows` in which the field differs, and by `transitions` how; `written` says that ours changes."""
 
     entity: EntityType
     name: str
     label: str
     take: Take | None
     rows: int
-    filled: int
-    emptied: int
+    transitions: Mapping[Transition, int]
     money: bool
 
     @property
@@ -84,7 +84,13 @@ class BulkPreview:
             "rule": self.rule.to_json(),
             "entities": {entity.value: count for entity, count in self.entities.items()},
             "fields": [
-                {"entity_type": one.entity.value, "name": one.name, "rows": one.rows, "written": one.written}
+                {
+                    "entity_type": one.entity.value,
+                    "name": one.name,
+                    "rows": one.rows,
+                    "written": one.written,
+                    "transitions": {word.value: count for word, count in one.transitions.items()},
+                }
                 for one in self.fields
             ],
             "samples": [

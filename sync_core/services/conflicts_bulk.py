@@ -39,7 +39,7 @@ from sync_core.store.conflicts import StoredConflict
 from sync_core.store.database import Database
 
 BATCH = 1_000
-SAMPLES = 20
+SAMPLES, LARGEST = 20, 5
 LISTED = 50
 Progress = Callable[[int, int], Awaitable[None]]
 """Told after each transaction: rows done, rows in all."""
@@ -66,6 +66,11 @@ async def bulk_preview(database: Database, actor: Actor, query: ConflictQuery, r
 def _wrong(query: ConflictQuery, rule: Rule) -> Refusal | None:
     if query.status is not ConflictStatus.OPEN:
         return Refusal("not_open", "Only open conflicts can be settled.", field="status")
+    return misstated(rule)
+
+
+def misstated(rule: Rule) -> Refusal | None:
+    """Why a rule makes no sense, whatever it is for."""
     if Choice.CUSTOM in (rule.take, rule.record, *rule.fields.values()):
         return Refusal("rule_invalid", "An own value is set record by record.", field="rule")
     if rule.take is None and rule.record is None and not rule.fields:
@@ -92,14 +97,21 @@ async def seal(
     session: AsyncSession, actor: Actor, preview_id: UUID, rule: Rule, missing: tuple[NotCovered, ...]
 ) -> BulkPreview:
     """Count a filled preview, sample it, and give it its hash."""
+    rows = await previews.entities(session, actor.workspace_id, preview_id)
+    summary = {"rows": sum(rows.values()), "not_covered": {one.reason: one.rows for one in missing}}
+    sealed = await previews.finish(session, actor.workspace_id, preview_id, rule.to_json(), summary)
+    return await reading(session, actor, preview_id, rule, missing, sealed)
+
+
+async def reading(
+    session: AsyncSession, actor: Actor, preview_id: UUID, rule: Rule, missing: tuple[NotCovered, ...], sealed: str
+) -> BulkPreview:
+    """A sealed preview as it is shown."""
     workspace = actor.workspace_id
     rows = await previews.entities(session, workspace, preview_id)
-    counts = [
-        one for entity in rows for one in (await previews.count_fields(session, workspace, preview_id, entity))[1]
-    ]
-    found = await previews.samples(session, workspace, preview_id, sum(rows.values()), SAMPLES)
-    summary = {"rows": sum(rows.values()), "not_covered": {one.reason: one.rows for one in missing}}
-    sealed = await previews.finish(session, workspace, preview_id, rule.to_json(), summary)
+    counts = [one for entity in rows for one in await previews.count_fields(session, workspace, preview_id, entity)]
+    seqs = await previews.largest(session, workspace, preview_id, LARGEST)
+    found = await previews.samples(session, workspace, preview_id, sum(rows.values()), SAMPLES - len(seqs), seqs)
     return BulkPreview(
         id=preview_id,
         hash=sealed,
@@ -114,8 +126,15 @@ async def seal(
 
 def _effect(count: previews.FieldCount, rule: Rule) -> FieldEffect:
     named = next(one for one in FIELDS[count.entity] if one.name == count.name)
-    take, money = rule.of(count.name), named.name in SENSITIVE
-    return FieldEffect(count.entity, count.name, named.label, take, count.rows, count.filled, count.emptied, money)
+    return FieldEffect(
+        count.entity,
+        count.name,
+        named.label,
+        rule.of(count.name),
+        count.rows,
+        count.transitions,
+        named.name in SENSITIVE,
+    )
 
 
 def _sample(stored: StoredConflict, own: Mapping[str, Any] | None, rule: Rule) -> Sample:

@@ -89,6 +89,15 @@ async def set_password_hash(session: AsyncSession, user_id: UUID, password_hash:
     )
 
 
+async def single_keys(session: AsyncSession, user_id: UUID) -> bool:
+    found = await session.execute(text("SELECT single_keys FROM users WHERE id = :user"), {"user": user_id})
+    return found.scalar_one_or_none() is not False
+
+
+async def set_single_keys(session: AsyncSession, user_id: UUID, *, on: bool) -> None:
+    await session.execute(text("UPDATE users SET single_keys = :on WHERE id = :user"), {"user": user_id, "on": on})
+
+
 async def owner_exists(session: AsyncSession) -> bool:
     found = await session.execute(
         text(

@@ -12,8 +12,8 @@ from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sync_core.domain.fields import COMPARED
-from sync_core.domain.vocabulary import EntityType
+from sync_core.domain.fields import COMPARED, FIELDS
+from sync_core.domain.vocabulary import EntityType, Transition
 from sync_core.store.conflict_query import ConflictQuery, bound, conditions
 from sync_core.store.conflicts import COLUMNS, StoredConflict
 from sync_core.store.database import driver
@@ -143,37 +143,53 @@ _OF_PREVIEW = "i.workspace_id = %(workspace)s AND i.preview_id = %(preview)s"
 
 @dataclass(frozen=True, slots=True)
 class FieldCount:
-    """In how many rows a field differs; in `filled` ours is empty, in `emptied` Stripe's is."""
+    """In how many rows a field differs, and how."""
 
     entity: EntityType
     name: str
     rows: int
-    filled: int
-    emptied: int
+    transitions: dict[Transition, int]
 
 
 async def count_fields(
     session: AsyncSession, workspace_id: UUID, preview_id: UUID, entity: EntityType
-) -> tuple[int, list[FieldCount]]:
-    """The preview's rows of an entity type, and its fields that differ in any."""
-    names = COMPARED[entity]
-    parts = ["count(*)"]
-    for name in names:
-        ours, theirs = f"c.local->'{name}'", f"c.theirs->'{name}'"
-        differs = f"NOT c.theirs_deleted AND {ours} IS DISTINCT FROM {theirs}"
-        parts += [
-            f"count(*) FILTER (WHERE {differs})",
-            *(f"count(*) FILTER (WHERE {differs} AND {side} IN ('null', '{{}}'))" for side in (ours, theirs)),
-        ]
+) -> list[FieldCount]:
+    """The preview's fields of an entity type that differ in any of its rows."""
     connection = await driver(session)
     found = await connection.execute(
-        f"SELECT {', '.join(parts)} FROM {_ITEMS} WHERE {_OF_PREVIEW} AND i.entity_type = '{entity.value}'",
-        {"workspace": workspace_id, "preview": preview_id},
+        "SELECT f.name, conflict_transition(f.name, c.local->f.name, c.theirs->f.name), count(*)"
+        f" FROM {_ITEMS} CROSS JOIN unnest(%(names)s::text[]) f(name)"
+        f" WHERE {_OF_PREVIEW} AND i.entity_type = '{entity.value}' AND NOT c.theirs_deleted"
+        " AND c.local->f.name IS DISTINCT FROM c.theirs->f.name GROUP BY 1, 2",
+        {"workspace": workspace_id, "preview": preview_id, "names": list(COMPARED[entity])},
     )
-    row = await found.fetchone()
-    assert row is not None
-    counts = [FieldCount(entity, name, *row[1 + 3 * at : 4 + 3 * at]) for at, name in enumerate(names)]
-    return row[0], [one for one in counts if one.rows]
+    counts: dict[str, dict[Transition, int]] = {}
+    for name, word, count in await found.fetchall():
+        counts.setdefault(name, {})[Transition(word)] = count
+    return [
+        FieldCount(
+            entity, name, sum(counts[name].values()), dict(sorted(counts[name].items(), key=lambda one: -one[1]))
+        )
+        for name in COMPARED[entity]
+        if name in counts
+    ]
+
+
+_AMOUNTS = [one.name for entity in EntityType for one in FIELDS[entity] if one.money]
+
+
+async def largest(session: AsyncSession, workspace_id: UUID, preview_id: UUID, size: int) -> list[int]:
+    """The places of the items in which an amount differs most."""
+    connection = await driver(session)
+    found = await connection.execute(
+        "SELECT seq FROM (SELECT DISTINCT ON (i.seq) i.seq, abs((c.theirs->>f.name)::numeric - (c.local->>f.name)::numeric) AS delta"
+        f" FROM {_ITEMS} CROSS JOIN unnest(%(names)s::text[]) f(name)"
+        f" WHERE {_OF_PREVIEW} AND i.entity_type IN ('prices', 'invoices') AND f.name = ANY(c.fields)"
+        " AND jsonb_typeof(c.local->f.name) = 'number' AND jsonb_typeof(c.theirs->f.name) = 'number'"
+        " ORDER BY i.seq, delta DESC) differing ORDER BY delta DESC, seq LIMIT %(size)s",
+        {"workspace": workspace_id, "preview": preview_id, "names": _AMOUNTS, "size": size},
+    )
+    return [row[0] for row in await found.fetchall()]
 
 
 async def entities(session: AsyncSession, workspace_id: UUID, preview_id: UUID) -> dict[EntityType, int]:
@@ -186,16 +202,20 @@ async def entities(session: AsyncSession, workspace_id: UUID, preview_id: UUID) 
 
 
 async def samples(
-    session: AsyncSession, workspace_id: UUID, preview_id: UUID, rows: int, size: int
+    session: AsyncSession, workspace_id: UUID, preview_id: UUID, rows: int, size: int, besides: Sequence[int] = ()
 ) -> list[tuple[StoredConflict, dict[str, Any] | None]]:
-    """Evenly spread over the preview, with the choices that belong to each item."""
+    """Evenly spread over the preview, and those at the places `besides`, with the choices that belong to each item."""
     step = max(1, rows // size)
     names = ", ".join(f"c.{name}" for name in COLUMNS.split(", "))
     connection = await driver(session)
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(
             f"SELECT {names}, i.choices AS own FROM {_ITEMS} WHERE {_OF_PREVIEW} AND i.seq = ANY(%(seqs)s) ORDER BY i.seq",
-            {"workspace": workspace_id, "preview": preview_id, "seqs": list(range(1, rows + 1, step))[:size]},
+            {
+                "workspace": workspace_id,
+                "preview": preview_id,
+                "seqs": [*besides, *list(range(1, rows + 1, step))[:size]],
+            },
         )
         found = await cursor.fetchall()
     return [(StoredConflict(**{k: v for k, v in row.items() if k != "own"}), row["own"]) for row in found]

@@ -77,6 +77,45 @@ async def test_one_by_one(call: Client, database: Database, disputed: list[dict[
     assert (await names(database, call.workspace_id))[first["external_id"]] == "Ours"
 
 
+async def test_a_decision_on_an_older_revision_is_refused_with_the_newer_state(
+    call: Client, database: Database, disputed: list[dict[str, Any]]
+) -> None:
+    path = f"{CONFLICTS}/{disputed[0]['id']}"
+    shown = await call("GET", path)
+    tag = shown.headers["ETag"]
+    took = await call("POST", f"{path}/resolve", {"take": "stripe"}, headers={"If-Match": tag})
+    late = await call("POST", f"{path}/resolve", {"take": "local"}, headers={"If-Match": tag})
+    plain = await call("POST", f"{path}/resolve", {"take": "local"})
+    odd = await call("POST", f"{path}/resolve", {"take": "local"}, headers={"If-Match": '"other"'})
+
+    assert took.status_code == 200, took.text
+    assert (late.status_code, plain.status_code, odd.status_code) == (412, 409, 412)
+    for refused in (late, plain):
+        conflict = refused.json()["error"]["details"]["conflict"]
+        assert (conflict["status"], conflict["decisions"][0]["choices"]["name"]["take"]) == ("resolved", "stripe")
+    assert (await names(database, call.workspace_id))[disputed[0]["external_id"]] != "Ours"
+
+
+async def test_handled_and_counted(call: Client, disputed: list[dict[str, Any]]) -> None:
+    first, second, _ = disputed
+    put_off = await call("PATCH", f"{CONFLICTS}/{first['id']}/handling", {"snoozed_for": "run"})
+    nobody = await call("PATCH", f"{CONFLICTS}/{second['id']}/handling", {"assignee": "stranger@example.com"})
+    said = await call("POST", f"{CONFLICTS}/{second['id']}/comments", {"body": "ask them"})
+    counted = (await call("GET", f"{CONFLICTS}/facets?field=name&not=field")).json()
+    import_ = {"decisions": f"id,revision,field,choice\n{second['id']},1,name,stripe"}
+    previewed = (await call("POST", f"{CONFLICTS}/import-preview", import_)).json()
+    picked = await call("POST", f"{CONFLICTS}/bulk-preview", {"take": "stripe", "conflict_ids": [second["id"]]})
+
+    assert (put_off.status_code, put_off.json()["snoozed_for"]) == (200, "run")
+    assert_error(nobody, 422, "assignee_unknown")
+    assert said.status_code == 200
+    assert (counted["matching"], counted["total"]) == (0, 2)
+    assert {one["value"]: one["count"] for one in counted["facets"]["field"]} == {"name": 2}
+    assert (previewed["rows"], picked.json()["rows"]) == (1, 1)
+    assert_error(await call("GET", f"{CONFLICTS}?transition=sideways"), 422, "filter_unknown")
+    assert (await call("GET", f"{CONFLICTS}/rules")).json()["data"] == []
+
+
 async def test_by_rule(call: Client, database: Database, disputed: list[dict[str, Any]]) -> None:
     preview = (await call("POST", f"{CONFLICTS}/bulk-preview", {"take": "stripe"})).json()
     wrong = await call("POST", f"{CONFLICTS}/bulk-resolve", {"preview_id": preview["id"], "hash": "0"})

@@ -9,8 +9,11 @@ from uuid import UUID
 
 import pytest
 
+from dashboard.pages.conflict_batches import BatchState, HistoryState
 from dashboard.pages.conflict_bulk import BulkState
 from dashboard.pages.conflict_detail import ConflictState
+from dashboard.pages.conflict_keys import KeysState
+from dashboard.pages.conflict_standing_rules import RulesState
 from dashboard.pages.conflicts import ConflictsState
 from sync_core.domain.vocabulary import Choice, Role
 from sync_core.services import conflicts
@@ -86,7 +89,112 @@ async def test_the_later_of_two_sees_what_the_other_decided(database: Database, 
         await late.send(ConflictState, "take_all", side="local")
         assert late.of(ConflictState, "overtaken") == "Ben has settled this already."
         assert late.of(ConflictState, "status") == "resolved"
+        assert late.of(ConflictState, "theirs_said").startswith("Ben chose Name: Stripe")
+        assert late.of(ConflictState, "mine_said").startswith("Name: Ours")
+        assert await record_names(database, workspace_id) == {"Stripe 1"}
+        await late.send(ConflictState, "reopen_with_mine")
+        assert late.of(ConflictState, "status") == "open"
+        assert late.of(ConflictState, "choices")[0]["take"] == "local"
+        assert await record_names(database, workspace_id) == {"Ours 1"}
+        await late.send(ConflictState, "apply")
+        assert late.of(ConflictState, "status") == "resolved"
+
+
+async def test_the_later_of_two_may_leave_it_at_that(database: Database, workspace_id: UUID) -> None:
+    await make_conflicts(database, workspace_id, 1)
+    chosen = await first_id(database, workspace_id)
+    async with browser(database, workspace_id, f"/conflicts/{chosen}") as late:
+        await late.send(ConflictState, "load")
+        await conflicts.resolve(database, person(workspace_id, "Ben"), UUID(chosen), take_all=Choice.STRIPE)
+        await late.send(ConflictState, "take", key="name", side="local")
+        assert late.of(ConflictState, "mine_said") == "Name: Ours"
+        await late.send(ConflictState, "keep_theirs")
+        assert (late.of(ConflictState, "overtaken"), late.of(ConflictState, "mine_said")) == ("", "")
     assert await record_names(database, workspace_id) == {"Stripe 1"}
+
+
+async def test_a_conflict_is_decided_in_its_row(listing: Browser, database: Database, workspace_id: UUID) -> None:
+    chosen = await first_id(database, workspace_id)
+    await listing.send(ConflictState, "unfold", row_id=chosen)
+    assert listing.of(ConflictState, "title") == "Ours 60"
+    await listing.send(ConflictState, "take_all", side="stripe")
+    assert "Stripe 60" in await record_names(database, workspace_id)
+    assert listing.of(ConflictState, "inline_id") == ""
+    assert listing.of(ConflictsState, "headline") == "59 open conflicts"
+
+
+async def test_picked_rows_and_then_all_that_match(listing: Browser, database: Database, workspace_id: UUID) -> None:
+    ids = [row["id"] for row in listing.of(ConflictsState, "rows")]
+    await listing.send(ConflictsState, "pick", row_id=ids[0])
+    await listing.send(ConflictsState, "pick_everything")
+    assert listing.of(ConflictsState, "everything") is False
+    await listing.send(BulkState, "open")
+    assert listing.of(BulkState, "scope") == "1 conflict"
+    await listing.send(ConflictsState, "pick_page")
+    await listing.send(ConflictsState, "pick_everything")
+    await listing.send(BulkState, "open")
+    assert listing.of(BulkState, "scope") == "60 conflicts"
+    await listing.send(ConflictsState, "unpick")
+    await listing.send(ConflictsState, "pick", row_id=ids[1])
+    await listing.send(ConflictsState, "assign_picked", assignee="owner@example.com")
+    await listing.send(ConflictsState, "pick", row_id=ids[2])
+    await listing.send(ConflictsState, "snooze_picked", until="change")
+    found = await rows(
+        database,
+        workspace_id,
+        "SELECT label, assignee, snoozed_for FROM payment_sync_conflicts WHERE assignee IS NOT NULL OR snoozed_for IS NOT NULL ORDER BY label",
+    )
+    assert [(row["label"], row["assignee"], row["snoozed_for"]) for row in found] == [
+        ("Ours 58", None, "change"),
+        ("Ours 59", "owner@example.com", None),
+    ]
+
+
+async def test_a_previewed_rule_is_kept_tried_and_switched_on(listing: Browser) -> None:
+    await listing.send(BulkState, "open")
+    await listing.send(BulkState, "choose_field", name="name", take="local")
+    await listing.send(BulkState, "look")
+    await listing.send(BulkState, "keep_rule", form={"rule-name": ""})
+    assert listing.of(BulkState, "keep_problem")
+    await listing.send(BulkState, "keep_rule", form={"rule-name": "Names stay"})
+    listing.at("/conflicts/rules")
+    await listing.send(RulesState, "load")
+    (row,) = listing.of(RulesState, "rows")
+    assert (row["name"], row["enabled"], row["money"]) == ("Names stay", False, False)
+    assert row["test"] == "Would settle 60 of 60 open conflicts"
+    await listing.send(RulesState, "switch", rule_id=row["id"])
+    assert listing.of(RulesState, "rows")[0]["enabled"] is True
+    await listing.send(RulesState, "preview", rule_id=row["id"])
+    assert listing.redirects[-1].startswith("/conflicts/batches/")
+
+
+async def test_a_batch_has_an_address_and_the_history_leads_to_it(
+    listing: Browser, database: Database, workspace_id: UUID
+) -> None:
+    await listing.send(BulkState, "open")
+    await listing.send(BulkState, "look")
+    preview = listing.of(BulkState, "preview")["id"]
+    listing.at(f"/conflicts/batches/{preview}")
+    await listing.send(BatchState, "load")
+    assert (listing.of(BatchState, "stage"), listing.of(BatchState, "preview")["count"]) == ("preview", 60)
+    await listing.send(BatchState, "apply")
+    await listing.send(BatchState, "load")
+    assert listing.of(BatchState, "outcome") == "60 conflicts settled."
+    listing.at("/conflicts/history")
+    await listing.send(HistoryState, "load")
+    (row,) = listing.of(HistoryState, "rows")
+    assert (row["what"], row["href"], row["undoable"]) == ("60 conflicts", f"/conflicts/batches/{preview}", True)
+    await listing.send(HistoryState, "undo", batch_id=row["id"])
+    assert listing.of(HistoryState, "rows")[0]["outcome"] == "60 taken back"
+    assert "Stripe 1" not in await record_names(database, workspace_id)
+
+
+async def test_the_switch_of_single_keys_is_remembered(listing: Browser) -> None:
+    await listing.send(KeysState, "load")
+    await listing.send(KeysState, "toggle")
+    assert listing.of(KeysState, "single") is False
+    await listing.send(KeysState, "load")
+    assert listing.of(KeysState, "single") is False
 
 
 async def test_many_at_once_and_all_of_them_back(listing: Browser, database: Database, workspace_id: UUID) -> None:
@@ -131,6 +239,15 @@ FORGED: list[tuple[type[Any], str, dict[str, Any]]] = [
     (ConflictState, "comment", {"form": {}}),
     (BulkState, "apply", {}),
     (BulkState, "choose_take", {"take": "custom"}),
+    (BulkState, "choose_field", {"name": "name", "take": "custom"}),
+    (BulkState, "stop", {}),
+    (BatchState, "apply", {}),
+    (BatchState, "undo", {}),
+    (HistoryState, "undo", {"batch_id": "nonsense"}),
+    (RulesState, "switch", {"rule_id": "nonsense"}),
+    (RulesState, "move", {"rule_id": "nonsense", "by": 5}),
+    (RulesState, "bring_in", {"form": {"rules": 5}}),
+    (RulesState, "remove", {}),
     (BulkState, "look_at_import", {"form": {"decisions": 5}}),
 ]
 

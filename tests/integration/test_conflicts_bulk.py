@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from sync_core.domain.conflict_rules import Rule
 from sync_core.domain.resolution import Taken
-from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType
+from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, Transition
 from sync_core.errors import Refusal
 from sync_core.services import conflict_undo, conflicts, conflicts_bulk
 from sync_core.services.actor import Actor
@@ -56,9 +56,9 @@ async def test_a_preview_counts_rows_and_fields_and_shows_samples(database: Data
     before = await snapshot(database, workspace_id)
     preview = await previewed(database, actor)
     assert (preview.rows, preview.entities, preview.not_covered) == (60, {EntityType.CUSTOMERS: 60}, ())
-    assert {one.name: (one.rows, one.emptied, one.written) for one in preview.fields} == {
-        "name": (60, 0, True),
-        "phone": (60, 60, True),
+    assert {one.name: (one.rows, one.transitions, one.written) for one in preview.fields} == {
+        "name": (60, {Transition.OTHER: 60}, True),
+        "phone": (60, {Transition.EMPTIED: 60}, True),
     }
     assert len(preview.samples) == 20
     assert {change.label: (change.before, change.after) for change in preview.samples[0].changes} == {
