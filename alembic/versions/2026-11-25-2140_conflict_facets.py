@@ -1,7 +1,7 @@
 """Conflicts know how their values differ, whether they came back after a decision, and until what they are put off; rules are kept.
 
 Revision ID: b6d2f0a81c37
-Revises: 5d0c3f8e2b71
+Revises: 5d1f0c7be2a4
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 revision = "b6d2f0a81c37"
-down_revision = "5d0c3f8e2b71"
+down_revision = "5d1f0c7be2a4"
 branch_labels = None
 depends_on = None
 
