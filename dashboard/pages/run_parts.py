@@ -101,16 +101,16 @@ def when(moment: int | None, zone: str) -> When:
 
 
 def area(cells: Sequence[int]) -> str:
-    """An SVG path of a bar chart of tenths, one unit wide each and ten high: small enough to be sent each second."""
-    path, start = [], 0
+    """An SVG path of a bar chart of tenths, one unit wide each and ten high, from its foot on: short, as it is sent each second."""
+    path, height, start = [], 0, 0
     while start < len(cells):
-        height, end = cells[start], start
-        while end < len(cells) and cells[end] == height:
+        end = start
+        while end < len(cells) and cells[end] == cells[start]:
             end += 1
-        if height:
-            path.append(f"M{start} 10V{10 - height}H{end}V10z")
-        start = end
-    return "".join(path)
+        rise = height - cells[start]
+        path.append(f"v{rise}h{end - start}" if rise else f"h{end - start}")
+        height, start = cells[start], end
+    return f"M0 10{''.join(path)}V10z" if any(cells) else ""
 
 
 def coverage_bar(path: Any, label: Any) -> rx.Component:

@@ -10,7 +10,7 @@ from dashboard import components as ui
 from dashboard.navigation import add_page
 from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
-from dashboard.pages.sync_rows import EntityRow, EventRow, LaneRow, ProblemRow, StepRow
+from dashboard.pages.sync_rows import COUNTED, FORETOLD, EntityRow, EventRow, LaneRow, ProblemRow, StepRow
 from dashboard.pages.sync_state import SyncState
 from sync_core.domain.vocabulary import EventType
 
@@ -240,12 +240,10 @@ def entity(one: rx.Var[EntityRow]) -> rx.Component:
             ui.progress_bar(one.percent, label=one.label),
         ),
         rx.el.div(
-            parts.figure(rx.cond(SyncState.is_dry, "To create", "Created"), one.created),
-            parts.figure(rx.cond(SyncState.is_dry, "To update", "Updated"), one.updated),
-            parts.figure("Unchanged", one.unchanged),
-            parts.figure("Skipped", one.skipped),
-            parts.figure("To review", one.conflicts),
-            parts.figure("Failed", one.failed),
+            *[
+                parts.figure(rx.cond(SyncState.is_dry, FORETOLD.get(label, label), label), one.counts[place])
+                for place, label in enumerate(COUNTED)
+            ],
             class_name="figures",
         ),
         rx.cond(
@@ -383,7 +381,7 @@ def event(one: rx.Var[EventRow]) -> rx.Component:
 def cancel_dialog() -> rx.Component:
     return ui.dialog(
         SyncState.asking,
-        rx.el.p(SyncState.kept),
+        rx.el.p(SyncState.kept, role="status"),
         title="Cancel this sync?",
         on_close=SyncState.keep_going,
         close_label="Keep going",

@@ -23,7 +23,10 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True)
 class EntityRow:
-    """`path` draws the coverage bar, empty when there is no range; `proof` is `ok`, `bad` or empty."""
+    """`counts` are in the order of `COUNTED`; `path` draws the coverage bar, empty when there is no range; `proof` is `ok`, `bad` or empty.
+
+    Each of these is sent once a second, names and all: they are few.
+    """
 
     entity: str
     label: str
@@ -31,12 +34,7 @@ class EntityRow:
     tone: str
     done: str
     percent: int
-    created: str
-    updated: str
-    unchanged: str
-    skipped: str
-    conflicts: str
-    failed: str
+    counts: list[str]
     path: str
     windows: str
     proof: str
@@ -85,6 +83,16 @@ def steps(view: ProgressView) -> list[StepRow]:
     ]
 
 
+COUNTED = ("Created", "Updated", "Unchanged", "Skipped", "To review", "Failed")
+
+FORETOLD = {"Created": "To create", "Updated": "To update"}
+"""What a dry run says instead."""
+
+
+def _counts(line: EntityLine) -> tuple[int, ...]:
+    return line.created, line.updated, line.unchanged, line.skipped, line.conflicts, line.failed
+
+
 def entity_row(line: EntityLine, *, is_open: bool) -> EntityRow:
     fraction = line.fraction or 0.0
     phase, tone = _phase(line, is_open=is_open)
@@ -103,12 +111,7 @@ def entity_row(line: EntityLine, *, is_open: bool) -> EntityRow:
         tone=tone,
         done=total if line.total else "nothing yet",
         percent=int(fraction * 100),
-        created=f"{line.created:,}",
-        updated=f"{line.updated:,}",
-        unchanged=f"{line.unchanged:,}",
-        skipped=f"{line.skipped:,}",
-        conflicts=f"{line.conflicts:,}",
-        failed=f"{line.failed:,}",
+        counts=[f"{count:,}" for count in _counts(line)],
         path=parts.area(line.cells),
         windows=parts.plural(line.open_windows, "open window") if line.open_windows else "",
         proof=proof,

@@ -27,7 +27,7 @@ from sync_core.store.database import get_database
 
 EVERY_SECONDS = 1.0
 EVENTS_SHOWN = 20
-PACE_TURNS = 5
+PROBLEMS_MEANWHILE = 3
 
 
 class SyncState(PageState):
@@ -100,18 +100,21 @@ class SyncState(PageState):
         view = await Watch(get_database(), actor, found.id).look()
         if isinstance(view, ProgressView):
             self._show(view, may_run=actor.can(Permission.RUN_SYNC))
-        await self._read_around(actor, found.id)
-        await self._read_pace(actor, found.id)
+        self._put(**await self._read_problems(actor, found.id, 20), **await self._read_pace(actor, found.id))
+        self._put(**await self._read_events(actor, found.id, None))
         self.loaded = True
 
     @rx.event(background=True, supersedes=True)
     async def watch(self) -> None:
-        """Ends with the run, or with the page: Reflex cancels what a page's load has started when it is left."""
+        """Ends with the run, or with the page: Reflex cancels what a page's load has started when it is left.
+
+        All that a turn has found goes to the screen in one message.
+        """
         session_id = self._id()
         if session_id is None:
             return
         watch: Watch | None = None
-        failed, turns = 0, 0
+        turns = 0
         while True:
             began = time.monotonic()
             actor = await self._actor()
@@ -120,62 +123,61 @@ class SyncState(PageState):
             view = await watch.look()
             if isinstance(view, Refusal):
                 return
+            around = await self._around(actor, view, turns)
             async with self:
                 self._show(view, may_run=actor.can(Permission.RUN_SYNC))
-            if view.failed != failed or not view.is_open:
-                failed = view.failed
-                await self._refresh(actor, session_id)
-            if turns % PACE_TURNS == 0 or not view.is_open:
-                async with self:
-                    await self._read_pace(actor, session_id)
-            turns += 1
+                self._put(**around)
             if not view.is_open:
                 return
-            await self._read_lanes(actor, session_id)
+            turns += 1
             await asyncio.sleep(max(0.2, EVERY_SECONDS - (time.monotonic() - began)))
 
-    async def _refresh(self, actor: Actor, session_id: UUID) -> None:
-        async with self:
-            await self._read_around(actor, session_id)
+    async def _around(self, actor: Actor, view: ProgressView, turn: int) -> dict[str, Any]:
+        """What stands beside the counters, each now and then and in a turn of its own: a message stays small. At the end, all of it."""
+        ended, session_id = not view.is_open, view.session_id
+        found: dict[str, Any] = {}
+        if self.lane_entity and turn % 5 not in (0, 2):
+            found |= await self._read_lanes(actor, session_id, EntityType(self.lane_entity))
+        if ended or turn % 5 == 0:
+            found |= await self._read_pace(actor, session_id)
+        if view.failed and (ended or turn % 5 == 2):
+            found |= await self._read_problems(actor, session_id, 20 if ended else PROBLEMS_MEANWHILE)
+        if ended and self.events_first:
+            found |= await self._read_events(actor, session_id, None)
+        return found
 
-    async def _read_pace(self, actor: Actor, session_id: UUID) -> None:
+    async def _read_pace(self, actor: Actor, session_id: UUID) -> dict[str, Any]:
         found = await pace_history.read(get_database(), actor, session_id)
         if isinstance(found, Refusal):
-            return
-        self._put(
-            pace=charts.pace_chart(found), pace_rows=charts.pace_rows(found, actor.time_zone) if self.pace_open else []
+            return {}
+        shown = charts.pace_rows(found, actor.time_zone) if self.pace_open else []
+        return {"pace": charts.pace_chart(found), "pace_rows": shown}
+
+    async def _read_lanes(self, actor: Actor, session_id: UUID, entity: EntityType) -> dict[str, Any]:
+        found = await progress_view.lanes(get_database(), actor, session_id, entity)
+        return {} if isinstance(found, Refusal) else {"lanes": [rows.lane_row(one, actor.time_zone) for one in found]}
+
+    async def _read_problems(self, actor: Actor, session_id: UUID, most: int) -> dict[str, Any]:
+        """Errors by reason, the commonest first."""
+        found = await findings.reasons(get_database(), actor, session_id)
+        return (
+            {}
+            if isinstance(found, Refusal)
+            else {"problems": [rows.problem_row(str(session_id), one) for one in found[:most]]}
         )
 
-    async def _read_lanes(self, actor: Actor, session_id: UUID) -> None:
-        if not self.lane_entity:
-            return
-        entity = EntityType(self.lane_entity)
-        found = await progress_view.lanes(get_database(), actor, session_id, entity)
-        if isinstance(found, tuple):
-            async with self:
-                self._put(lanes=[rows.lane_row(lane, actor.time_zone) for lane in found])
-
-    async def _read_around(self, actor: Actor, session_id: UUID) -> None:
-        """Errors by reason, and the newest events."""
-        reasons = await findings.reasons(get_database(), actor, session_id)
-        if isinstance(reasons, tuple):
-            self._put(problems=[rows.problem_row(str(session_id), one) for one in reasons[:20]])
-        if self.events_first:
-            await self._read_events(actor, session_id, None)
-
-    async def _read_events(self, actor: Actor, session_id: UUID, cursor: str | None) -> None:
+    async def _read_events(self, actor: Actor, session_id: UUID, cursor: str | None) -> dict[str, Any]:
         kind = EventType(self.event_kind) if self.event_kind else None
         found = await sessions.events(
             get_database(), actor, session_id, cursor=cursor, limit=EVENTS_SHOWN, event_type=kind
         )
         if isinstance(found, Refusal):
-            self._refuse(found)
-            return
-        self._put(
-            events=[rows.event_row(event, actor.time_zone) for event in found.items],
-            events_next=found.cursor or "",
-            events_first=cursor is None,
-        )
+            return {}
+        return {
+            "events": [rows.event_row(event, actor.time_zone) for event in found.items],
+            "events_next": found.cursor or "",
+            "events_first": cursor is None,
+        }
 
     def _head(self, found: SessionView, actor: Actor) -> None:
         started = When.of(found.started_at or found.created_at, actor.time_zone)
@@ -205,7 +207,7 @@ class SyncState(PageState):
             quota_percent=rows.quota_percent(view.quota),
             throttled=rows.throttled_text(view.quota),
             error=view.error or "",
-            kept=view.kept_on_cancel,
+            kept=view.kept_on_cancel if self.asking else "",
             stays=view.stays,
             can_cancel=view.is_open and view.pulse is not progress_view.Pulse.STOPPING and may_run,
             can_resume=view.can_resume and may_run,
@@ -237,16 +239,9 @@ class SyncState(PageState):
             self.lane_entity, self.lanes = "", []
             return
         session_id = self._id()
-        found = (
-            await progress_view.lanes(get_database(), await self._actor(), session_id, EntityType(entity))
-            if session_id
-            else sessions.NOT_FOUND
-        )
-        if isinstance(found, Refusal):
-            self._refuse(found)
-            return
-        zone = (await self._actor()).time_zone
-        self.lane_entity, self.lanes = entity, [rows.lane_row(lane, zone) for lane in found]
+        if session_id is not None:
+            self.lane_entity = entity
+            self._put(**await self._read_lanes(await self._actor(), session_id, EntityType(entity)))
 
     @rx.event
     async def show_pace_table(self) -> None:
@@ -254,7 +249,7 @@ class SyncState(PageState):
         session_id = self._id()
         self.pace_open = not self.pace_open
         if session_id is not None:
-            await self._read_pace(await self._actor(), session_id)
+            self._put(**await self._read_pace(await self._actor(), session_id))
 
     @rx.event
     async def show_events(self, kind: str) -> None:
@@ -272,11 +267,15 @@ class SyncState(PageState):
     async def _page_of_events(self, cursor: str | None) -> None:
         session_id = self._id()
         if session_id is not None:
-            await self._read_events(await self._actor(), session_id, cursor)
+            self._put(**await self._read_events(await self._actor(), session_id, cursor))
 
     @rx.event
     async def ask_cancel(self) -> None:
+        session_id = self._id()
         self.asking = True
+        view = await Watch(get_database(), await self._actor(), session_id).look() if session_id else None
+        if isinstance(view, ProgressView):
+            self.kept = view.kept_on_cancel
 
     @rx.event
     async def keep_going(self) -> None:

@@ -22,6 +22,7 @@ from sync_core.store.watching import OpenWindow, Stretch, WatchedEntity, Watched
 CELLS = 60
 """Cells of a coverage bar."""
 
+MOST_LANES = 8
 _SLOW_SECONDS = 15.0
 _FORBIDDEN = Refusal("forbidden", "Your role may not look at syncs.", status=403)
 
@@ -201,7 +202,7 @@ class Lane:
 
 
 async def lanes(database: Database, actor: Actor, session_id: UUID, entity: EntityType) -> tuple[Lane, ...] | Refusal:
-    """The windows of an entity type that are being read or wait for it, newest first, twelve at most."""
+    """The windows of an entity type that are being read or wait for it, newest first, eight at most."""
     if not actor.can(Permission.VIEW):
         return _FORBIDDEN
     async with database.workspace(actor.workspace_id) as session:
@@ -213,7 +214,7 @@ async def lanes(database: Database, actor: Actor, session_id: UUID, entity: Enti
         return ()
     mine = [one for one in windows if one.entity is entity]
     mine.sort(key=lambda one: (one.oldest_seen is None, -one.lt))
-    return tuple(_lane(one, run.range_start, run.ceiling) for one in mine[:12])
+    return tuple(_lane(one, run.range_start, run.ceiling) for one in mine[:MOST_LANES])
 
 
 def _lane(window: OpenWindow, start: int, end: int) -> Lane:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -25,17 +27,32 @@ from sync_core.store.database import Database
 assert dashboard.dashboard.app
 
 
+@dataclass(frozen=True)
+class Message:
+    """`at` is in monotonic seconds; `names` are the variables in it."""
+
+    at: float
+    size: int
+    names: frozenset[str]
+
+
 class Browser:
-    """`everything` is all that was ever sent to it, as text: what a secret must not be in."""
+    """`everything` is all that was ever sent to it, as text: what a secret must not be in.
+
+    `messages` are what came, one by one.
+    """
 
     def __init__(self, processor: BaseStateEventProcessor, cookie: str, path: str) -> None:
         self.processor, self.cookie, self.path = processor, cookie, path
         self.told: dict[str, Any] = {}
         self.everything = ""
         self.redirects: list[str] = []
+        self.messages: list[Message] = []
 
     async def take_delta(self, _token: str, delta: Mapping[str, Mapping[str, Any]]) -> None:
         sent = json_dumps(delta)
+        names = {name.removesuffix("_rx_state_") for variables in delta.values() for name in variables}
+        self.messages.append(Message(time.monotonic(), len(sent.encode()), frozenset(names)))
         self.everything += sent
         for state, variables in json.loads(sent).items():
             self.told |= {
