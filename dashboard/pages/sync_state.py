@@ -116,7 +116,6 @@ class SyncState(PageState):
         watch: Watch | None = None
         turns = 0
         while True:
-            began = time.monotonic()
             actor = await self._actor()
             if watch is None:
                 watch = Watch(get_database(), actor, session_id)
@@ -130,7 +129,8 @@ class SyncState(PageState):
             if not view.is_open:
                 return
             turns += 1
-            await asyncio.sleep(max(0.2, EVERY_SECONDS - (time.monotonic() - began)))
+            # From one message to the next, however long it took to find out what to say.
+            await asyncio.sleep(EVERY_SECONDS)
 
     async def _around(self, actor: Actor, view: ProgressView, turn: int) -> dict[str, Any]:
         """What stands beside the counters, each now and then and in a turn of its own: a message stays small. At the end, all of it."""
