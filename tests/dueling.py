@@ -19,7 +19,8 @@ WORKERS = 3
 
 
 async def duel(database: Database, workspace_id: UUID, server: SandboxServer, *, seed: int, takings: int) -> int:
-    """Each works as if alone while its lease is declared run out at random moments; who is superseded learns it from the database only.
+    """Each works as if alone while its lease is declared run out, after a random number of steps; who is superseded learns it from
+    the database only.
 
     Returns how many of the leases wrote something.
     """
@@ -28,9 +29,12 @@ async def duel(database: Database, workspace_id: UUID, server: SandboxServer, *,
     session_id = await support.enqueue(database, workspace_id, support.config(batch_size=5))
     workers = [asyncio.create_task(_work(database, server, session_id)) for _ in range(WORKERS)]
     for _ in range(takings):
-        await support.passed(rng.uniform(0.05, 0.3))
-        if all(worker.done() for worker in workers):
-            break
+        enough = await _steps(database, workspace_id) + rng.randint(1, 8)
+
+        async def come(enough: int = enough) -> bool:
+            return any(worker.done() for worker in workers) or await _steps(database, workspace_id) >= enough
+
+        assert await support.holds(come, within=60)
         async with database.system() as session:
             await session.execute(
                 text(
@@ -58,6 +62,10 @@ async def _work(database: Database, server: SandboxServer, session_id: UUID) -> 
                     return status
         await support.passed(0.02)
     return None
+
+
+async def _steps(database: Database, workspace_id: UUID) -> int:
+    return int((await support.rows(database, workspace_id, "SELECT count(*) FROM steps"))[0]["count"])
 
 
 async def _is_open(database: Database, session_id: UUID) -> bool:
