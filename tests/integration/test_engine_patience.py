@@ -14,6 +14,7 @@ import psutil
 import pytest
 from sqlalchemy import text
 
+from sync_core.domain.starts import Wish
 from sync_core.domain.vocabulary import EntityType, SessionStatus
 from sync_core.engine.drive import MOST_ATTEMPTS, drive
 from sync_core.errors import LeaseLost
@@ -58,7 +59,8 @@ async def test_starting_times_are_drawn_through_cut_connections(database: Databa
     slots = StoredSlots(database)
     async with support.every(0.05, lambda: support.cut_connections(database)) as cuts:
         while cuts.done < 5:
-            assert len(await slots.reserve([("bucket", 1_000.0)], 3)) == 3
+            lot = await slots.reserve(Wish(("account", 1_000.0), ("endpoint", 1_000.0), 3))
+            assert len(lot.starts) == 3
 
 
 async def test_a_cancel_is_heard_while_a_batch_holds_the_counters(
