@@ -1,7 +1,7 @@
 """A bucket keeps the times it gave out, so that all its users together never exceed its cap in any second.
 
 Revision ID: c19f6b2d7e05
-Revises: b6d2f0a81c37
+Revises: 2e8a4b6f90c3
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION
 
 revision = "c19f6b2d7e05"
-down_revision = "b6d2f0a81c37"
+down_revision = "2e8a4b6f90c3"
 branch_labels = None
 depends_on = None
 
