@@ -80,7 +80,9 @@ def record_args(table: str, *extra: Any) -> tuple[Any, ...]:
             f"idx_{table}_payment_sync_status",
             "workspace_id",
             "payment_sync_status",
-            postgresql_where=text("deleted_at IS NULL AND payment_sync_status <> 'synced'"),
+            "listed_at",
+            "id",
+            postgresql_where=text("deleted_at IS NULL"),
         ),
         Index(f"idx_{table}_listed", "workspace_id", "listed_at", "id", postgresql_where=text("deleted_at IS NULL")),
         Index(

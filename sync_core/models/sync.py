@@ -92,6 +92,12 @@ class SyncSession(SQLModel, table=True):
         Index("idx_payment_sync_sessions_workspace_id", "workspace_id", text("created_at DESC"), text("id DESC")),
         Index("idx_payment_sync_sessions_provider", "workspace_id", "provider_name"),
         Index(
+            "ix_payment_sync_sessions_source",
+            "workspace_id",
+            "source_session_id",
+            postgresql_where=text("source_session_id IS NOT NULL"),
+        ),
+        Index(
             "idx_payment_sync_sessions_status", "workspace_id", "status", postgresql_where=text("deleted_at IS NULL")
         ),
         one_of("status", SessionStatus),
@@ -228,8 +234,7 @@ class PlanItem(SQLModel, table=True):
 
     __tablename__ = "payment_sync_plan_items"
     __table_args__: ClassVar[Any] = (
-        # Not the key's own beginning: to a planner without statistics of a run, both would look alike, and this one is walked.
-        Index("ix_payment_sync_plan_items_action", "session_id", "action", "entity_type", "seq"),
+        Index("ix_payment_sync_plan_items_action", "session_id", "entity_type", "action", "seq"),
     )
 
     workspace_id: UUID = Field(sa_column=uuid_col())
@@ -260,6 +265,14 @@ class SyncEvent(SQLModel, table=True):
             text("id DESC"),
         ),
         Index("idx_payment_sync_events_entity_type", "workspace_id", "session_id", "entity_type", "event_type"),
+        Index(
+            "ix_payment_sync_events_kind",
+            "workspace_id",
+            "session_id",
+            "event_type",
+            text("occurred_at DESC"),
+            text("id DESC"),
+        ),
         Index("idx_payment_sync_events_external_id", "workspace_id", "external_id"),
         Index("idx_payment_sync_events_provider", "workspace_id", "provider_name"),
         one_of("event_type", EventType),

@@ -103,7 +103,9 @@ async def page(
     sql = (
         f"WITH page AS (SELECT c.id FROM payment_sync_conflicts c WHERE {conditions(query)}{after}"
         f" ORDER BY c.{key} {way}, c.id {way} LIMIT %(size)s)"
-        f" SELECT {COLUMNS} FROM payment_sync_conflicts WHERE workspace_id = %(workspace)s AND id IN (SELECT id FROM page)"
+        # One by one, whatever the planner thinks of the workspace's size: it has no statistics of workspaces.
+        f" SELECT {COLUMNS} FROM (SELECT c.* FROM page CROSS JOIN LATERAL (SELECT * FROM payment_sync_conflicts o"
+        " WHERE o.workspace_id = %(workspace)s AND o.id = page.id OFFSET 0) c) shown"
         f" ORDER BY {key} {shown}, id {shown}"
     )
     place = {"key": at.key, "id": at.id} if at else {}

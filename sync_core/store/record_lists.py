@@ -14,12 +14,11 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.vocabulary import EntityType, SyncStatus, Word
-from sync_core.store.database import driver
+from sync_core.store.database import driver, in_index_order
 from sync_core.store.values_sql import TABLES
 
 COUNT_END = 10_000
@@ -248,7 +247,7 @@ def _uuid(text: str) -> UUID | None:
 async def list_page(session: AsyncSession, workspace_id: UUID, listing: Listing) -> tuple[list[ListedRecord], bool]:
     """The rows in the sort's order, and whether there are more in the direction that was asked for."""
     connection = await driver(session)
-    await _lead_planner(connection, listing)
+    await _lead_planner(session, listing)
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_page_sql(listing), _bound(workspace_id, listing))
         rows = await cursor.fetchall()
@@ -258,18 +257,19 @@ async def list_page(session: AsyncSession, workspace_id: UUID, listing: Listing)
     return [listed(row) for row in rows], more
 
 
-async def _lead_planner(connection: AsyncConnection[Any], listing: Listing) -> None:
+async def _lead_planner(session: AsyncSession, listing: Listing) -> None:
     """For the rest of the transaction. The planner has no statistics of workspaces (the first migration says why).
 
     It takes each for a two-hundredth of the table: a small one it would read and sort whole, where an index has the page ready;
     a large one it would read whole to find a search's few matches in it, where each has a key.
     """
     if listing.search:
+        connection = await driver(session)
         await connection.execute(
             "SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
         )
-    elif listing.status in (None, SyncStatus.SYNCED):
-        await connection.execute("SELECT set_config('enable_sort', 'off', true)")
+    elif listing.status in (None, SyncStatus.SYNCED) or listing.sort in (Sort.NEWEST, Sort.OLDEST):
+        await in_index_order(session)
 
 
 def listed(row: dict[str, Any]) -> ListedRecord:
@@ -281,7 +281,7 @@ def listed(row: dict[str, Any]) -> ListedRecord:
 async def count(session: AsyncSession, workspace_id: UUID, listing: Listing) -> tuple[int, bool]:
     """How many rows there are, up to COUNT_END + 1, and whether the search had more matches than it considers."""
     connection = await driver(session)
-    await _lead_planner(connection, listing)
+    await _lead_planner(session, listing)
     matches, many = "", "false"
     if listing.search:
         matches, many = _matches(listing.entity), f"(SELECT count(*) >= {MATCH_END} FROM matched)"

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.fields import Values
 from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
-from sync_core.store.database import driver
+from sync_core.store.database import driver, in_index_order
 from sync_core.store.values_sql import TABLES, values_expression
 
 LOOKED_AT = 20_000
@@ -145,13 +145,13 @@ async def has_errors(
 
 _OF_RECORD = f"""
 SELECT r.id AS session_id, p.entity_type, {ROW}
-FROM (SELECT id, source_session_id FROM payment_sync_sessions WHERE workspace_id = %(workspace)s AND deleted_at IS NULL
+FROM (SELECT id, coalesce(source_session_id, id) AS staged_id FROM payment_sync_sessions WHERE workspace_id = %(workspace)s AND deleted_at IS NULL
   ORDER BY created_at DESC, id DESC LIMIT %(runs)s) r
 CROSS JOIN unnest(%(entities)s::text[]) e(entity)
 JOIN LATERAL (SELECT * FROM payment_sync_plan_items i WHERE i.workspace_id = %(workspace)s AND i.session_id = r.id
   AND i.entity_type = e.entity AND i.external_id = %(external_id)s OFFSET 0) p ON true
-LEFT JOIN payment_sync_staged_objects s ON s.workspace_id = %(workspace)s
-  AND s.session_id = coalesce(r.source_session_id, r.id) AND s.entity_type = e.entity AND s.external_id = p.external_id
+LEFT JOIN LATERAL (SELECT * FROM payment_sync_staged_objects o WHERE o.workspace_id = %(workspace)s
+  AND o.session_id = r.staged_id AND o.entity_type = e.entity AND o.external_id = p.external_id OFFSET 0) s ON true
 """
 
 
@@ -377,6 +377,7 @@ def _many(plan: PlanRef, entities: Sequence[EntityType], actions: Sequence[Actio
 
 
 async def _all(session: AsyncSession, kind: type[Any], sql: str, bound: dict[str, Any]) -> list[Any]:
+    await in_index_order(session)
     connection = await driver(session)
     async with connection.cursor(row_factory=class_row(kind)) as cursor:
         await cursor.execute(sql, bound)

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.progress import EntityProgress
 from sync_core.domain.vocabulary import Action, EntityType, EventType, Phase, ReasonCode, SessionStatus, SessionType
+from sync_core.store.database import in_index_order
 from sync_core.store.runs import RunConfig
 
 
@@ -83,7 +83,6 @@ _REASONS = text(
     " AND action IN ('skip', 'conflict', 'error') GROUP BY 1, 2, 3 ORDER BY 4 DESC"
 )
 _EMAIL = text("SELECT match_by_email, settings FROM workspaces WHERE id = :workspace")
-_KEEP_SETTING = text("UPDATE workspaces SET settings = settings || CAST(:setting AS jsonb) WHERE id = :workspace")
 _READS = text(
     "SELECT reads FROM payment_sync_read_meter WHERE account_id = :account"
     " AND month = to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM')"
@@ -138,6 +137,7 @@ async def page(
         f"SELECT {_COLUMNS} FROM payment_sync_sessions WHERE {' AND '.join(wanted)}"
         " ORDER BY created_at DESC, id DESC LIMIT :limit"
     )
+    await in_index_order(session)
     return [_stored(row) for row in await session.execute(text(sql), bound)]
 
 
@@ -189,6 +189,8 @@ async def events(
         "SELECT id, entity_type, entity_id, external_id, event_type, event_message, event_details, occurred_at"
         f" FROM payment_sync_events WHERE {' AND '.join(wanted)} ORDER BY occurred_at DESC, id DESC LIMIT :limit"
     )
+    if entity_type is None:
+        await in_index_order(session)
     return [_event(row) for row in await session.execute(text(sql), bound)]
 
 
@@ -229,11 +231,6 @@ class WorkspaceDefaults:
 async def defaults(session: AsyncSession, workspace_id: UUID) -> WorkspaceDefaults:
     row = (await session.execute(_EMAIL, {"workspace": workspace_id})).one()
     return WorkspaceDefaults(row.match_by_email, row.settings)
-
-
-async def keep_setting(session: AsyncSession, workspace_id: UUID, name: str, value: dict[str, Any]) -> None:
-    """One of the workspace's settings; the others stay."""
-    await session.execute(_KEEP_SETTING, {"workspace": workspace_id, "setting": orjson.dumps({name: value}).decode()})
 
 
 async def reads_this_month(session: AsyncSession, account_id: str) -> int:
