@@ -136,7 +136,13 @@ Opener = Callable[..., Page]
 
 @pytest.fixture
 def open_page(browser: Browser, served: Served) -> Iterator[Opener]:
-    """A fresh browser profile with one page, `open_page(width=360, color_scheme="dark")`. Errors in its console fail the test."""
+    with profiles(browser, served) as opened:
+        yield opened
+
+
+@contextmanager
+def profiles(browser: Browser, served: Served) -> Iterator[Opener]:
+    """A fresh browser profile with one page, `opened(width=360, color_scheme="dark")`. Errors in its console fail the test."""
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 

@@ -1,0 +1,72 @@
+"""A page looked at as everybody may have it: light and dark, on a desk, a tablet and a phone, and at four times its size.
+
+What is asked of it everywhere: no serious finding of axe, and no sideways scrolling.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import screenshot
+
+WIDTHS = (1440, 768, 360)
+ZOOMED = 320
+"""1280 pixels at 400 percent: WCAG's reflow."""
+_HEIGHT = 900
+_RUN = """
+async (rules) => {
+  await document.fonts.ready;
+  // What has just changed its colour has it from the next frame on.
+  for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+  const only = rules.length ? { runOnly: { type: "rule", values: rules } } : {};
+  const found = await axe.run(document, { resultTypes: ["violations"], ...only });
+  return found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
+    .map((one) => `${one.id}: ${one.nodes[0].html.slice(0, 200)}`);
+}
+"""
+# A theme changes colours and nothing else.
+_OF_COLOUR = ["color-contrast", "link-in-text-block"]
+_DOOR_THEME = "theme => document.querySelector('.door') && (document.documentElement.className = theme)"
+_SIDEWAYS = "document.documentElement.scrollWidth > innerWidth"
+
+
+def findings(page: Page, *rules: str) -> list[str]:
+    """Serious and critical ones. Axe comes by evaluation, once a document: the page's own policy forbids injected scripts."""
+    if not page.evaluate("typeof axe === 'object'"):
+        page.evaluate(f"{AXE_SCRIPT}; true")
+    found: list[str] = page.evaluate(_RUN, list(rules))
+    return found
+
+
+def settled(page: Page) -> None:
+    """Nothing on the page is still on its way."""
+    expect(page.locator("[aria-busy=true]")).to_have_count(0, timeout=30_000)
+
+
+def in_theme(page: Page, theme: Any) -> None:
+    """By the system's setting, which the dashboard follows at once; pages before sign-in only when they load."""
+    page.emulate_media(color_scheme=theme)
+    page.evaluate(_DOOR_THEME, theme)
+    expect(page.locator("html")).to_have_class(re.compile(theme))
+
+
+def wrong_with(page: Page, name: str) -> list[str]:
+    """What is to be mended on the page as it stands, each with its name, size and theme."""
+    settled(page)
+    wrong: list[str] = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": _HEIGHT})
+        for theme, rules in (("light", ()), ("dark", _OF_COLOUR)):
+            in_theme(page, theme)
+            screenshot(page, f"{name}-{width}-{theme}")
+            wrong += [f"{width} {theme}: {one}" for one in findings(page, *rules)]
+        wrong += [f"{width}: scrolls sideways"] * bool(page.evaluate(_SIDEWAYS))
+    page.set_viewport_size({"width": ZOOMED, "height": _HEIGHT})
+    screenshot(page, f"{name}-{ZOOMED}-zoomed")
+    wrong += [f"{ZOOMED}: scrolls sideways"] * bool(page.evaluate(_SIDEWAYS))
+    page.set_viewport_size({"width": WIDTHS[0], "height": _HEIGHT})
+    return [f"{name} {one}" for one in wrong]
