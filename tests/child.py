@@ -26,14 +26,16 @@ LEASE_SECONDS = 1.0
 _OPEN = text("SELECT 1 FROM payment_sync_leases WHERE session_id = :session")
 
 
-def environment(database: Database, stripe_url: str, *, lease_seconds: float) -> dict[str, str]:
-    """What a child needs to find its database, its Stripe and the ring that opens its key."""
-    return {
+def environment(
+    database: Database, stripe_url: str, *, lease_seconds: float | None = None, limited: bool = False
+) -> dict[str, str]:
+    """What a child needs to find its database, its Stripe and the ring that opens its key. None: the lease of the product."""
+    lease = {} if lease_seconds is None else {"LEASE_SECONDS": str(lease_seconds)}
+    return lease | {
         "DATABASE_URL": database.url,
         "STRIPE_API_BASE": stripe_url,
         "ENCRYPTION_KEYS": _RING,
-        "LEASE_SECONDS": str(lease_seconds),
-        "RATE_UNLIMITED": "true",
+        "RATE_UNLIMITED": "false" if limited else "true",
     }
 
 

@@ -82,26 +82,34 @@ async def _hurry(_: float) -> None:
 
 @asynccontextmanager
 async def taken(
+    database: Database, session_id: UUID, base_url: str, *, seconds: float = 20.0, **options: Any
+) -> AsyncIterator[Run]:
+    """The run under a fresh lease. `options` are those of `under`."""
+    async with database.system() as session:
+        held = await runs.take(session, session_id, "test", seconds)
+    assert held is not None
+    async with under(database, held, base_url, **options) as run:
+        yield run
+
+
+@asynccontextmanager
+async def under(
     database: Database,
-    session_id: UUID,
+    held: runs.Held,
     base_url: str,
     *,
-    seconds: float = 20.0,
     key: str = KEY,
     hurried: bool = False,
     limited: bool = False,
     read_seconds: float | None = None,
     patience: float = PATIENCE_SECONDS,
 ) -> AsyncIterator[Run]:
-    """The run under a fresh lease, with a source of its own; `hurried`, it asks again at once where it would wait.
+    """The run under a lease, with a source of its own; `hurried`, it asks again at once where it would wait.
 
     `limited` keeps Stripe's test limits, by slots in the database; `read_seconds` is how long one read of an answer may take.
     """
-    async with database.system() as session:
-        held = await runs.take(session, session_id, "test", seconds)
-    assert held is not None
     async with database.workspace(held.workspace_id) as session:
-        row = await run_state.read_run(session, held.workspace_id, session_id)
+        row = await run_state.read_run(session, held.workspace_id, held.session_id)
     slots = StoredSlots(database) if limited else LocalSlots()
     account = row.connection.account_id
     governor = Governor(slots, account=account, mode="test", cap_share=1.0, unlimited=not limited)
@@ -135,7 +143,7 @@ async def sync(
     source_session_id: UUID | None = None,
     **options: Any,
 ) -> Ended:
-    """Queue a run, drive it to its end, and read its counters. `options` are those of `taken`."""
+    """Queue a run, drive it to its end, and read its counters. `options` are those of `under`."""
     session_id = await enqueue(database, workspace_id, wanted, source_session_id=source_session_id)
     async with taken(database, session_id, base_url, **options) as run:
         status = await drive(run, lease_seconds=20.0)

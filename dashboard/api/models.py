@@ -83,7 +83,12 @@ class StartBody(Body):
 
 
 class ApplyBody(Body):
-    limit: StrictInt | None = Field(default=None, description="Only the first so many objects of the plan.")
+    limit: StrictInt | None = Field(
+        default=None, description="Only the first so many changes of each entity type, with the parents that they need."
+    )
+    confirm: StrictBool = Field(
+        default=False, description="Says that the warnings were looked at, where the workspace asks for that."
+    )
 
 
 class RetryBody(Body):

@@ -26,7 +26,7 @@ from dashboard.api.models import (
     SyncSessionList,
 )
 from sync_core.domain.vocabulary import Action, EntityType, EventType, ReasonCode, SessionStatus
-from sync_core.services import drift, problems, report, report_export, sessions
+from sync_core.services import drift, plan_apply, problems, report, report_export, sessions
 from sync_core.services import estimate as estimates
 from sync_core.services.report_export import Format
 
@@ -147,8 +147,10 @@ async def apply_session(
     session_id: UUID, actor: CallingActor, database: OpenDatabase, body: ApplyBody | None = None
 ) -> dict[str, Any]:
     """Nothing is fetched again. A record that changed since the dry run is planned anew, not overwritten."""
-    limit = None if body is None else body.limit
-    return granted(await sessions.apply(database, actor, session_id, limit=limit)).to_json()
+    asked = body or ApplyBody()
+    return granted(
+        await plan_apply.apply(database, actor, session_id, limit=asked.limit, confirmed=asked.confirm)
+    ).to_json()
 
 
 @router.get(

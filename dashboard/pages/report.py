@@ -9,7 +9,8 @@ from dashboard.navigation import add_page
 from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
 from dashboard.pages.report_apply import apply_dialog, drift
-from dashboard.pages.report_findings import checks, effects, field_dialog, fields, reasons
+from dashboard.pages.report_findings import checks, effects, field_dialog, fields, orphans, reasons
+from dashboard.pages.report_limits_view import limits_dialog
 from dashboard.pages.report_lines import lines
 from dashboard.pages.report_rows import FRESHNESS, AppliedRow, CellRow, MatrixLine
 from dashboard.pages.report_state import FRESHNESS_ABOUT, ReportState
@@ -27,6 +28,7 @@ def view() -> rx.Component:
         ),
         apply_dialog(),
         field_dialog(),
+        limits_dialog(),
         current="/syncs",
         lead=ReportState.about,
         back=("Syncs", "/syncs"),
@@ -83,7 +85,7 @@ def body() -> rx.Component:
         rx.cond(ReportState.has_query, lines(), rx.fragment()),
         rx.cond(
             ReportState.looked_at == ReportState.session_id,
-            ui.stack(checks(), effects(), fields(), reasons(), gap="lg"),
+            ui.stack(checks(), orphans(), effects(), fields(), reasons(), gap="lg"),
             ui.card_skeleton(5),
         ),
         gap="lg",

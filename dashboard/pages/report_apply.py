@@ -100,6 +100,16 @@ def apply_dialog() -> rx.Component:
         ReportState.applying,
         rx.el.p(ReportState.sentence, class_name="strong"),
         drift_check(),
+        rx.cond(
+            ReportState.warnings.length() > 0,
+            ui.callout(
+                "Look at them before you go on.",
+                rx.el.ul(rx.foreach(ReportState.warnings, lambda one: rx.el.li(one, key=one))),
+                kind="warn",
+                title="Checks that warn",
+            ),
+            rx.fragment(),
+        ),
         rx.el.form(
             ui.radio_cards(
                 "How much of it?",
@@ -122,6 +132,11 @@ def apply_dialog() -> rx.Component:
                 default_value="10",
                 input_mode="numeric",
                 auto_complete="off",
+            ),
+            rx.cond(
+                ReportState.must_confirm & (ReportState.warnings.length() > 0),
+                ui.checkbox("confirm", "I have looked at what the checks warn of.", required=True),
+                rx.fragment(),
             ),
             id="apply-form",
             on_submit=ReportState.apply,

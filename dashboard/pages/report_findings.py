@@ -5,7 +5,7 @@ from __future__ import annotations
 import reflex as rx
 
 from dashboard import components as ui
-from dashboard.pages.report_rows import BarRow, EffectRow, RailRow, ReasonRow
+from dashboard.pages.report_rows import BarRow, EffectRow, OrphanRow, RailRow, ReasonRow
 from dashboard.pages.report_state import ReportState
 from sync_core.services.findings import TransitionView
 
@@ -13,20 +13,43 @@ from sync_core.services.findings import TransitionView
 def checks() -> rx.Component:
     return ui.card(
         rx.el.ul(rx.foreach(ReportState.rails, rail), class_name="rails"),
-        rx.cond(
-            ReportState.orphans != "",
-            ui.callout(
-                rx.fragment(
-                    ReportState.orphans,
-                    " name a parent that Stripe did not return. Every missing parent was asked for by its id already;"
-                    " resume asks again, one request each.",
-                ),
-                kind="warn",
-                title="Orphans",
-            ),
-            rx.fragment(),
-        ),
         title="Checks",
+        actions=[
+            rx.cond(
+                ReportState.may_limit,
+                ui.button("Limits", small=True, icon_name="sliders-horizontal", on_click=ReportState.ask_limits),
+                rx.fragment(),
+            )
+        ],
+    )
+
+
+def orphans() -> rx.Component:
+    """What to do about each: the parent in Stripe, or ask again."""
+    return rx.cond(
+        ReportState.orphans.length() > 0,
+        ui.card(
+            ui.data_table(
+                [ui.Column("Which"), ui.Column("Objects", number=True), ui.Column("To ask Stripe again", number=True)],
+                rx.foreach(ReportState.orphans, orphan),
+                caption="Objects without their parent",
+            ),
+            title="Orphans",
+            about="They name a parent that is not here, and that Stripe did not give when asked for it by its id."
+            " They stay out, with everything else as planned. Resume the run to ask again.",
+            flush=True,
+            actions=[ui.button_link("To the run", ReportState.run_href, icon_name="activity", small=True)],
+        ),
+        rx.fragment(),
+    )
+
+
+def orphan(one: rx.Var[OrphanRow]) -> rx.Component:
+    return rx.el.tr(
+        rx.el.th(one.what, scope="row"),
+        rx.el.td(ui.link(one.objects, one.href), class_name="number"),
+        rx.el.td(one.requests, class_name="number"),
+        key=one.key,
     )
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from dashboard.pages import run_parts as parts
-from sync_core.domain.vocabulary import Action, EntityType
+from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
 from sync_core.services.drift import DriftRow
-from sync_core.services.findings import Effect
+from sync_core.services.findings import Effect, Orphans
 from sync_core.services.guardrails import FieldBar, Guardrail, Reason
 from sync_core.services.record_views import href
 from sync_core.services.report import Freshness, Line, LineQuery, ReportView, field_label
@@ -111,6 +111,15 @@ class AppliedRow:
     href: str
     label: str
     status: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanRow:
+    key: str
+    objects: str
+    what: str
+    requests: str
+    href: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +256,17 @@ def rail(session_id: str, one: Guardrail) -> RailRow:
     leads = one.entity is not None and one.action is not None
     address = rows_href(session_id, entity=one.entity, action=one.action, field=one.field) if leads else ""
     return RailRow(one.level.value, one.name, one.message, address)
+
+
+def orphan(session_id: str, one: Orphans) -> OrphanRow:
+    parent = one.parent.value[:-1] if one.parent is not None else one.label.lower()
+    return OrphanRow(
+        key=f"{one.entity}.{one.field}",
+        objects=f"{one.objects:,}",
+        what=f"{one.entity.label} without their {parent}",
+        requests=parts.plural(one.requests, "request"),
+        href=rows_href(session_id, entity=one.entity, action=Action.ERROR, reason=ReasonCode.MISSING_PARENT),
+    )
 
 
 def bars(found: tuple[FieldBar, ...]) -> list[BarRow]:

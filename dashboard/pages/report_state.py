@@ -10,6 +10,7 @@ import reflex as rx
 from dashboard.pages import report_rows as rows
 from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
+from dashboard.pages.report_limits import LimitsForm, limits_of
 from dashboard.pages.report_rows import (
     AppliedRow,
     BarRow,
@@ -17,6 +18,7 @@ from dashboard.pages.report_rows import (
     EffectRow,
     LineRow,
     MatrixLine,
+    OrphanRow,
     RailRow,
     ReasonRow,
     SampleTab,
@@ -25,10 +27,11 @@ from dashboard.pages.run_charts import MixRow
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import Action, EntityType
 from sync_core.errors import Refusal
-from sync_core.services import drift, findings, report, sessions
+from sync_core.services import drift, findings, plan_apply, plan_limits, report, sessions
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.drift import Drift, DriftPage
 from sync_core.services.findings import TransitionView
+from sync_core.services.guardrails import Level
 from sync_core.services.record_views import When
 from sync_core.services.report import Freshness, LineQuery, ReportView
 from sync_core.store.database import get_database
@@ -80,7 +83,14 @@ class ReportState(PageState):
     effects: list[EffectRow] = []
     reasons: list[ReasonRow] = []
     is_whole: bool = True
-    orphans: str = ""
+    orphans: list[OrphanRow] = []
+    came_along: str = ""
+    warnings: list[str] = []
+    may_limit: bool = False
+    limits: LimitsForm = LimitsForm()
+    limiting: bool = False
+    limits_error: str = ""
+    must_confirm: bool = False
 
     field_title: str = ""
     field_href: str = ""
@@ -173,14 +183,17 @@ class ReportState(PageState):
         if isinstance(found, Refusal):
             return
         word = str(session_id)
-        orphans = sum(one.count for one in found.reasons if one.code.value == "missing_parent")
+        limits = await plan_limits.read(get_database(), actor)
         async with self:
             self.rails = [rows.rail(word, one) for one in found.guardrails]
             self.bars = rows.bars(found.fields)
             self.effects = [rows.effect(one, exact=found.effects_exact) for one in found.effects]
             self.reasons = [rows.reason(word, one) for one in found.reasons[:30]]
             self.is_whole, self.looked_at = found.is_whole, word
-            self.orphans = parts.plural(orphans, "object") if orphans else ""
+            self.orphans = [rows.orphan(word, one) for one in found.orphans]
+            self.warnings = [one.message for one in found.guardrails if one.level is Level.WARN]
+            self.limits, self.must_confirm = LimitsForm.of(limits), limits.confirm
+            self.may_limit = actor.can(Permission.MANAGE_WORKSPACE)
             may_drift = self.freshness == Freshness.FRESH
         if may_drift:
             await self._read_drift(actor, session_id)
@@ -238,6 +251,28 @@ class ReportState(PageState):
         self._show_drift(found, turned=bool(cursor))
 
     @rx.event
+    async def ask_limits(self) -> None:
+        self.limiting, self.limits_error = True, ""
+
+    @rx.event
+    async def close_limits(self) -> None:
+        self.limiting = False
+
+    @rx.event
+    async def save_limits(self, form: dict[str, Any]) -> Any:
+        """What warns is worked out anew with them."""
+        asked = limits_of(form)
+        saved = (
+            asked if isinstance(asked, Refusal) else await plan_limits.save(get_database(), await self._actor(), asked)
+        )
+        if isinstance(saved, Refusal):
+            self.limits_error = saved.message
+            return None
+        self.limiting, self.looked_at = False, ""
+        self._say("The limits are kept, for every plan of this workspace.")
+        return ReportState.look
+
+    @rx.event
     async def close_apply(self) -> None:
         self.applying = False
 
@@ -251,8 +286,9 @@ class ReportState(PageState):
                 return None
             limit = int(word)
         session_id = self._id()
+        confirmed = form.get("confirm") is not None
         found = (
-            await sessions.apply(get_database(), await self._actor(), session_id, limit=limit)
+            await plan_apply.apply(get_database(), await self._actor(), session_id, limit=limit, confirmed=confirmed)
             if session_id
             else sessions.NOT_FOUND
         )

@@ -26,7 +26,7 @@ from sync_core.stripe_source import PermissionMissing, RequestRefused
 
 log = structlog.get_logger()
 
-_BEAT_SECONDS = 0.5
+_BEAT_SECONDS = 0.25
 _NOTE_SECONDS = 1.0
 _PUT_OFF_SECONDS = 15.0
 MOST_ATTEMPTS = 60
@@ -82,7 +82,7 @@ async def refuse(database: Database, held: Held, reason: str) -> None:
 
 
 class Heart:
-    """Renews the lease, hears a cancel within half a second, and carries figures to the screen."""
+    """Renews the lease, hears a cancel at the next beat, and carries figures to the screen."""
 
     def __init__(self, run: Run, phases: Phases, lease_seconds: float) -> None:
         self._run = run

@@ -27,8 +27,9 @@ log = structlog.get_logger()
 
 _END_SECONDS = 5.0
 _RELEASE_SECONDS = 2.0
-# So long may a child of ours let its run lie before it is taken for stuck: it has to start first, under whatever load.
-_STUCK_SECONDS = 30.0
+# So long may a child of ours let its lease lie that has run out, before it is taken for stuck; and so long may one take to start.
+_STUCK_SECONDS = 5.0
+_START_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -60,24 +61,25 @@ class Dispatcher:
         try:
             await start_scheduled(self._database)
             async with self._database.system() as session:
-                due = [one.session_id for one in await runs.due(session)]
+                due = {one.session_id: one.owner for one in await runs.due(session)}
         except (SQLAlchemyError, OSError) as away:
             log.warning("tick.database_away", error=str(away).splitlines()[0])
             return
         for session_id, child in self._children.items():
-            self._end_if_stuck(session_id, child, idle=session_id in due)
+            if session_id in due:
+                self._end_if_stuck(session_id, child, due[session_id])
+            else:
+                child.idle_since = None
         for session_id in due:
             if session_id not in self._children and len(self._children) < self._settings.max_runs:
                 await self._start(session_id)
 
-    def _end_if_stuck(self, session_id: UUID, child: _Child, *, idle: bool) -> None:
+    def _end_if_stuck(self, session_id: UUID, child: _Child, owner: str | None) -> None:
         """A child that was stopped, or hangs, lets its lease run out and does not end: nobody else would take the run up."""
-        if not idle:
-            child.idle_since = None
-            return
         now = time.monotonic()
         child.idle_since = now if child.idle_since is None else child.idle_since
-        if now - child.idle_since >= self._stuck_seconds:
+        had_begun = owner == runs.owner_of(child.process.pid)
+        if now - child.idle_since >= (self._stuck_seconds if had_begun else _START_SECONDS):
             log.warning("run.stuck", session=str(session_id), pid=child.process.pid)
             with suppress(ProcessLookupError):
                 child.process.kill()

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index
+from sqlalchemy import ARRAY, BigInteger, Column, Index, text
+from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
 from sqlmodel import Field, SQLModel
 
 from sync_core.models.base import int_col, text_col, time_col, uuid_col
@@ -33,13 +34,27 @@ class Lease(SQLModel, table=True):
     created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
 
 
+def _seconds(default: str) -> Column[Any]:
+    return Column(DOUBLE_PRECISION, nullable=False, server_default=text(default))
+
+
 class RateBucket(SQLModel, table=True):
-    """The next free slot of one bucket of one Stripe account; shared by all workers, hence outside row-level security."""
+    """The calendar of one bucket of one Stripe account; shared by all workers, hence outside row-level security.
+
+    `starts` are the times given out (epoch seconds), lately past and to come; nothing starts before `next_at`. The slacks are by how
+    many seconds starts may be late, as users asked since `slack_at` (epoch seconds) and before.
+    """
 
     __tablename__ = "payment_sync_rate_buckets"
 
     name: str = Field(sa_column=text_col(primary_key=True))
     next_at: datetime = Field(sa_column=time_col(nullable=False))
+    starts: list[float] = Field(
+        default_factory=list, sa_column=Column(ARRAY(DOUBLE_PRECISION), nullable=False, server_default=text("'{}'"))
+    )
+    slack: float = Field(default=0.025, sa_column=_seconds("0.025"))
+    slack_before: float = Field(default=0.025, sa_column=_seconds("0.025"))
+    slack_at: float = Field(default=0.0, sa_column=_seconds("0"))
 
 
 class ReadMeter(SQLModel, table=True):

@@ -234,7 +234,8 @@ class PlanItem(SQLModel, table=True):
 
     __tablename__ = "payment_sync_plan_items"
     __table_args__: ClassVar[Any] = (
-        Index("ix_payment_sync_plan_items_action", "session_id", "entity_type", "action", "seq"),
+        # Not the key's own beginning: to a planner without statistics of a run, both would look alike, and this one is walked.
+        Index("ix_payment_sync_plan_items_action", "session_id", "action", "entity_type", "seq"),
     )
 
     workspace_id: UUID = Field(sa_column=uuid_col())

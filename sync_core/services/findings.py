@@ -16,14 +16,16 @@ from sync_core.domain.fields import FIELDS, JsonValue, Kind
 from sync_core.domain.merge import Stored, Strategies, decide
 from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, Strategy
 from sync_core.errors import Refusal
-from sync_core.services import sessions
+from sync_core.services import plan_limits, sessions
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.guardrails import FieldBar, Guardrail, Reason, guardrails
 from sync_core.services.record_views import value_text
 from sync_core.services.report import FORBIDDEN, counts_of, field_label, plan_of
 from sync_core.services.session_views import SessionView
 from sync_core.store import reports as store
+from sync_core.store import sessions as store_sessions
 from sync_core.store.database import Database
+from sync_core.store.orphans import OrphanCount, orphans
 from sync_core.store.reports import Compared, FieldCount, PlanRef, ReasonCount
 
 _EFFECTS_OF = 1_000
@@ -41,6 +43,18 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
+class Orphans:
+    """Objects that name a parent nobody has. `requests` is what asking Stripe for those parents again takes."""
+
+    entity: EntityType
+    field: str
+    label: str
+    parent: EntityType | None
+    objects: int
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     reasons: tuple[Reason, ...]
     fields: tuple[FieldBar, ...]
@@ -48,6 +62,7 @@ class Findings:
     effects: tuple[Effect, ...]
     effects_exact: bool
     is_whole: bool
+    orphans: tuple[Orphans, ...]
 
 
 async def look(database: Database, actor: Actor, session_id: UUID) -> Findings | Refusal:
@@ -109,14 +124,31 @@ async def _look(session: AsyncSession, view: SessionView) -> Findings:
     found = _reasons(await store.reasons(session, plan, present, explained), counts)
     bars = _bars(await store.fields(session, plan, _having(view, Action.UPDATE, Action.CONFLICT, Action.SKIP)))
     effects, exact = await _effects(session, view, plan, counts)
+    limits = plan_limits.of((await store_sessions.defaults(session, view.workspace_id)).settings)
     differing = (Action.UPDATE, Action.CONFLICT, Action.SKIP)
     return Findings(
         reasons=found,
         fields=bars,
-        guardrails=await guardrails(session, view, bars, found),
+        guardrails=await guardrails(session, view, bars, found, limits),
         effects=effects,
         effects_exact=exact,
+        orphans=_orphans(await orphans(session, plan, _having(view, Action.ERROR))),
         is_whole=all(counts[entity][action] <= store.LOOKED_AT for entity in present for action in differing),
+    )
+
+
+def _orphans(found: Iterable[OrphanCount]) -> tuple[Orphans, ...]:
+    parents = {(entity, one.name): one.parent for entity in EntityType for one in FIELDS[entity]}
+    return tuple(
+        Orphans(
+            entity=EntityType(one.entity_type),
+            field=one.field,
+            label=field_label(EntityType(one.entity_type), one.field),
+            parent=parents.get((EntityType(one.entity_type), one.field)),
+            objects=one.objects,
+            requests=one.parents,
+        )
+        for one in found
     )
 
 

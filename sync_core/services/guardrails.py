@@ -10,13 +10,11 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
+from sync_core.services.plan_limits import Limits
 from sync_core.services.report import MatrixRow, counts_of, plan_of
 from sync_core.services.session_views import SessionView
 from sync_core.store import connections
 from sync_core.store import reports as store
-
-_MUCH_UPDATED = 0.2
-_MANY_CANCELED = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +70,24 @@ class Guardrail:
 
 
 async def guardrails(
-    session: AsyncSession, view: SessionView, bars: Sequence[FieldBar], reasons: Sequence[Reason]
+    session: AsyncSession,
+    view: SessionView,
+    bars: Sequence[FieldBar],
+    reasons: Sequence[Reason],
+    limits: Limits,
 ) -> tuple[Guardrail, ...]:
     """Every check, the passed ones too: a person should see that they were made."""
     return (
-        *_shares(view),
-        *_money(bars),
-        *await _canceled(session, view),
+        *_shares(view, limits),
+        *_money(bars, limits),
+        *await _canceled(session, view, limits),
         *_deleted(reasons),
-        *await _twice(session, view),
+        *await _twice(session, view, limits),
         *await _mode(session, view),
     )
 
 
-def _shares(view: SessionView) -> list[Guardrail]:
+def _shares(view: SessionView, limits: Limits) -> list[Guardrail]:
     """Updates of many of the records that exist are worth a second look."""
     rails = []
     for one in view.entities:
@@ -93,13 +95,13 @@ def _shares(view: SessionView) -> list[Guardrail]:
         share, updates = row.share, row.counts[Action.UPDATE]
         if share is None or not updates:
             continue
-        level = Level.WARN if share > _MUCH_UPDATED else Level.OK
+        level = Level.WARN if 100 * share > limits.share_updated else Level.OK
         message = f"{updates:,} of {row.existing:,} {row.entity.value} that are here already change ({share:.0%})."
         rails.append(Guardrail("Share updated", level, message, row.entity, Action.UPDATE))
     return rails or [Guardrail("Share updated", Level.OK, "No record that is here already is written over.")]
 
 
-def _money(bars: Sequence[FieldBar]) -> list[Guardrail]:
+def _money(bars: Sequence[FieldBar], limits: Limits) -> list[Guardrail]:
     rails = []
     for bar in bars:
         if not bar.money or not (bar.updates or bar.conflicts):
@@ -107,13 +109,12 @@ def _money(bars: Sequence[FieldBar]) -> list[Guardrail]:
         action = Action.UPDATE if bar.updates else Action.CONFLICT
         written = f"{bar.updates:,} written" if bar.updates else f"{bar.conflicts:,} to review"
         message = f"{bar.label} of {bar.entity.value} changes: {written}."
-        rails.append(
-            Guardrail("Money", Level.WARN if bar.updates else Level.NOTE, message, bar.entity, action, bar.name)
-        )
+        level = Level.WARN if bar.updates >= limits.money else Level.NOTE
+        rails.append(Guardrail("Money", level, message, bar.entity, action, bar.name))
     return rails or [Guardrail("Money", Level.OK, "No amount and no currency changes.")]
 
 
-async def _canceled(session: AsyncSession, view: SessionView) -> list[Guardrail]:
+async def _canceled(session: AsyncSession, view: SessionView, limits: Limits) -> list[Guardrail]:
     entity = EntityType.SUBSCRIPTIONS
     counts = next((counts_of(one.progress) for one in view.entities if one.progress.entity_type is entity), None)
     updates = counts is not None and counts[Action.UPDATE]
@@ -122,7 +123,7 @@ async def _canceled(session: AsyncSession, view: SessionView) -> list[Guardrail]
     if not canceled:
         return [Guardrail("Cancellations", Level.OK, "No subscription ends by this plan.")]
     share = canceled / max(1, sum((counts or {}).values()))
-    level = Level.WARN if share > _MANY_CANCELED else Level.NOTE
+    level = Level.WARN if 100 * share > limits.canceled else Level.NOTE
     plural = "s end" if canceled != 1 else " ends"
     message = f"{canceled:,} subscription{plural} ({share:.0%} of those read)."
     return [Guardrail("Cancellations", level, message, entity, Action.UPDATE, "status")]
@@ -142,7 +143,7 @@ def _deleted(found: Iterable[Reason]) -> list[Guardrail]:
     ] or [Guardrail("Deletions", Level.OK, "Nothing is marked as deleted.")]
 
 
-async def _twice(session: AsyncSession, view: SessionView) -> list[Guardrail]:
+async def _twice(session: AsyncSession, view: SessionView, limits: Limits) -> list[Guardrail]:
     present = any(one.progress.entity_type is EntityType.CUSTOMERS for one in view.entities)
     found = await store.emails_twice(session, plan_of(view)) if present else []
     if not found:
@@ -150,7 +151,8 @@ async def _twice(session: AsyncSession, view: SessionView) -> list[Guardrail]:
     most = found[0]
     emails = "email is" if len(found) == 1 else "emails are"
     message = f"{len(found):,} {emails} shared by several customers; {most.email} by {most.count:,}."
-    return [Guardrail("Duplicates", Level.NOTE, message, EntityType.CUSTOMERS)]
+    level = Level.WARN if len(found) >= limits.duplicates else Level.NOTE
+    return [Guardrail("Duplicates", level, message, EntityType.CUSTOMERS)]
 
 
 async def _mode(session: AsyncSession, view: SessionView) -> list[Guardrail]:

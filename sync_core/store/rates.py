@@ -1,15 +1,14 @@
 """Starting times of requests, shared by all workers of a Stripe account. The clock is the database's.
 
-Each bucket is one row: the next free slot. Reserving takes the rows in the order of their names, so that two workers never wait for
-each other in a circle, and moves them on by as many evenly spaced slots as are wanted (GCRA without a burst).
+Each bucket is one row that holds its calendar: the times given out, lately past and to come. Drawing locks the rows of the account and of
+the endpoint in the order of their names, so that two workers never wait for each other in a circle; `domain.starts` finds the times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sqlalchemy import text
 
+from sync_core.domain.starts import Calendar, Lot, Wish, serve
 from sync_core.store.database import Database
 from sync_core.store.patience import patiently
 
@@ -17,13 +16,18 @@ _ENSURE = text(
     "INSERT INTO payment_sync_rate_buckets (name, next_at) SELECT name, clock_timestamp() FROM unnest(CAST(:names AS text[])) AS name"
     " ON CONFLICT DO NOTHING"
 )
-_LOCK = text("SELECT name FROM payment_sync_rate_buckets WHERE name = ANY(:names) ORDER BY name FOR UPDATE")
-_RESERVE = text(
-    "WITH began AS (SELECT greatest(max(next_at), clock_timestamp()) AS at, clock_timestamp() AS now"
-    " FROM payment_sync_rate_buckets WHERE name = ANY(:names))"
-    " UPDATE payment_sync_rate_buckets b SET next_at = began.at + make_interval(secs => :count / w.rate)"
-    " FROM began, unnest(CAST(:names AS text[]), CAST(:rates AS float8[])) AS w(name, rate) WHERE b.name = w.name"
-    " RETURNING extract(epoch FROM began.at - began.now)::float8"
+# The clock is read when the locks are held: who waited for them must not be given times that have passed. A worker that is stopped
+# while it holds them is ended by PostgreSQL, or it would stop all others.
+_LOCK = text(
+    "WITH limits AS (SELECT set_config('idle_in_transaction_session_timeout', '2s', true)),"
+    " locked AS MATERIALIZED (SELECT name, starts, next_at, slack, slack_before, slack_at FROM payment_sync_rate_buckets, limits"
+    " WHERE name = ANY(:names) ORDER BY name FOR UPDATE OF payment_sync_rate_buckets)"
+    " SELECT name, starts, extract(epoch FROM next_at)::float8 AS closed_until, slack, slack_before, slack_at,"
+    " extract(epoch FROM clock_timestamp())::float8 AS now FROM locked"
+)
+_SAVE = text(
+    "UPDATE payment_sync_rate_buckets SET starts = CAST(:starts AS float8[]), slack = :slack, slack_before = :slack_before,"
+    " slack_at = :slack_at WHERE name = :name"
 )
 _PUSH = text(
     "INSERT INTO payment_sync_rate_buckets (name, next_at) VALUES (:name, clock_timestamp() + make_interval(secs => :seconds))"
@@ -43,24 +47,23 @@ class StoredSlots:
         self._database = database
         self._known: set[str] = set()
 
-    async def reserve(self, buckets: Sequence[tuple[str, float]], count: int) -> Sequence[float]:
-        return await patiently(lambda: self._reserve(buckets, count), longest_delay=1.0)
+    async def reserve(self, wish: Wish) -> Lot:
+        return await patiently(lambda: self._reserve(wish), longest_delay=1.0)
 
-    async def _reserve(self, buckets: Sequence[tuple[str, float]], count: int) -> Sequence[float]:
-        names = [name for name, _ in buckets]
+    async def _reserve(self, wish: Wish) -> Lot:
+        names = [wish.account[0], wish.endpoint[0]]
         async with self._database.system() as session:
             if not self._known.issuperset(names):
                 await session.execute(_ENSURE, {"names": names})
-            await session.execute(_LOCK, {"names": names})
-            first = (
-                await session.execute(
-                    _RESERVE, {"names": names, "rates": [rate for _, rate in buckets], "count": float(count)}
-                )
-            ).scalars()
-            wait = max(0.0, float(first.all()[0]))
+            rows = (await session.execute(_LOCK, {"names": names})).all()
+            found = {
+                row.name: Calendar(list(row.starts), row.closed_until, row.slack, row.slack_before, row.slack_at)
+                for row in rows
+            }
+            lot = serve(wish, found[names[0]], found[names[1]], max(row.now for row in rows))
+            await session.execute(_SAVE, [_saved(name, calendar) for name, calendar in found.items()])
         self._known.update(names)
-        spacing = max(1.0 / rate for _, rate in buckets)
-        return [wait + spacing * one for one in range(count)]
+        return lot
 
     async def push_back(self, bucket: str, seconds: float) -> None:
         await patiently(lambda: self._push_back(bucket, seconds), longest_delay=1.0)
@@ -68,6 +71,16 @@ class StoredSlots:
     async def _push_back(self, bucket: str, seconds: float) -> None:
         async with self._database.system() as session:
             await session.execute(_PUSH, {"name": bucket, "seconds": seconds})
+
+
+def _saved(name: str, calendar: Calendar) -> dict[str, object]:
+    return {
+        "name": name,
+        "starts": calendar.starts,
+        "slack": calendar.slack,
+        "slack_before": calendar.slack_before,
+        "slack_at": calendar.slack_at,
+    }
 
 
 async def count_reads(database: Database, account: str, reads: int) -> None:

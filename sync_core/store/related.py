@@ -177,11 +177,15 @@ async def unstored(session: AsyncSession, scope: Scope, entity: EntityType) -> t
     return (row[0], row[1], list(row[2] or [])) if row else (0, 0, [])
 
 
+# EXCEPT is never planned as a loop: 25,000 objects took 20 s as look-ups by whichever index looked good to a planner without statistics.
 _UNPLANNED = """
-SELECT count(*), (array_agg(s.external_id))[1:1000] FROM payment_sync_staged_objects s
-WHERE s.workspace_id = %(workspace)s AND s.session_id = %(staged)s AND s.entity_type = %(entity)s
-  AND (SELECT p.seq FROM payment_sync_plan_items p WHERE p.workspace_id = %(workspace)s AND p.session_id = %(session)s
-    AND p.entity_type = %(entity)s AND p.external_id = s.external_id) IS NULL
+SELECT count(*), (array_agg(external_id))[1:1000] FROM (
+  SELECT s.external_id FROM payment_sync_staged_objects s
+  WHERE s.workspace_id = %(workspace)s AND s.session_id = %(staged)s AND s.entity_type = %(entity)s
+  EXCEPT
+  SELECT p.external_id FROM payment_sync_plan_items p
+  WHERE p.workspace_id = %(workspace)s AND p.session_id = %(session)s AND p.entity_type = %(entity)s
+) u
 """
 
 

@@ -146,7 +146,7 @@ _CANCEL = text(
     "UPDATE payment_sync_sessions SET cancel_requested_at = coalesce(cancel_requested_at, now())"
     " WHERE workspace_id = :workspace AND id = :session AND status IN ('pending', 'running') RETURNING status"
 )
-# A worker that has missed four beats is not waited for: without its lease's row, nothing that it still does commits. The row is
+# A worker that has been mute for two seconds, eight beats, is not waited for: without its lease's row, nothing that it still does commits. The row is
 # left to a batch that is just being committed under it.
 _CANCEL_WAITING = text(
     "WITH mute AS (SELECT session_id FROM payment_sync_leases WHERE session_id = :session AND workspace_id = :workspace"
@@ -202,8 +202,11 @@ async def requeue(
 
 @dataclass(frozen=True, slots=True)
 class Due:
+    """`owner` is whose lease has run out; None when nobody's has."""
+
     session_id: UUID
     workspace_id: UUID
+    owner: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +220,7 @@ class Held:
 
 
 _DUE = text(
-    "SELECT session_id, workspace_id FROM payment_sync_leases"
+    "SELECT session_id, workspace_id, owner FROM payment_sync_leases"
     " WHERE (lease_until IS NULL OR lease_until < now()) AND not_before <= now() ORDER BY created_at"
 )
 # Batches hold the row FOR KEY SHARE: renewing it does not wait for them, taking it does, so that none commits under an old fence.
@@ -232,7 +235,7 @@ _TAKE = text(
 
 async def due(session: AsyncSession) -> list[Due]:
     """Runs that nobody drives now."""
-    return [Due(row.session_id, row.workspace_id) for row in await session.execute(_DUE)]
+    return [Due(row.session_id, row.workspace_id, row.owner) for row in await session.execute(_DUE)]
 
 
 async def take(session: AsyncSession, session_id: UUID, owner: str, seconds: float) -> Held | None:

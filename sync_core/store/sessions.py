@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -83,6 +84,7 @@ _REASONS = text(
     " AND action IN ('skip', 'conflict', 'error') GROUP BY 1, 2, 3 ORDER BY 4 DESC"
 )
 _EMAIL = text("SELECT match_by_email, settings FROM workspaces WHERE id = :workspace")
+_KEEP_SETTING = text("UPDATE workspaces SET settings = settings || CAST(:setting AS jsonb) WHERE id = :workspace")
 _READS = text(
     "SELECT reads FROM payment_sync_read_meter WHERE account_id = :account"
     " AND month = to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM')"
@@ -231,6 +233,11 @@ class WorkspaceDefaults:
 async def defaults(session: AsyncSession, workspace_id: UUID) -> WorkspaceDefaults:
     row = (await session.execute(_EMAIL, {"workspace": workspace_id})).one()
     return WorkspaceDefaults(row.match_by_email, row.settings)
+
+
+async def keep_setting(session: AsyncSession, workspace_id: UUID, name: str, value: dict[str, Any]) -> None:
+    """One of the workspace's settings; the others stay."""
+    await session.execute(_KEEP_SETTING, {"workspace": workspace_id, "setting": orjson.dumps({name: value}).decode()})
 
 
 async def reads_this_month(session: AsyncSession, account_id: str) -> int:

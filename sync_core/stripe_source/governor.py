@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sync_core.stripe_source.pacing import Clock, Pacer, Sleep
+from sync_core.stripe_source.pacing import Allowance, Clock, Lane, Sleep, Timing
 from sync_core.stripe_source.slots import SlotStore
 
 Mode = Literal["live", "test"]
@@ -33,7 +33,9 @@ class GovernorStats:
 
 
 class Governor:
-    """Lets requests start evenly spaced. Every `admit` is followed by one `on_response`, also when no answer came."""
+    """Lets requests start so that no second holds more than the caps. Every `admit` is followed by one `on_response`, also
+    when no answer came.
+    """
 
     def __init__(
         self,
@@ -52,18 +54,19 @@ class Governor:
         self._unlimited = unlimited
         self._clock = clock
         self._sleep = sleep
-        self._global = _Lane(self._pacer(_GLOBAL, GLOBAL_LIMIT[mode]))
-        self._lanes: dict[str, _Lane] = {}
+        self._global = self._allowance(_GLOBAL, GLOBAL_LIMIT[mode])
+        self._lanes: dict[str, Lane] = {}
+        self._timing = Timing(clock)
         self._flights = _Flights(clock)
         self._throttled: Counter[str] = Counter()
         self._requests = 0
 
     async def admit(self, endpoint: str) -> None:
         """Return when a request to the endpoint may start."""
-        if not self._unlimited:
+        if self._unlimited:
+            self._take_off()
+        else:
             await self._wait(self._lane(endpoint))
-        self._requests += 1
-        self._flights.took_off()
 
     def on_response(self, endpoint: str, status: int | None, reason: str | None = None) -> None:
         """`status` None: no answer. `reason` is `Stripe-Rate-Limited-Reason`, read on a 429 only."""
@@ -72,58 +75,55 @@ class Governor:
             return
         self._throttled[reason or "unknown"] += 1
         if reason == "global-rate":
-            self._global.pacer.slow_down()
+            self._global.slow_down()
         elif reason in ("endpoint-rate", None):
-            self._lane(endpoint).pacer.slow_down()
+            self._lane(endpoint).endpoint.slow_down()
         elif reason.endswith("-concurrency"):
             self._flights.fewer()
 
     def stats(self) -> GovernorStats:
-        pacers = {_GLOBAL: self._global.pacer} | {name: lane.pacer for name, lane in self._lanes.items()}
-        paused = max(pacer.paused_until for pacer in pacers.values()) - self._clock()
+        buckets = {_GLOBAL: self._global} | {name: lane.endpoint for name, lane in self._lanes.items()}
+        paused = max(bucket.paused_until for bucket in buckets.values()) - self._clock()
         return GovernorStats(
             requests=self._requests,
             throttled=dict(self._throttled),
             waiting=sum(lane.waiting for lane in self._lanes.values()),
             in_flight=self._flights.count,
-            caps={name: pacer.cap() for name, pacer in pacers.items()},
+            caps={name: bucket.cap() for name, bucket in buckets.items()},
             resume_at=time.time() + paused if paused > 0 else None,
         )
 
-    async def _wait(self, lane: _Lane) -> None:
+    async def _wait(self, lane: Lane) -> None:
         lane.waiting += 1
-        self._global.waiting += 1
         try:
-            # The lane is held until the request starts, so that what waits for the account's bucket
-            # can't pile up and break the endpoint's spacing when it is let go.
+            # First come, first served; whoever holds the lane is the only one to draw times for it.
             async with lane.lock:
-                await lane.pacer.ready(lane.waiting)
-                async with self._global.lock:
+                while True:
                     await self._flights.room()
-                    await self._global.pacer.ready(self._global.waiting)
-                    self._global.pacer.started()
-                lane.pacer.started()
+                    slot = await lane.next_start()
+                    if self._flights.has_room():
+                        break
+                    lane.give_back(slot)
+                lane.used()
+                self._take_off()
         finally:
             lane.waiting -= 1
-            self._global.waiting -= 1
 
-    def _lane(self, endpoint: str) -> _Lane:
+    def _take_off(self) -> None:
+        self._requests += 1
+        self._flights.took_off()
+
+    def _lane(self, endpoint: str) -> Lane:
         lane = self._lanes.get(endpoint)
         if lane is None:
-            lane = self._lanes[endpoint] = _Lane(self._pacer(endpoint, ENDPOINT_LIMIT))
+            allowance = self._allowance(endpoint, ENDPOINT_LIMIT)
+            lane = self._lanes[endpoint] = Lane(
+                self._global, allowance, self._slots, self._timing, self._clock, self._sleep
+            )
         return lane
 
-    def _pacer(self, name: str, limit: int) -> Pacer:
-        return Pacer(self._prefix + name, limit * self._share, self._slots, self._clock, self._sleep)
-
-
-class _Lane:
-    """A bucket and those who wait for it, first come first served."""
-
-    def __init__(self, pacer: Pacer) -> None:
-        self.pacer = pacer
-        self.lock = asyncio.Lock()
-        self.waiting = 0
+    def _allowance(self, name: str, limit: int) -> Allowance:
+        return Allowance(self._prefix + name, limit * self._share, self._clock)
 
 
 class _Flights:
@@ -150,8 +150,11 @@ class _Flights:
         self._most = max(1, int((self.count + 1) * 0.7))
         self._changed_at = now
 
+    def has_room(self) -> bool:
+        return self._most is None or self.count < self._limit()
+
     async def room(self) -> None:
-        while self._most is not None and self.count >= self._limit():
+        while not self.has_room():
             self._freed.clear()
             await self._freed.wait()
 

@@ -1,4 +1,4 @@
-"""Even spacing of requests in one bucket, from starting times that are drawn in small lots."""
+"""A bucket's cap as Stripe's answers change it, and an endpoint's supply of starting times, drawn in small lots."""
 
 from __future__ import annotations
 
@@ -8,73 +8,46 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from sync_core.domain.starts import LEAST_SLACK, MOST_SLACK, Lot, Wish
 from sync_core.stripe_source.slots import SlotStore
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
 
-# Slots are spaced for this share of the cap. With C a second allowed, request C + 1 then comes 1/0.98 s after the first:
-# the way to Stripe may delay one by 20 ms more than another before a window of one second holds one too many.
-_NOMINAL: Final = 0.98
-# After a stall, requests are never closer than at this share of the cap, whatever slots have become due meanwhile.
-_CATCHING_UP: Final = 0.995
-# Alone in a bucket, a lot is this long and its slots may be used this late: the spacing keeps the cap by itself.
-_LOT_SECONDS: Final = 0.4
-_STALE_SECONDS: Final = 0.5
-_PREFETCH_SECONDS: Final = 0.08
-# Beside other processes, slots must be used when they are due, or late ones of one meet timely ones of another; so they
-# are drawn one by one. Simulated, four processes at full demand keep the account's cap, and an endpoint's within two
-# requests; large lots went 30 % above. A bucket counts as shared at first, until its slots show that it is not.
-_SHARED_LOT_SECONDS: Final = 0.02
-_SHARED_STALE_SECONDS: Final = 0.1
-_SHARED_MEMORY_SECONDS: Final = 1.0
-# What a timer oversleeps is not added to the spacing, or 1 ms at 100 requests a second would cost a tenth of them.
-_TIMER_SLACK: Final = 0.003
 _SLOWER: Final = 0.7
 _SLOWEST: Final = 0.05
 _RECOVERY_PER_SECOND: Final = 0.02
 _PAUSE_SECONDS: Final = 0.5
 
+_LOT_SECONDS: Final = 0.4
+_PREFETCH_SECONDS: Final = 0.1
+# Lots shrink while their last time lies further ahead than this: many processes want the same bucket, and long lots would only make
+# those wait who come new, and keep a pause after a 429 from being heeded.
+_AHEAD_SECONDS: Final = 0.6
+_LEAST_SCALE: Final = 0.1
+_CLOCK_SECONDS: Final = 30.0
+# What starts later than the slack allows is given back and drawn anew. Where that happens to more than one in fourteen, because the
+# machine is busy, more slack is asked for: it costs a share of the cap, but less than what is given back.
+_LATE_SLACK: Final = 1.3
+_TIMELY_SLACK: Final = 0.98
+_MOST_LEAD_SECONDS: Final = 0.25
 
-class Pacer:
-    """One bucket. `ready` and `started` belong together, one caller at a time."""
 
-    def __init__(self, name: str, cap: float, slots: SlotStore, clock: Clock, sleep: Sleep) -> None:
+class Allowance:
+    """Requests a second allowed in one bucket: less after a 429, and slowly more again."""
+
+    def __init__(self, name: str, cap: float, clock: Clock) -> None:
         self.name = name
         self.paused_until = -math.inf
+        self.pause_owed = 0.0
         self._cap = math.floor(cap) if cap >= 1 else cap
-        self._slots = slots
         self._clock = clock
-        self._sleep = sleep
-        self._pool: deque[float] = deque()
-        self._start = -math.inf
-        self._last = -math.inf
         self._factor = 1.0
         self._slowed_at = -math.inf
-        self._pause_owed = 0.0
-        self._drawn_at = -math.inf
-        self._tail = -math.inf
-        self._shared_until = clock() + _SHARED_MEMORY_SECONDS
-        self._round_trip = 0.0
-        self._used = 0
-        self._prefetch: asyncio.Task[None] | None = None
 
     def cap(self) -> float:
-        """Requests a second allowed now."""
         recovered = _RECOVERY_PER_SECOND * max(0.0, self._clock() - self._slowed_at)
         return self._cap * min(1.0, self._factor + recovered)
-
-    async def ready(self, waiting: int) -> None:
-        """Return when a request may start. `waiting` is how many want to, this one included."""
-        slot = await self._take(waiting)
-        self._start = max(slot, self._last + 1.0 / (_CATCHING_UP * self.cap()), self.paused_until)
-        wait = self._start - self._clock()
-        if wait > 0:
-            await self._sleep(wait)
-
-    def started(self) -> None:
-        self._last = max(self._start, self._clock() - _TIMER_SLACK)
-        self._used += 1
 
     def slow_down(self) -> None:
         """Stripe said that this bucket is over its limit. Many answers of one burst count once."""
@@ -83,67 +56,138 @@ class Pacer:
             return
         self._factor = max(_SLOWEST, _SLOWER * self.cap() / self._cap)
         self._slowed_at = now
-        self._pause_owed = _PAUSE_SECONDS
+        self.pause_owed = _PAUSE_SECONDS
         self.paused_until = now + _PAUSE_SECONDS
 
-    async def _take(self, waiting: int) -> float:
-        while True:
-            if not self._pool:
-                await self._refill(waiting)
-            while self._pool:
-                slot = self._pool.popleft()
-                if slot > self._clock() - (_SHARED_STALE_SECONDS if self._is_shared() else _STALE_SECONDS):
-                    self._look_ahead(waiting)
-                    return slot
 
-    async def _refill(self, waiting: int) -> None:
+class Timing:
+    """How this process keeps time: what the store's clock shows, how long asking it takes, and how late starts tend to be."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.slack = LEAST_SLACK
+        self.lead = 0.0
+        self._clock = clock
+        self._shortest = math.inf
+        self._ahead = 0.0
+        self._until = -math.inf
+
+    def started(self, *, late: bool) -> None:
+        slack = self.slack * (_LATE_SLACK if late else _TIMELY_SLACK)
+        self.slack = min(MOST_SLACK, max(LEAST_SLACK, slack))
+
+    def compare(self, asked: float, now_there: float) -> None:
+        """Of several comparisons of the clocks the one that took the shortest way holds."""
+        now = self._clock()
+        self.lead = min(_MOST_LEAD_SECONDS, max(1.5 * (now - asked), 0.8 * self.lead))
+        if now - asked <= self._shortest or now > self._until:
+            self._shortest, self._until = now - asked, now + _CLOCK_SECONDS
+            self._ahead = (asked + now) / 2 - now_there
+
+    def here(self, there: float) -> float:
+        return there + self._ahead
+
+
+class Lane:
+    """One endpoint's times. `next_start` and `give_back` are for one caller at a time, who holds `lock`."""
+
+    def __init__(
+        self, account: Allowance, endpoint: Allowance, slots: SlotStore, timing: Timing, clock: Clock, sleep: Sleep
+    ) -> None:
+        self.endpoint = endpoint
+        self.lock = asyncio.Lock()
+        self.waiting = 0
+        self._account = account
+        self._slots = slots
+        self._clock = clock
+        self._sleep = sleep
+        self._timing = timing
+        self._pool: deque[tuple[float, float]] = deque()
+        self._returned: list[float] = []
+        self._prefetch: asyncio.Task[None] | None = None
+        self._drawn_at = -math.inf
+        self._used = 0
+        self._scale = _LEAST_SCALE
+
+    async def next_start(self) -> float:
+        """Return when a request may start, with the time that was meant."""
+        while True:
+            while not self._pool:
+                await self._refill()
+            slot, slack = self._pool.popleft()
+            due = self._timing.here(slot)
+            if due < max(self._clock() - slack, self._paused_until()):
+                self._returned.append(slot)
+                continue
+            self._look_ahead()
+            wait = due - self._clock()
+            if wait > 0:
+                await self._sleep(wait)
+            late = self._clock() - due > slack
+            self._timing.started(late=late)
+            if not late and due >= self._paused_until():
+                return slot
+            # Given back at once, its room can still be used; a second later it would be lost.
+            self._returned.append(slot)
+            await self._draw(1)
+
+    def used(self) -> None:
+        self._used += 1
+
+    def give_back(self, slot: float) -> None:
+        """It was not used after all."""
+        self._returned.append(slot)
+
+    def _paused_until(self) -> float:
+        return max(self._account.paused_until, self.endpoint.paused_until)
+
+    async def _refill(self) -> None:
         if self._prefetch is None:
-            await self._draw(waiting)
+            await self._draw(self._size())
             return
         task, self._prefetch = self._prefetch, None
         await task
 
-    def _look_ahead(self, waiting: int) -> None:
-        """Ask for the next lot while the last slots of this one are still ahead: asking takes time too."""
-        if self._prefetch is None and waiting > 1 and len(self._pool) <= self._few():
-            self._prefetch = asyncio.ensure_future(self._draw(waiting))
+    def _look_ahead(self) -> None:
+        """Ask for the next lot while the last times of this one are still ahead: asking takes time too."""
+        if self._prefetch is not None and self._prefetch.done():
+            self._prefetch.result()
+            self._prefetch = None
+        short = not self._pool or self._timing.here(self._pool[-1][0]) < self._clock() + _PREFETCH_SECONDS
+        if self._prefetch is None and short and self.waiting > 1:
+            self._prefetch = asyncio.ensure_future(self._draw(self._size()))
 
-    def _few(self) -> float:
-        if self._is_shared():
-            return 1.0 if self._round_trip * self.cap() > 1.0 else -1.0
-        return max(1.0, _PREFETCH_SECONDS * self.cap())
-
-    async def _draw(self, waiting: int) -> None:
-        if self._pause_owed:
-            owed, self._pause_owed = self._pause_owed, 0.0
-            await self._slots.push_back(self.name, owed)
-        rate = _NOMINAL * self.cap()
+    async def _draw(self, count: int) -> None:
+        await self._heed_pause(self._account)
+        await self._heed_pause(self.endpoint)
+        returned, self._returned = self._returned, []
+        wish = Wish(
+            (self._account.name, self._account.cap()),
+            (self.endpoint.name, self.endpoint.cap()),
+            count,
+            returned,
+            self._timing.slack,
+            self._timing.lead,
+        )
         asked = self._clock()
-        waits = await self._slots.reserve([(self.name, rate)], self._lot(rate, waiting))
-        self._round_trip = self._clock() - asked
-        # The store counts from some instant in between.
-        origin = asked + self._round_trip / 2
-        self._notice_others(origin, waits[0], rate)
-        self._pool.extend(origin + wait for wait in waits)
-        self._tail = origin + waits[-1]
+        lot = await self._slots.reserve(wish)
+        self._timing.compare(asked, lot.now)
+        self._scale_to(lot)
+        self._pool = deque(sorted([*self._pool, *((start, wish.slack) for start in lot.starts)]))
 
-    def _notice_others(self, origin: float, wait: float, rate: float) -> None:
-        """Slots between our last one and the next can only be somebody else's."""
-        expected = self._tail + 1.5 / rate + self._round_trip
-        if wait > 0.1 / rate and origin + wait > expected and origin > self.paused_until:
-            self._shared_until = origin + wait + _SHARED_MEMORY_SECONDS
+    async def _heed_pause(self, bucket: Allowance) -> None:
+        if bucket.pause_owed:
+            owed, bucket.pause_owed = bucket.pause_owed, 0.0
+            await self._slots.push_back(bucket.name, owed)
 
-    def _is_shared(self) -> bool:
-        return self._clock() < self._shared_until
-
-    def _lot_seconds(self) -> float:
-        return max(_SHARED_LOT_SECONDS, 2 * self._round_trip) if self._is_shared() else _LOT_SECONDS
-
-    def _lot(self, rate: float, waiting: int) -> int:
-        """As many as will start within the lot's time, judged by what was used since the last lot."""
+    def _size(self) -> int:
+        """As many as will start within the lot's time, judged by those that wait and by what was used since the last lot."""
         now = self._clock()
         since = max(now - self._drawn_at, 1e-3)
-        seconds = self._lot_seconds()
-        expected = self._used / since * seconds
+        expected = self._used / since * _LOT_SECONDS
         self._drawn_at, self._used = now, 0
-        return max(1, min(math.ceil(rate * seconds), max(waiting, math.ceil(expected))))
+        most = min(math.ceil(self.endpoint.cap() * _LOT_SECONDS), max(self.waiting, math.ceil(expected)))
+        return max(1, int(most * self._scale))
+
+    def _scale_to(self, lot: Lot) -> None:
+        far = lot.starts[-1] - lot.now > _AHEAD_SECONDS
+        self._scale = max(_LEAST_SCALE, self._scale / 2) if far else min(1.0, self._scale * 1.25)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
+
+from sync_core.domain.starts import Calendar, Lot, Wish, serve
 
 
 class SlotStore(Protocol):
-    async def reserve(self, buckets: Sequence[tuple[str, float]], count: int) -> Sequence[float]:
-        """For each of `count` requests the seconds from now at which it may start, such that every named bucket
-        (name, rate per second) is evenly spaced at 1/rate.
-        """
-        ...
+    async def reserve(self, wish: Wish) -> Lot: ...
 
     async def push_back(self, bucket: str, seconds: float) -> None:
-        """Nothing starts in the bucket for so many seconds from now."""
+        """Nothing new starts in the bucket for so many seconds from now."""
         ...
 
 
@@ -24,18 +22,14 @@ class LocalSlots:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._next: dict[str, float] = {}
+        self._calendars: dict[str, Calendar] = {}
 
-    async def reserve(self, buckets: Sequence[tuple[str, float]], count: int) -> Sequence[float]:
-        now = self._clock()
-        slots: list[float] = []
-        for _ in range(count):
-            start = max(now, *(self._next.get(name, now) for name, _ in buckets))
-            for name, rate in buckets:
-                self._next[name] = start + 1.0 / rate
-            slots.append(start - now)
-        return slots
+    async def reserve(self, wish: Wish) -> Lot:
+        return serve(wish, self._calendar(wish.account[0]), self._calendar(wish.endpoint[0]), self._clock())
 
     async def push_back(self, bucket: str, seconds: float) -> None:
-        now = self._clock()
-        self._next[bucket] = max(self._next.get(bucket, now), now + seconds)
+        calendar = self._calendar(bucket)
+        calendar.closed_until = max(calendar.closed_until, self._clock() + seconds)
+
+    def _calendar(self, name: str) -> Calendar:
+        return self._calendars.setdefault(name, Calendar([]))

@@ -20,6 +20,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 import stripe
 
+from sync_core.stripe_source.pool import transport
 from sync_core.stripe_source.retry import Broken, Cause
 
 # Every shape is accepted, but only this one is asked for: what a run reads must not depend on the account's own default.
@@ -33,10 +34,8 @@ Params = list[tuple[str, str | int]]
 def http_client(*, max_connections: int = 64) -> httpx.AsyncClient:
     """The one connection pool of a process. No proxy from the environment: it would be sent the key."""
     _settle_sniffio()
-    limits = httpx.Limits(
-        max_connections=max_connections, max_keepalive_connections=max_connections, keepalive_expiry=30.0
-    )
-    return httpx.AsyncClient(timeout=_TIMEOUT, limits=limits, trust_env=False, follow_redirects=False)
+    lean = transport(max_connections=max_connections, idle_seconds=30.0)
+    return httpx.AsyncClient(timeout=_TIMEOUT, transport=lean, trust_env=False, follow_redirects=False)
 
 
 def _settle_sniffio() -> None:

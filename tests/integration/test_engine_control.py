@@ -30,6 +30,7 @@ from sync_core.store.database import Database
 from sync_core.store.landing import Landing, land, new_window
 from tests import child, support, truth
 from tests.child import Child
+from tests.dueling import duel
 
 HEARD_WITHIN = 1.0
 
@@ -206,6 +207,12 @@ async def test_a_worker_stopped_beyond_its_lease_writes_nothing_when_it_goes_on(
     assert await support.rows(database, workspace_id, "SELECT status, completed_at FROM payment_sync_sessions") == ended
     assert truth.differences(await truth.stored(database, workspace_id), before) == []
     await truth.assert_equal_to(database, workspace_id, server.world.account())
+
+
+async def test_workers_that_take_a_run_from_each_other_never_both_commit_a_window(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    assert await duel(database, workspace_id, server, seed=1, takings=6) >= 4
 
 
 async def test_a_transaction_of_a_stopped_worker_is_ended_for_it(

@@ -93,9 +93,16 @@ async def test_a_cancel_after_postgresql_was_away_is_heard_at_once(
         await mine.engine.dispose()
         began = time.monotonic()
         async with mine.workspace(workspace_id) as session:
-            assert await runs.request_cancel(session, workspace_id, session_id) is SessionStatus.RUNNING
-        assert await work is SessionStatus.CANCELLED
+            asked = await runs.request_cancel(session, workspace_id, session_id)
+        ended = await work
         assert time.monotonic() - began <= 1.0
+    # Whoever asks before the worker's next beat takes the run from it: it has been mute for seconds.
+    assert (asked, ended) in (
+        (SessionStatus.RUNNING, SessionStatus.CANCELLED),
+        (SessionStatus.CANCELLED, None),
+    )
+    found = await support.rows(mine, workspace_id, "SELECT status FROM payment_sync_sessions")
+    assert found == [{"status": "cancelled"}]
 
 
 FULL = ["payment_sync_windows", "payment_sync_staged_objects", "payment_sync_plan_items", "customers", "invoices"]

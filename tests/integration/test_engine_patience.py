@@ -14,6 +14,7 @@ import psutil
 import pytest
 from sqlalchemy import text
 
+from sync_core.domain.starts import Wish
 from sync_core.domain.vocabulary import EntityType, SessionStatus
 from sync_core.engine.drive import MOST_ATTEMPTS, drive
 from sync_core.errors import LeaseLost
@@ -58,7 +59,8 @@ async def test_starting_times_are_drawn_through_cut_connections(database: Databa
     slots = StoredSlots(database)
     async with support.every(0.05, lambda: support.cut_connections(database)) as cuts:
         while cuts.done < 5:
-            assert len(await slots.reserve([("bucket", 1_000.0)], 3)) == 3
+            lot = await slots.reserve(Wish(("account", 1_000.0), ("endpoint", 1_000.0), 3))
+            assert len(lot.starts) == 3
 
 
 async def test_a_cancel_is_heard_while_a_batch_holds_the_counters(
@@ -196,7 +198,7 @@ async def worker(database: Database, workspace_id: UUID) -> psutil.Process | Non
 
 @pytest.mark.parametrize(
     ("number", "lease", "stuck"),
-    [(signal.SIGKILL, 60.0, 60.0), (signal.SIGSTOP, 1.0, 1.0)],
+    [(signal.SIGKILL, 60.0, 60.0), (signal.SIGSTOP, 3.0, 2.0)],
     ids=["killed", "stopped"],
 )
 async def test_the_server_takes_up_what_its_own_child_let_lie(
@@ -217,7 +219,7 @@ async def test_the_server_takes_up_what_its_own_child_let_lie(
         async def at_work() -> bool:
             return await worker(database, workspace_id) is not None
 
-        assert await support.holds(at_work, within=30)
+        assert await support.holds(at_work, within=60)
         first = await worker(database, workspace_id)
         assert first is not None
         assert first.ppid() == os.getpid()
@@ -226,5 +228,5 @@ async def test_the_server_takes_up_what_its_own_child_let_lie(
         async def completed() -> bool:
             return (await session_row(database, workspace_id))["status"] == "completed"
 
-        assert await support.holds(completed, within=30)
+        assert await support.holds(completed, within=90)
     await truth.assert_equal_to(database, workspace_id, server.world.account())

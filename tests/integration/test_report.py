@@ -12,13 +12,15 @@ from sqlalchemy import text
 from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, Role, Strategy
 from sync_core.errors import Refusal
 from sync_core.sandbox.launch import SandboxProcess
-from sync_core.services import drift, findings, report
+from sync_core.services import drift, findings, plan_apply, plan_limits, report
 from sync_core.services.findings import Findings
 from sync_core.services.guardrails import Level
+from sync_core.services.plan_limits import Limits
 from sync_core.services.report import Freshness, LineQuery, Lines, ReportView
+from sync_core.services.session_views import SessionView
 from sync_core.store.database import Database
 from tests.conftest import make_workspace
-from tests.services import actor_of, small_sandbox
+from tests.services import actor_of, audit_actions, small_sandbox
 from tests.support import config, enqueue, rows, sync
 
 CUSTOMERS, PRICES = EntityType.CUSTOMERS, EntityType.PRICES
@@ -280,3 +282,84 @@ async def test_another_workspaces_report_does_not_exist(
     ):
         assert isinstance(found, Refusal)
         assert found.status == 404
+
+
+async def levels(database: Database, workspace_id: UUID, session_id: UUID) -> dict[str, Level]:
+    """The gravest of each check."""
+    order = [Level.OK, Level.NOTE, Level.WARN]
+    found: dict[str, Level] = {}
+    for one in (await looked(database, workspace_id, session_id)).guardrails:
+        found[one.name] = max(found.get(one.name, Level.OK), one.level, key=order.index)
+    return found
+
+
+async def test_a_workspace_says_from_where_on_its_checks_warn(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    await disagree(database, workspace_id, sandbox)
+    session_id = await dry_run(database, workspace_id, sandbox, Strategy.OVERWRITE)
+    before = await levels(database, workspace_id, session_id)
+    limits = Limits(share_updated=1, money=1_000)
+    saved = await plan_limits.save(database, actor_of(workspace_id), limits)
+    after = await levels(database, workspace_id, session_id)
+
+    assert saved == limits == await plan_limits.read(database, actor_of(workspace_id, Role.VIEWER))
+    assert (before["Share updated"], after["Share updated"]) == (Level.OK, Level.WARN)
+    assert (before["Money"], after["Money"]) == (Level.WARN, Level.NOTE)
+    assert "guardrails.changed" in await audit_actions(database, workspace_id)
+
+
+@pytest.mark.parametrize(
+    ("limits", "role", "code"),
+    [
+        pytest.param(Limits(share_updated=101), Role.OWNER, "limit_out_of_range", id="more than all"),
+        pytest.param(Limits(money=0), Role.OWNER, "limit_out_of_range", id="from none on"),
+        pytest.param(Limits(), Role.OPERATOR, "forbidden", id="not an admin"),
+    ],
+)
+async def test_limits_are_sound_and_an_admins(
+    database: Database, workspace_id: UUID, limits: Limits, role: Role, code: str
+) -> None:
+    refused = await plan_limits.save(database, actor_of(workspace_id, role), limits)
+    assert isinstance(refused, Refusal)
+    assert refused.code == code
+
+
+async def test_where_asked_for_a_plan_with_warnings_waits_for_a_confirmation(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    await disagree(database, workspace_id, sandbox)
+    session_id = await dry_run(database, workspace_id, sandbox, Strategy.OVERWRITE)
+    actor = actor_of(workspace_id)
+    await plan_limits.save(database, actor, Limits(confirm=True))
+
+    refused = await plan_apply.apply(database, actor, session_id)
+    assert isinstance(refused, Refusal)
+    assert (refused.code, refused.status) == ("checks_unconfirmed", 409)
+    assert isinstance(await plan_apply.apply(database, actor, session_id, confirmed=True), SessionView)
+
+
+async def test_orphans_are_counted_with_what_asking_again_costs(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    session_id = await dry_run(database, workspace_id, sandbox)
+    async with database.workspace(workspace_id) as session:
+        await session.execute(
+            text(
+                "UPDATE payment_sync_plan_items SET action = 'error', reason_code = 'missing_parent',"
+                ' detail = \'{"field": "product", "message": "its product could not be found or linked"}\''
+                " WHERE entity_type = 'prices' AND seq <= 5"
+            )
+        )
+        await session.execute(
+            text(
+                "UPDATE payment_sync_staged_objects SET \"values\" = \"values\" || jsonb_build_object('product', 'prod_' || seq % 2)"
+                " WHERE entity_type = 'prices' AND seq <= 5"
+            )
+        )
+        await session.execute(
+            text("UPDATE payment_sync_entity_runs SET failed = 5, created = created - 5 WHERE entity_type = 'prices'")
+        )
+    (found,) = (await looked(database, workspace_id, session_id)).orphans
+    assert (found.entity, found.parent) == (PRICES, EntityType.PRODUCTS)
+    assert (found.objects, found.requests) == (5, 2)

@@ -1,8 +1,8 @@
 """Every filter of a list is an index range: records of one sync status, events of one kind, the runs that apply a plan.
 
 Revision ID: 2f6b8c1d9e47
-Revises: b6d2f0a81c37
-Create Date: 2026-11-25 21:50:00.000000+00:00
+Revises: c19f6b2d7e05
+Create Date: 2026-11-25 22:00:00.000000+00:00
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "2f6b8c1d9e47"
-down_revision: str | None = "b6d2f0a81c37"
+down_revision: str | None = "c19f6b2d7e05"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -1,0 +1,35 @@
+"""The limits of a plan's checks as a form has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sync_core.errors import Refusal
+from sync_core.services.plan_limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsForm:
+    share_updated: str = ""
+    canceled: str = ""
+    money: str = ""
+    duplicates: str = ""
+    confirm: bool = False
+
+    @classmethod
+    def of(cls, limits: Limits) -> LimitsForm:
+        return cls(
+            str(limits.share_updated), str(limits.canceled), str(limits.money), str(limits.duplicates), limits.confirm
+        )
+
+
+def limits_of(form: Mapping[str, Any]) -> Limits | Refusal:
+    numbers = {}
+    for name in ("share_updated", "canceled", "money", "duplicates"):
+        word = str(form.get(name) or "").strip()
+        if not word.isascii() or not word.isdigit() or len(word) > 9:
+            return Refusal("limit_out_of_range", "Each limit is a whole number.", field=name)
+        numbers[name] = int(word)
+    return Limits(**numbers, confirm=form.get("confirm") is not None)

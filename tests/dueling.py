@@ -1,0 +1,76 @@
+"""Several workers that take one run from each other, again and again."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from uuid import UUID
+
+from sqlalchemy import text
+
+from sync_core.domain.vocabulary import SessionStatus
+from sync_core.engine.drive import drive
+from sync_core.sandbox.server import SandboxServer
+from sync_core.store import runs
+from sync_core.store.database import Database
+from tests import audit, support, truth
+
+WORKERS = 3
+
+
+async def duel(database: Database, workspace_id: UUID, server: SandboxServer, *, seed: int, takings: int) -> int:
+    """Each works as if alone while its lease is declared run out, after a random number of steps; who is superseded learns it from
+    the database only.
+
+    Returns how many of the leases wrote something.
+    """
+    rng = Random(seed)
+    await audit.begin(database)
+    session_id = await support.enqueue(database, workspace_id, support.config(batch_size=5))
+    workers = [asyncio.create_task(_work(database, server, session_id)) for _ in range(WORKERS)]
+    for _ in range(takings):
+        enough = await _steps(database, workspace_id) + rng.randint(1, 8)
+
+        async def come(enough: int = enough) -> bool:
+            return any(worker.done() for worker in workers) or await _steps(database, workspace_id) >= enough
+
+        assert await support.holds(come, within=60)
+        async with database.system() as session:
+            await session.execute(
+                text(
+                    "UPDATE payment_sync_leases SET lease_until = clock_timestamp() - interval '1 s' WHERE session_id = :s"
+                ),
+                {"s": session_id},
+            )
+    ended = await asyncio.gather(*workers)
+    assert [status for status in ended if status is not None] == [SessionStatus.COMPLETED], "one of them closes the run"
+    writers = await audit.assert_each_step_was_taken_once(database, workspace_id)
+    await truth.assert_equal_to(database, workspace_id, server.world.account())
+    counted = await support.counters(database, workspace_id, session_id)
+    assert all(row["created"] == row["fetched"] for row in counted.values())
+    return writers
+
+
+async def _work(database: Database, server: SandboxServer, session_id: UUID) -> SessionStatus | None:
+    """Take the run whenever it is free; until it is closed, by oneself or another."""
+    while await _is_open(database, session_id):
+        async with database.system() as session:
+            held = await runs.take(session, session_id, "worker", 20.0)
+        if held is not None:
+            async with support.under(database, held, server.url) as run:
+                if (status := await drive(run, lease_seconds=20.0)) is not None:
+                    return status
+        await support.passed(0.02)
+    return None
+
+
+async def _steps(database: Database, workspace_id: UUID) -> int:
+    return int((await support.rows(database, workspace_id, "SELECT count(*) FROM steps"))[0]["count"])
+
+
+async def _is_open(database: Database, session_id: UUID) -> bool:
+    async with database.system() as session:
+        found = await session.execute(
+            text("SELECT 1 FROM payment_sync_leases WHERE session_id = :s"), {"s": session_id}
+        )
+        return found.first() is not None
