@@ -116,7 +116,7 @@ def run_row(run: PastRun, zone: str) -> RunRow:
         session_id=str(view.id),
         href=parts.report_href(view.id) if view.has_plan else parts.run_href(view.id),
         kind=history.kind_of(view),
-        entities=", ".join(entity.label for entity in view.config.entity_types),
+        entities=parts.entities(view),
         status=view.status.value,
         started=started.text,
         started_utc=started.utc,

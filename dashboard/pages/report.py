@@ -158,7 +158,7 @@ def matrix() -> rx.Component:
     return ui.card(
         rx.cond(
             ReportState.mix.length() > 0,
-            rx.el.div(charts.mix(ReportState.mix), style={"padding": "0 var(--s5) var(--s4)"}),
+            rx.el.div(charts.mix(ReportState.mix), class_name="mix-card"),
             rx.fragment(),
         ),
         rx.el.div(

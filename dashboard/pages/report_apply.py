@@ -16,25 +16,7 @@ def drift() -> rx.Component:
         ReportState.drift_count > 0,
         ui.card(
             drift_table(),
-            rx.el.div(
-                rx.cond(
-                    ReportState.drift_turned,
-                    ui.button("First", small=True, icon_name="chevrons-left", on_click=ReportState.page_drift("")),
-                    rx.fragment(),
-                ),
-                rx.cond(
-                    ReportState.drift_cursor != "",
-                    ui.button(
-                        "Next",
-                        small=True,
-                        icon_name="chevron-right",
-                        on_click=ReportState.page_drift(ReportState.drift_cursor),
-                    ),
-                    rx.fragment(),
-                ),
-                class_name="pager",
-                style={"padding": "0 var(--s5) var(--s4)"},
-            ),
+            rx.cond(ReportState.drift_turned | (ReportState.drift_cursor != ""), drift_pages(), rx.fragment()),
             title="Changed here since the plan was made",
             about=rx.fragment(
                 ReportState.drift,
@@ -42,9 +24,28 @@ def drift() -> rx.Component:
             ),
             flush=True,
             id="drift",
+            class_name="plan-rows",
             actions=[ui.button_link("Plan all anew", ReportState.again_href, icon_name="rotate-cw", small=True)],
         ),
         rx.fragment(),
+    )
+
+
+def drift_pages() -> rx.Component:
+    following = ReportState.page_drift(ReportState.drift_cursor)
+    return rx.el.div(
+        rx.cond(
+            ReportState.drift_turned,
+            ui.button("First", small=True, icon_name="chevrons-left", on_click=ReportState.page_drift("")),
+            rx.fragment(),
+        ),
+        rx.cond(
+            ReportState.drift_cursor != "",
+            ui.button("Next", small=True, icon_name="chevron-right", on_click=following),
+            rx.fragment(),
+        ),
+        class_name="pager",
+        style={"padding": "0 var(--s5) var(--s4)"},
     )
 
 

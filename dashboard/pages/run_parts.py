@@ -9,6 +9,7 @@ from uuid import UUID
 import reflex as rx
 
 from dashboard import components as ui
+from sync_core.domain.vocabulary import EntityType
 from sync_core.services.history import kind_of
 from sync_core.services.record_views import When
 from sync_core.services.session_views import SessionView
@@ -93,7 +94,12 @@ def plural(count: int, word: str) -> str:
 
 def described(view: SessionView) -> str:
     """One line that tells a run from others."""
-    return f"{kind_of(view)} · {', '.join(entity.label for entity in view.config.entity_types)}"
+    return f"{kind_of(view)} · {entities(view)}"
+
+
+def entities(view: SessionView) -> str:
+    chosen = view.config.entity_types
+    return "All entity types" if len(chosen) == len(EntityType) else ", ".join(entity.label for entity in chosen)
 
 
 def when(moment: int | None, zone: str) -> When:

@@ -321,4 +321,4 @@ def _tab(view: ProgressView, title: str) -> str:
 
 def _configured(view: SessionView) -> str:
     strategy = view.config.strategies.default.label
-    return f"{', '.join(entity.label for entity in view.config.entity_types)} · {strategy}"
+    return f"{parts.entities(view)} · {strategy}"
