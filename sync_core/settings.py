@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     stripe_secret_key: SecretStr | None = None
     stripe_webhook_secret: SecretStr | None = None
     rate_cap_share: float = Field(default=0.8, gt=0, le=1)
+    monthly_reads: int = Field(default=10_000, ge=1)
+    read_warning_share: float = Field(default=0.5, gt=0)
     rate_unlimited: bool = False
     max_runs: int = Field(default=4, ge=1)
     tick_seconds: float = Field(default=2.0, gt=0)

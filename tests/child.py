@@ -20,7 +20,7 @@ from sync_core.store.crypto import KeyRing, Purpose
 from sync_core.store.database import Database
 from tests import support
 
-_RING = b64encode(bytes(range(32))).decode()
+RING = b64encode(bytes(range(32))).decode()
 _ROOT = Path(__file__).parents[1]
 LEASE_SECONDS = 1.0
 _OPEN = text("SELECT 1 FROM payment_sync_leases WHERE session_id = :session")
@@ -34,7 +34,7 @@ def environment(
     return lease | {
         "DATABASE_URL": database.url,
         "STRIPE_API_BASE": stripe_url,
-        "ENCRYPTION_KEYS": _RING,
+        "ENCRYPTION_KEYS": RING,
         "RATE_UNLIMITED": "false" if limited else "true",
     }
 
@@ -44,7 +44,7 @@ async def enqueue(
 ) -> UUID:
     """Queue a run whose connection holds a key that a child can open."""
     connection_id = await support.make_connection(database, workspace_id)
-    sealed = KeyRing.parse(_RING).seal(
+    sealed = KeyRing.parse(RING).seal(
         support.KEY, workspace_id=workspace_id, connection_id=connection_id, purpose=Purpose.API_KEY
     )
     async with database.workspace(workspace_id) as session:
@@ -73,10 +73,11 @@ class Child:
     session_id: UUID
     failpoint: str = ""
     lease_seconds: float = LEASE_SECONDS
+    limited: bool = False
     process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
-        made = environment(self.database, self.stripe_url, lease_seconds=self.lease_seconds)
+        made = environment(self.database, self.stripe_url, lease_seconds=self.lease_seconds, limited=self.limited)
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "sync_core", "run", "--session", str(self.session_id)),

@@ -241,6 +241,7 @@ class SyncReport(BaseModel):
     valid_until: int | None
     exit_code: int
     requests: int
+    reads: dict[str, float]
     seconds: int | None
     verified: bool | None
     totals: dict[str, int]

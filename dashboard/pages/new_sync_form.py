@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from sync_core.domain.fields import FIELDS, ORDER
 from sync_core.domain.vocabulary import EntityType, Strategy
 from sync_core.errors import Refusal
-from sync_core.services.estimate import READ_ALLOWANCE, Estimate
+from sync_core.services.estimate import Estimate
 from sync_core.services.presets import Preset
 from sync_core.services.start_request import NEEDS, StartRequest, checked, missing_parents
 from sync_core.store.runs import RunConfig
@@ -247,8 +247,8 @@ def estimate_card(found: Estimate) -> EstimateCard:
             )
             for one in found.entities
         ],
-        reads=f"{found.reads_this_month:,} of {READ_ALLOWANCE:,} reads made this month",
-        reads_share=min(100, round(100 * (found.reads_this_month + found.requests) / READ_ALLOWANCE)),
+        reads=f"{found.reads.this_month:,} of {found.reads.allowance:,} reads made this month",
+        reads_share=min(100, round(100 * (found.reads.this_month + found.requests) / found.reads.allowance)),
         warning=found.warning or "",
     )
 

@@ -98,9 +98,7 @@ def head() -> rx.Component:
         rx.cond(ReportState.is_dry, fate(), rx.fragment()),
         rx.el.div(
             parts.figure("Objects read", ReportState.objects),
-            parts.figure(
-                "Requests to Stripe", ReportState.requests, note=rx.cond(ReportState.is_dry, "0 more to apply", "")
-            ),
+            parts.figure("Requests to Stripe", ReportState.requests, note=ReportState.reads),
             parts.figure("Time", ReportState.took),
             parts.figure(
                 "Made", ui.moment(ReportState.made, ReportState.made_utc), note=rx.fragment("by ", ReportState.by)

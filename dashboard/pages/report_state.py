@@ -55,6 +55,7 @@ class ReportState(PageState):
     made_utc: str = ""
     by: str = ""
     requests: str = ""
+    reads: str = ""
     took: str = ""
     objects: str = ""
     can_apply: bool = False
@@ -141,6 +142,9 @@ class ReportState(PageState):
         made = When.of(view.completed_at or view.created_at, actor.time_zone)
         self.until, self.until_utc = until.text, until.utc
         self.made, self.made_utc, self.by = made.text, made.utc, view.created_by
+        self.reads = f"{found.reads.share:.1%} of {found.reads.allowance:,} reads a month"
+        if self.is_dry:
+            self.reads += ", 0 more to apply"
         self.requests, self.took, self.objects = (
             f"{found.requests:,}",
             parts.duration(found.seconds),

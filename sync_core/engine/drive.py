@@ -215,10 +215,10 @@ async def _put_off(run: Run, reason: str, *, most: int) -> SessionStatus | None:
 
 
 async def _settle_meter(run: Run) -> None:
-    requests = run.governor.stats().requests
-    if not requests:
-        return
+    governor = run.governor
     try:
-        await count_reads(run.database, run.row.connection.account_id, requests)
+        await governor.close()
+        if governor.unmetered:
+            await count_reads(run.database, run.row.connection.account_id, governor.unmetered)
     except (SQLAlchemyError, OSError) as away:
-        log.warning("meter.not_settled", requests=requests, reason=reason_of(away))
+        log.warning("meter.not_settled", unmetered=governor.unmetered, reason=reason_of(away))

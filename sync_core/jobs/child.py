@@ -88,7 +88,7 @@ async def run_once(database: Database, settings: Settings, session_id: UUID, end
         await refuse(database, held, str(refused))
         return
     governor = Governor(
-        StoredSlots(database),
+        StoredSlots(database, meter=connection.account_id),
         account=connection.account_id,
         mode="live" if connection.livemode else "test",
         cap_share=settings.rate_cap_share,

@@ -244,15 +244,20 @@ async def open_source(
     settings = settings or get_settings()
     key = store.reveal_key(workspace_id, connection.id, connection.key_ciphertext, settings)
     governor = Governor(
-        StoredSlots(database),
+        StoredSlots(database, meter=connection.account_id),
         account=connection.account_id,
         mode="live" if connection.livemode else "test",
         cap_share=settings.rate_cap_share,
         unlimited=settings.rate_unlimited,
     )
     base = store.base_url(settings, is_sandbox=connection.is_sandbox)
-    async with http_client() as http:
-        yield StripeSource(api_key=key, base_url=base, http=http, governor=governor, patience=_PATIENCE_SECONDS)
+    try:
+        async with http_client() as http:
+            yield StripeSource(api_key=key, base_url=base, http=http, governor=governor, patience=_PATIENCE_SECONDS)
+    finally:
+        await governor.close()
+        if governor.unmetered:
+            await count_reads(database, connection.account_id, governor.unmetered)
 
 
 async def _connect(

@@ -18,21 +18,17 @@ from sync_core.domain.vocabulary import EntityType
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.connections import NOT_CONNECTED, open_source
+from sync_core.services.reads import Reads
 from sync_core.services.start_request import StartRequest, checked, missing_parents
 from sync_core.settings import Settings, get_settings
 from sync_core.store import connections
 from sync_core.store import sessions as store
 from sync_core.store.connections import StoredConnection
 from sync_core.store.database import Database
-from sync_core.store.rates import count_reads
 from sync_core.store.runs import RunConfig
 from sync_core.stripe_source import Page, StripeError, StripeSource
 from sync_core.stripe_source.governor import ENDPOINT_LIMIT, GLOBAL_LIMIT
 
-READ_ALLOWANCE: Final = 10_000
-"""Reads a month that Stripe lets every account make, whatever its sales."""
-
-_WARN_SHARE: Final = 0.5
 _PROBES: Final = 4
 _YEARS_BACK_SECONDS: Final = 4 * 365 * 86_400
 _PAGE_NOISE: Final = 0.1
@@ -107,8 +103,7 @@ class Estimate:
     requests: int
     seconds_low: float
     seconds_high: float
-    reads_this_month: int
-    share: float
+    reads: Reads
     warning: str | None
 
     @property
@@ -132,7 +127,7 @@ class Estimate:
             "records": self.records,
             "requests": self.requests,
             "seconds": {"low": round(self.seconds_low), "high": round(self.seconds_high)},
-            "reads": {"this_month": self.reads_this_month, "allowance": READ_ALLOWANCE, "share": round(self.share, 4)},
+            "reads": self.reads.to_json(),
             "warning": self.warning,
         }
 
@@ -156,17 +151,15 @@ async def estimate(
         sampled = await _sampled(database, actor, connection, config, settings)
     except StripeError as failed:
         return Refusal("stripe_unavailable", f"Stripe did not answer the questions: {failed.message}", status=502)
-    await count_reads(database, connection.account_id, sampled.requests)
     async with database.workspace(actor.workspace_id) as session:
         reads = await store.reads_this_month(session, connection.account_id)
-    share = defaults.settings.get("read_warning_share", _WARN_SHARE)
+    share = defaults.settings.get("read_warning_share", settings.read_warning_share)
     return _estimate(config, connection, sampled, reads, warn_share=float(share), settings=settings)
 
 
 @dataclass(frozen=True, slots=True)
 class _Sampled:
     guesses: dict[EntityType, Guess]
-    requests: int
     latency: float
 
 
@@ -176,7 +169,7 @@ async def _sampled(
     async with open_source(database, actor.workspace_id, connection, settings=settings) as source:
         sampler = _Sampler(source, config, connection.account_created)
         found = await asyncio.gather(*(sampler.of(entity) for entity in config.entity_types))
-    return _Sampled(dict(zip(config.entity_types, found, strict=True)), sampler.requests, sampler.latency)
+    return _Sampled(dict(zip(config.entity_types, found, strict=True)), sampler.latency)
 
 
 class _Sampler:
@@ -184,7 +177,6 @@ class _Sampler:
         self._source = source
         self._config = config
         self._account_created = account_created
-        self.requests = 0
         self.latency = 60.0
 
     async def of(self, entity: EntityType) -> Guess:
@@ -205,7 +197,6 @@ class _Sampler:
     async def _page(self, entity: EntityType, lt: int | None) -> Page:
         began = time.monotonic()
         page = await self._source.list_page(entity, gte=self._config.start, lt=lt)
-        self.requests += 1
         # The quickest answer waited least for the rate limit, which is reckoned by itself.
         self.latency = min(self.latency, time.monotonic() - began)
         return page
@@ -220,7 +211,7 @@ def _estimate(
     config: RunConfig,
     connection: StoredConnection,
     sampled: _Sampled,
-    reads: int,
+    made: int,
     *,
     warn_share: float,
     settings: Settings,
@@ -233,14 +224,8 @@ def _estimate(
     requests = sum(one.requests for one in entities)
     low = _seconds([_requests(one.guess.low, config) for one in entities], config, connection, sampled, settings)
     high = _seconds([_requests(one.guess.high, config) for one in entities], config, connection, sampled, settings)
-    share = requests / READ_ALLOWANCE
-    warning = None
-    if share > warn_share:
-        warning = (
-            f"This sync would take about {requests:,} reads, {share:.0%} of the {READ_ALLOWANCE:,} that Stripe allows every account"
-            f" in a month; {reads:,} were made this month. Narrow the date range or leave entity types out to take fewer."
-        )
-    return Estimate(entities, requests, low, high * 1.3 + 1, reads, share, warning)
+    reads = Reads(requests, made, settings.monthly_reads)
+    return Estimate(entities, requests, low, high * 1.3 + 1, reads, reads.warning(warn_share))
 
 
 def _requests(records: int, config: RunConfig) -> int:

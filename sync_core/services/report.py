@@ -19,9 +19,12 @@ from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, SessionS
 from sync_core.errors import Refusal
 from sync_core.services import sessions
 from sync_core.services.actor import Actor, Permission
+from sync_core.services.reads import Reads
 from sync_core.services.record_views import value_text
 from sync_core.services.session_views import SessionReport, SessionView
+from sync_core.settings import get_settings
 from sync_core.store import reports as store
+from sync_core.store import sessions as session_store
 from sync_core.store.database import Database
 from sync_core.store.plan_samples import SampleKind, samples
 from sync_core.store.reports import AppliedRun, PlanRef, PlanRow
@@ -68,9 +71,13 @@ class ReportView:
     freshness: Freshness
     valid_until: int | None
     applied: tuple[AppliedRun, ...]
-    requests: int
+    reads: Reads
     seconds: int | None
     verified: bool | None
+
+    @property
+    def requests(self) -> int:
+        return self.reads.run
 
     @property
     def total(self) -> int:
@@ -180,7 +187,9 @@ async def summary(database: Database, actor: Actor, session_id: UUID) -> ReportV
         return view
     async with database.workspace(actor.workspace_id) as session:
         applied = await store.applied(session, plan_of(view))
-    return _report(view, applied)
+        made = await session_store.reads_of_account(session, actor.workspace_id, session_id)
+    requests = sum(one.requests for one in view.entities)
+    return _report(view, applied, Reads(requests, made, get_settings().monthly_reads))
 
 
 async def lines(database: Database, actor: Actor, session_id: UUID, query: LineQuery) -> Lines | Refusal:
@@ -294,7 +303,7 @@ def counts_of(progress: EntityProgress) -> dict[Action, int]:
     }
 
 
-def _report(view: SessionView, applied: list[AppliedRun]) -> ReportView:
+def _report(view: SessionView, applied: list[AppliedRun], reads: Reads) -> ReportView:
     matrix = tuple(
         MatrixRow(one.progress.entity_type, one.requested, counts_of(one.progress), one.progress.processed)
         for one in view.entities
@@ -311,7 +320,7 @@ def _report(view: SessionView, applied: list[AppliedRun]) -> ReportView:
         freshness=_freshness(applied, valid_until),
         valid_until=valid_until,
         applied=tuple(applied),
-        requests=sum(one.requests for one in view.entities),
+        reads=reads,
         seconds=None if view.started_at is None or view.completed_at is None else view.completed_at - view.started_at,
         verified=whole.verified,
     )
@@ -338,6 +347,7 @@ def json_view(report: ReportView) -> dict[str, Any]:
         "exit_code": report.exit_code,
         "verified": report.verified,
         "requests": report.requests,
+        "reads": report.reads.to_json(),
         "seconds": report.seconds,
         "totals": {action.value: count for action, count in report.totals.items()},
         "matrix": {

@@ -2,11 +2,17 @@
 
 Each bucket is one row that holds its calendar: the times given out, lately past and to come. Drawing locks the rows of the account and of
 the endpoint in the order of their names, so that two workers never wait for each other in a circle; `domain.starts` finds the times.
+
+A time that is given out counts as a read in the month's meter, in the same transaction; what comes back unused is taken off. So a worker
+that is killed leaves no read uncounted, and at most the few that it had drawn ahead too many.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.starts import Calendar, Lot, Wish, serve
 from sync_core.store.database import Database
@@ -35,16 +41,18 @@ _PUSH = text(
 )
 _COUNT = text(
     "INSERT INTO payment_sync_read_meter (account_id, month, reads)"
-    " VALUES (:account, to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM'), :reads)"
-    " ON CONFLICT (account_id, month) DO UPDATE SET reads = payment_sync_read_meter.reads + excluded.reads"
+    " VALUES (:account, to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM'), greatest(0, :reads))"
+    " ON CONFLICT (account_id, month) DO UPDATE SET reads = greatest(0, payment_sync_read_meter.reads + :reads)"
 )
 
 
 class StoredSlots:
     """Fulfils `stripe_source.SlotStore` without knowing it. Waits while the database is away: a slot drawn twice is one unused."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, meter: str | None = None) -> None:
+        """`meter` is the account whose reads are counted."""
         self._database = database
+        self._meter = meter
         self._known: set[str] = set()
 
     async def reserve(self, wish: Wish) -> Lot:
@@ -55,15 +63,24 @@ class StoredSlots:
         async with self._database.system() as session:
             if not self._known.issuperset(names):
                 await session.execute(_ENSURE, {"names": names})
-            rows = (await session.execute(_LOCK, {"names": names})).all()
-            found = {
-                row.name: Calendar(list(row.starts), row.closed_until, row.slack, row.slack_before, row.slack_at)
-                for row in rows
-            }
-            lot = serve(wish, found[names[0]], found[names[1]], max(row.now for row in rows))
+            found, now = await _locked(session, names)
+            lot = serve(wish, found[names[0]], found[names[1]], now)
             await session.execute(_SAVE, [_saved(name, calendar) for name, calendar in found.items()])
+            await self._count(session, wish.count - len(wish.returned))
         self._known.update(names)
         return lot
+
+    async def take_back(self, account: str, endpoint: str, starts: Sequence[float]) -> None:
+        async with self._database.system() as session:
+            found, now = await _locked(session, [account, endpoint])
+            for calendar in found.values():
+                calendar.forget(now, starts)
+            await session.execute(_SAVE, [_saved(name, calendar) for name, calendar in found.items()])
+            await self._count(session, -len(starts))
+
+    async def _count(self, session: AsyncSession, reads: int) -> None:
+        if self._meter is not None:
+            await session.execute(_COUNT, {"account": self._meter, "reads": reads})
 
     async def push_back(self, bucket: str, seconds: float) -> None:
         await patiently(lambda: self._push_back(bucket, seconds), longest_delay=1.0)
@@ -71,6 +88,16 @@ class StoredSlots:
     async def _push_back(self, bucket: str, seconds: float) -> None:
         async with self._database.system() as session:
             await session.execute(_PUSH, {"name": bucket, "seconds": seconds})
+
+
+async def _locked(session: AsyncSession, names: list[str]) -> tuple[dict[str, Calendar], float]:
+    """The calendars, and what time it is."""
+    rows = (await session.execute(_LOCK, {"names": names})).all()
+    found = {
+        row.name: Calendar(list(row.starts), row.closed_until, row.slack, row.slack_before, row.slack_at)
+        for row in rows
+    }
+    return found, max(row.now for row in rows)
 
 
 def _saved(name: str, calendar: Calendar) -> dict[str, object]:

@@ -85,6 +85,12 @@ _REASONS = text(
 )
 _EMAIL = text("SELECT match_by_email, settings FROM workspaces WHERE id = :workspace")
 _KEEP_SETTING = text("UPDATE workspaces SET settings = settings || CAST(:setting AS jsonb) WHERE id = :workspace")
+_READS_OF_RUN = text(
+    "SELECT m.reads FROM payment_sync_sessions s"
+    " JOIN payment_connections c ON c.workspace_id = s.workspace_id AND c.id = s.connection_id"
+    " JOIN payment_sync_read_meter m ON m.account_id = c.account_id AND m.month = to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM')"
+    " WHERE s.workspace_id = :workspace AND s.id = :session"
+)
 _READS = text(
     "SELECT reads FROM payment_sync_read_meter WHERE account_id = :account"
     " AND month = to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM')"
@@ -238,6 +244,12 @@ async def defaults(session: AsyncSession, workspace_id: UUID) -> WorkspaceDefaul
 async def keep_setting(session: AsyncSession, workspace_id: UUID, name: str, value: dict[str, Any]) -> None:
     """One of the workspace's settings; the others stay."""
     await session.execute(_KEEP_SETTING, {"workspace": workspace_id, "setting": orjson.dumps({name: value}).decode()})
+
+
+async def reads_of_account(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> int:
+    """The same for the account that a run reads."""
+    bound = {"workspace": workspace_id, "session": session_id}
+    return (await session.execute(_READS_OF_RUN, bound)).scalar_one_or_none() or 0
 
 
 async def reads_this_month(session: AsyncSession, account_id: str) -> int:

@@ -81,6 +81,16 @@ class Governor:
         elif reason.endswith("-concurrency"):
             self._flights.fewer()
 
+    @property
+    def unmetered(self) -> int:
+        """Requests that drew no starting time, so that no store has counted them."""
+        return self._requests if self._unlimited else 0
+
+    async def close(self) -> None:
+        """When no more requests are to come: times that were drawn and not used are given back."""
+        for lane in self._lanes.values():
+            await lane.close()
+
     def stats(self) -> GovernorStats:
         buckets = {_GLOBAL: self._global} | {name: lane.endpoint for name, lane in self._lanes.items()}
         paused = max(bucket.paused_until for bucket in buckets.values()) - self._clock()

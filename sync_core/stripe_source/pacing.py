@@ -119,9 +119,11 @@ class Lane:
                 self._returned.append(slot)
                 continue
             self._look_ahead()
-            wait = due - self._clock()
-            if wait > 0:
-                await self._sleep(wait)
+            try:
+                await self._sleep(max(0.0, due - self._clock()))
+            except asyncio.CancelledError:
+                self._returned.append(slot)
+                raise
             late = self._clock() - due > slack
             self._timing.started(late=late)
             if not late and due >= self._paused_until():
@@ -136,6 +138,17 @@ class Lane:
     def give_back(self, slot: float) -> None:
         """It was not used after all."""
         self._returned.append(slot)
+
+    async def close(self) -> None:
+        """Give back what is left: it counts as read until then."""
+        if self._prefetch is not None:
+            task, self._prefetch = self._prefetch, None
+            await task
+        left = [*self._returned, *(slot for slot, _ in self._pool)]
+        self._returned.clear()
+        self._pool.clear()
+        if left:
+            await self._slots.take_back(self._account.name, self.endpoint.name, left)
 
     def _paused_until(self) -> float:
         return max(self._account.paused_until, self.endpoint.paused_until)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from sync_core.domain.starts import Calendar, Lot, Wish, serve
@@ -14,6 +14,10 @@ class SlotStore(Protocol):
 
     async def push_back(self, bucket: str, seconds: float) -> None:
         """Nothing new starts in the bucket for so many seconds from now."""
+        ...
+
+    async def take_back(self, account: str, endpoint: str, starts: Sequence[float]) -> None:
+        """These were not used, and no more are wanted."""
         ...
 
 
@@ -30,6 +34,10 @@ class LocalSlots:
     async def push_back(self, bucket: str, seconds: float) -> None:
         calendar = self._calendar(bucket)
         calendar.closed_until = max(calendar.closed_until, self._clock() + seconds)
+
+    async def take_back(self, account: str, endpoint: str, starts: Sequence[float]) -> None:
+        for name in (account, endpoint):
+            self._calendar(name).forget(self._clock(), starts)
 
     def _calendar(self, name: str) -> Calendar:
         return self._calendars.setdefault(name, Calendar([]))

@@ -70,8 +70,8 @@ async def test_reads_are_metered_and_a_costly_sync_is_warned_of(
 
     assert first.warning is not None
     assert "10,000" in first.warning
-    assert second.reads_this_month > first.reads_this_month > 0
-    assert second.reads_this_month - first.reads_this_month <= 6
+    assert second.reads.this_month > first.reads.this_month > 0
+    assert second.reads.this_month - first.reads.this_month <= 6
 
 
 async def test_parents_left_out_are_named(database: Database, workspace_id: UUID, settings: Settings) -> None:
