@@ -50,7 +50,7 @@ class Card:
 
 
 def check_rows(checks: Sequence[Check], *, running: bool) -> list[CheckRow]:
-    """All eight, always: those to come are waiting, or were not reached."""
+    """All of them, always: those to come are waiting, or were not reached."""
     found = {check.name: check for check in checks}
     return [_row(name, found.get(name), running=running) for name in CheckName]
 

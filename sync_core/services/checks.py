@@ -1,4 +1,4 @@
-"""What is asked of a Stripe key before it is kept: eight checks, each with its own result and its own way out."""
+"""What is asked of a Stripe key before it is kept: nine checks, each with its own result and its own way out."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import httpx
 from sync_core.domain.vocabulary import EntityType, Word
 from sync_core.errors import Refusal
 from sync_core.stripe_source import (
+    STRIPE_VERSION,
     Account,
     AuthRefused,
     Governor,
@@ -36,6 +37,7 @@ class CheckName(Word):
     ACCOUNT = "account", "Account"
     MODE = "mode", "Test or live mode"
     PERMISSIONS = "permissions", "Read permissions"
+    VERSION = "version", "API version"
     CLOCK = "clock", "Clocks agree"
     SCOPE = "scope", "Least privilege"
 
@@ -215,6 +217,7 @@ class _Examination:
             self._done(Check(CheckName.PERMISSIONS, CheckStatus.FAILED, message, "Try again.", "stripe_unreachable"))
             return
         self._done(_permissions(probes, int((time.monotonic() - began) * 1000)))
+        self._done(_version(probes))
         self._done(_clock(probes))
 
 
@@ -306,6 +309,21 @@ def _permissions(probes: list[Probe], took_ms: int) -> Check:
         parts=parts,
         request_id=lacking[0].request_id,
         took_ms=took_ms,
+    )
+
+
+def _version(probes: list[Probe]) -> Check:
+    """Every request asks for the version that the mapping was written for; what comes back is what the account gives."""
+    answered = {probe.api_version for probe in probes if probe.api_version is not None}
+    if not answered:
+        return Check(CheckName.VERSION, CheckStatus.SKIPPED, "Stripe did not say which version it answers in.")
+    if answered == {STRIPE_VERSION}:
+        return Check(CheckName.VERSION, CheckStatus.PASSED, f"Stripe answers in {STRIPE_VERSION}, as asked.")
+    return Check(
+        CheckName.VERSION,
+        CheckStatus.WARNING,
+        f"Asked for {STRIPE_VERSION}, Stripe answers in {', '.join(sorted(answered))}.",
+        "Objects of every version since 2017 can be read; what is newer than this software is listed as an error, not lost.",
     )
 
 

@@ -27,6 +27,7 @@ class Received:
     server_date: int
     request_id: str | None
     has_nul: bool
+    api_version: str | None = None
 
 
 def read(answer: Answer, requested_at: float) -> Received | Outcome:
@@ -41,6 +42,7 @@ def read(answer: Answer, requested_at: float) -> Received | Outcome:
         server_date=_server_date(answer.headers.get("date")) or int(requested_at),
         request_id=answer.headers.get("request-id"),
         has_nul=_NUL in answer.body,
+        api_version=answer.headers.get("stripe-version"),
     )
 
 

@@ -43,6 +43,7 @@ class Page:
     server_date: int
     request_id: str | None
     has_nul: bool
+    api_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Probe:
     message: str
     server_date: int | None
     request_id: str | None
+    api_version: str | None = None
 
 
 class StripeSource:
@@ -184,7 +186,7 @@ class StripeSource:
             return Probe(entity, False, None, False, missing.permission, missing.message, None, missing.request_id)
         newest = page.objects[0].get("created") if page.objects else None
         empty = not page.objects and not page.has_more
-        return Probe(entity, True, newest, empty, None, "", page.server_date, page.request_id)
+        return Probe(entity, True, newest, empty, None, "", page.server_date, page.request_id, page.api_version)
 
     async def _page(self, path: str, params: Params, endpoint: str) -> Page:
         received = await self._get(path, params, endpoint)
@@ -195,6 +197,7 @@ class StripeSource:
             server_date=received.server_date,
             request_id=received.request_id,
             has_nul=received.has_nul,
+            api_version=received.api_version,
         )
 
     async def _get(self, path: str, params: Params, endpoint: str) -> Received:

@@ -16,7 +16,7 @@ from sync_core.domain.vocabulary import EntityType, Role
 from sync_core.errors import Refusal
 from sync_core.sandbox.keys import DEMO_KEY
 from sync_core.sandbox.launch import SandboxProcess
-from sync_core.services import connections
+from sync_core.services import checks, connections
 from sync_core.services.checks import Check, CheckName, CheckStatus
 from sync_core.services.connections import ConnectionView, ConnectRefusal
 from sync_core.settings import Settings
@@ -218,6 +218,21 @@ async def test_checks_run_again_one_by_one(
     assert changed == [CheckName.CLOCK]
     assert "ahead of" in next(check for check in clock.checks if check.name is CheckName.CLOCK).message
     assert [check.name for check in heard] == list(CheckName)
+
+
+async def test_the_version_that_stripe_answers_in_is_looked_at(
+    database: Database, workspace_id: UUID, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = await connected(database, workspace_id, settings)
+    monkeypatch.setattr(checks, "STRIPE_VERSION", "2999-01-01.quartz")
+    later = await connections.recheck(database, actor_of(workspace_id), CheckName.VERSION, settings=settings)
+
+    assert isinstance(later, ConnectionView)
+    before, after = (
+        next(check for check in found.checks if check.name is CheckName.VERSION) for found in (view, later)
+    )
+    assert (before.status, after.status) == (CheckStatus.PASSED, CheckStatus.WARNING)
+    assert "Asked for 2999-01-01.quartz" in after.message
 
 
 async def test_the_sandbox_is_there_in_a_demo_only(
