@@ -49,6 +49,16 @@ async def test_a_dry_run_and_its_plan(
     note(record_property, await killing.dry_run_and_its_plan(database, workspace_id, server, before, applying))
 
 
+@pytest.mark.parametrize("seed", range(10))
+async def test_a_later_sync(
+    database: Database, workspace_id: UUID, server: SandboxServer, record_property: Note, seed: int
+) -> None:
+    rng = Random(seed)
+    places = [f"{name}:{rng.randint(1, 3)}" for name in ("fetch.page_read", "land.before_commit", "land.after_commit")]
+    places.append(rng.choice(["verify.before:1", "proof.before_landing:1", "finish.before_commit:1"]))
+    note(record_property, await killing.later_sync(database, workspace_id, server, places, rng))
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_at_any_moments(
     database: Database, workspace_id: UUID, server: SandboxServer, record_property: Note, seed: int

@@ -44,6 +44,15 @@ async def test_killed_while_a_dry_run_is_planned_and_while_its_plan_is_applied(
     assert len(kills) == 7
 
 
+async def test_a_later_sync_killed_while_it_knows_again_what_is_unchanged(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    kills = await killing.later_sync(
+        database, workspace_id, server, ["land.before_commit:3", "land.after_commit:3"], Random(1)
+    )
+    assert len(kills) == 2
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_killed_at_any_moment(database: Database, workspace_id: UUID, server: SandboxServer, seed: int) -> None:
     victim = await Victim.of(database, workspace_id, server)
