@@ -83,12 +83,13 @@ async def test_connections_cut_at_random_moments(database: Database, workspace_i
     account = Account.generated(Blueprint(f"cut {seed}", Sizes(300, 12, 40, 60, 60)))
     async with SandboxServer(account, latency_ms=30) as server:
         session_id = await support.enqueue(database, workspace_id, support.config(batch_size=5))
+        cutter = support.Cutter(database)
         async with (
             support.taken(database, session_id, server.url) as run,
-            support.every(rng.uniform(0.1, 0.4), lambda: support.cut_connections(database)) as cuts,
+            support.every(rng.uniform(0.05, 0.4), cutter),
         ):
             assert await drive(run, lease_seconds=20.0) is SessionStatus.COMPLETED
-    assert cuts.done >= 3
+    assert cutter.cuts >= 3
     await truth.assert_equal_to(database, workspace_id, account)
     counted = await support.counters(database, workspace_id, session_id)
     assert all(row["created"] == row["fetched"] for row in counted.values())
