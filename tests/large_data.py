@@ -55,8 +55,8 @@ SELECT workspace_id, (%(sessions)s::uuid[])[1 + n %% 5], 'customers', id, extern
   CASE WHEN n %% 10 = 0 THEN 'resolved' ELSE 'open' END, CASE WHEN n %% 11 = 0 THEN 'ana@example.com' END,
   CASE WHEN n %% 23 = 0 THEN now() + interval '3 days' END, CASE WHEN n %% 10 = 0 THEN 'ana@example.com' END,
   CASE WHEN n %% 10 = 0 THEN now() END
-FROM (SELECT *, substr(external_id, 5)::int AS n FROM customers
-  WHERE workspace_id = %(workspace)s AND payment_sync_status = 'conflict') changed
+FROM (SELECT *, CASE WHEN payment_account = 'acct_large' THEN substr(external_id, 5)::int END AS n FROM customers
+  WHERE workspace_id = %(workspace)s AND payment_sync_status = 'conflict' AND payment_account = 'acct_large') changed
 """
 _STAGED = """
 INSERT INTO payment_sync_staged_objects (workspace_id, session_id, entity_type, external_id, seq, observed_at, "values")
@@ -72,7 +72,7 @@ SELECT %(workspace)s, %(session)s, 'customers', c.external_id, n, action,
   CASE WHEN action IN ('update', 'conflict') THEN CASE WHEN n %% 2 = 0 THEN '{name}'::text[] ELSE '{name,phone}' END END,
   CASE WHEN action IN ('update', 'conflict') THEN jsonb_build_object('changes', jsonb_build_object('name', jsonb_build_array(c.name, 'Stripe ' || n)))
     WHEN action = 'error' THEN '{"field": "customer", "message": "gone"}'::jsonb END
-FROM (SELECT *, substr(external_id, 5)::int AS n FROM customers WHERE workspace_id = %(workspace)s) c
+FROM (SELECT *, CASE WHEN payment_account = 'acct_large' THEN substr(external_id, 5)::int END AS n FROM customers WHERE workspace_id = %(workspace)s) c
 CROSS JOIN LATERAL (SELECT (ARRAY['update', 'conflict', 'unchanged', 'unchanged', 'skip', 'error', 'create'])[1 + n %% 7]) a(action)
 WHERE n <= %(plan)s
 """

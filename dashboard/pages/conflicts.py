@@ -37,7 +37,8 @@ from sync_core.services.conflict_views import Facets
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.store.database import get_database
 
-_ROWS = 40
+_ROWS = 30
+"""With what they can be narrowed by, one message of at most 16 kB."""
 _SNOOZES = {"1": 1, "7": 7, "30": 30}
 
 

@@ -7,6 +7,7 @@ the most in parentheses. The whole takes about fifteen minutes on two idle cores
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -23,7 +24,7 @@ import uvloop
 from sync_core.domain.vocabulary import EntityType
 from sync_core.jobs.child import collect_rarely
 from sync_core.sandbox.launch import SandboxProcess
-from tests.bench import peer
+from tests.bench import peer, screens
 from tests.bench.measure import Bench, Figures, median, server, show, spread, verdict
 
 LIMITED = ("--limits", "live", "--latency-ms", "150")
@@ -141,11 +142,17 @@ async def _compare(bench: Bench, node: Path, size: int, title: str, wanted: floa
     )
 
 
+async def in_the_browser(bench: Bench, options: Options) -> None:
+    """Playwright's synchronous side wants a thread without a loop."""
+    await asyncio.to_thread(screens.measure, bench.server_url, quick=options.quick)
+
+
 PARTS: dict[str, Callable[[Bench, Options], Awaitable[None]]] = {
     "unlimited": unlimited,
     "limits": limits,
     "memory": memory,
     "peer": beside_peer,
+    "screens": in_the_browser,
 }
 
 

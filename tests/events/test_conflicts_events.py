@@ -49,7 +49,7 @@ async def record_names(database: Database, workspace_id: UUID) -> set[str]:
 
 async def test_a_page_of_the_list_is_one_small_message(listing: Browser) -> None:
     listed = listing.of(ConflictsState, "rows")
-    assert len(listed) == 40
+    assert len(listed) == 30
     assert listing.of(ConflictsState, "headline") == "60 open conflicts"
     assert listing.of(ConflictsState, "next_url").startswith("/conflicts?at=")
     assert len(json.dumps([listed, listing.of(ConflictsState, "groups")], default=str)) < 16_000

@@ -60,7 +60,7 @@ LARGE = frozenset(
         "payment_sync_sessions",
     }
 )
-A_PAGE, A_COUNT, A_REPORT = 1_000, 2_500, 40_000
+A_PAGE, A_COUNT, A_REPORT = 1_000, 2_500, 60_000
 """Blocks of 8 kB that a page of a list, a count over it, and the findings of a report may touch: a whole table is more."""
 
 
