@@ -176,9 +176,11 @@ class Severity(Word):
 
 
 class Age(Word):
-    DAY = "day", "Under a day"
+    """In whole days, by the calendar in UTC."""
+
+    DAY = "day", "Today"
     WEEK = "week", "1 to 7 days"
-    MONTH = "month", "7 to 30 days"
+    MONTH = "month", "8 to 30 days"
     OLDER = "older", "Over 30 days"
 
 

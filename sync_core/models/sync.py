@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, Column, Computed, ForeignKeyConstraint, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Computed, Date, ForeignKeyConstraint, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
@@ -292,12 +292,18 @@ class SyncEvent(SQLModel, table=True):
     occurred_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
 
 
+_CELL = (
+    "conflict_cell(entity_type, reason_code, session_id, fields, local, theirs, reopened_at IS NOT NULL, choices <> '{}'::jsonb,"
+    " snoozed_for, snoozed_until, assignee)"
+)
+
+
 class Conflict(SQLModel, table=True):
     """A record on which Stripe and the workspace disagree. At most one open per record: a later run refreshes it.
 
     `local`, `base` and `theirs` are whole value sets as of `revision`; `fields` names those that need a person.
     `choices` are pending or taken: {field: {"take": Choice, "value": …}}. `reopened_at` is set when a side changed after choices were
-    made; `reopens` is the settled conflict that they come from, where it was settled. `transitions` are those of `fields`.
+    made; `reopens` is the settled conflict that they come from, where it was settled. `transitions` are those of `fields`. `cell` is all that it can be filtered by, as one text, `cell_key` its hash.
     """
 
     __tablename__ = "payment_sync_conflicts"
@@ -314,27 +320,17 @@ class Conflict(SQLModel, table=True):
             postgresql_where=text("status = 'open'"),
         ),
         Index("ix_payment_sync_conflicts_record", "workspace_id", "entity_type", "record_id"),
-        # Serves the list and its counts from the index alone: under row-level security no GIN index may be asked about `fields`.
+        # The list, newest first, filtered by the keys of its cells: under row-level security no GIN index may be asked about `fields`.
         Index(
             "ix_payment_sync_conflicts_review",
             "workspace_id",
             "status",
             text("created_at DESC"),
             text("id DESC"),
-            postgresql_include=[
-                "entity_type",
-                "reason_code",
-                "session_id",
-                "fields",
-                "search_key",
-                "assignee",
-                "snoozed_until",
-                "snoozed_for",
-                "transitions",
-                "reopened_at",
-                "pending",
-            ],
+            postgresql_include=["search_key", "snoozed_until", "snoozed_for", "cell_key"],
         ),
+        # The counts: few cells and days, so that PostgreSQL keeps each once with a list of rows.
+        Index("ix_payment_sync_conflicts_cells", "workspace_id", "status", "cell", "opened_on"),
         Index(
             "ix_payment_sync_conflicts_pending",
             "workspace_id",
@@ -383,6 +379,15 @@ class Conflict(SQLModel, table=True):
     )
     pending: bool | None = Field(
         default=None, sa_column=Column(Boolean, Computed("choices <> '{}'::jsonb", persisted=True))
+    )
+    cell: str | None = Field(
+        default=None, sa_column=Column(Text(collation="C"), Computed(_CELL, persisted=True), nullable=True)
+    )
+    cell_key: int | None = Field(
+        default=None, sa_column=Column(BigInteger, Computed(f"hashtextextended({_CELL}, 0)", persisted=True))
+    )
+    opened_on: date | None = Field(
+        default=None, sa_column=Column(Date, Computed("(created_at AT TIME ZONE 'UTC')::date", persisted=True))
     )
     reopened_at: datetime | None = Field(default=None, sa_column=time_col())
     reopens: UUID | None = Field(default=None, sa_column=uuid_col(nullable=True))

@@ -1,6 +1,6 @@
 """Which conflicts: what they can be narrowed by, as SQL and as counts. `conflicts` reads them, the previews are filled from them.
 
-Lists and counts are answered from `ix_payment_sync_conflicts_review` alone, whatever is filtered by.
+Counts come from one index in which PostgreSQL keeps each cell once (`conflict_cell`); a page is then the rows of the cells that fit.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from uuid import UUID
 
-from psycopg.rows import class_row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.conflict_rules import SENSITIVE, severity
@@ -98,9 +97,11 @@ def known(facet: Facet, values: Sequence[object]) -> list[str]:
 _SENSITIVE = ", ".join(f"'{name}'" for name in sorted(SENSITIVE))
 _IS_HIGH = f"(c.entity_type = 'subscriptions' OR c.fields && ARRAY[{_SENSITIVE}])"
 _AGE = (
-    "CASE WHEN c.created_at > now() - interval '1 day' THEN 'day' WHEN c.created_at > now() - interval '7 days' THEN 'week'"
-    " WHEN c.created_at > now() - interval '30 days' THEN 'month' ELSE 'older' END"
+    "CASE WHEN (now() AT TIME ZONE 'UTC')::date - {0} <= 0 THEN 'day' WHEN (now() AT TIME ZONE 'UTC')::date - {0} <= 7 THEN 'week'"
+    " WHEN (now() AT TIME ZONE 'UTC')::date - {0} <= 30 THEN 'month' ELSE 'older' END"
 )
+# What the list's own index has of it.
+_OPENED_ON = "(c.created_at AT TIME ZONE 'UTC')::date"
 _FACETS: Mapping[Facet, str] = {
     Facet.ENTITY: "c.entity_type = ANY(%(entity)s)",
     Facet.SEVERITY: f"CASE WHEN {_IS_HIGH} THEN 'high' ELSE 'normal' END = ANY(%(severity)s)",
@@ -108,7 +109,7 @@ _FACETS: Mapping[Facet, str] = {
     Facet.REASON: "c.reason_code = ANY(%(reason)s)",
     Facet.TRANSITION: "c.transitions && %(transition)s::text[]",
     Facet.MARK: "((c.reopened_at IS NOT NULL AND 'reopened' = ANY(%(mark)s)) OR (c.pending AND 'chosen' = ANY(%(mark)s)))",
-    Facet.AGE: f"{_AGE} = ANY(%(age)s)",
+    Facet.AGE: f"{_AGE.format(_OPENED_ON)} = ANY(%(age)s)",
     Facet.RUN: "c.session_id = ANY(%(run)s::uuid[])",
     Facet.ASSIGNEE: f"coalesce(c.assignee, '{NOBODY}') = ANY(%(assignee)s)",
 }
@@ -117,6 +118,16 @@ _PUT_OFF = "(c.snoozed_until > now() OR c.snoozed_for IS NOT NULL)"
 
 def conditions(query: ConflictQuery) -> str:
     """Of the conflicts as `c`; what they name is bound by `bound`."""
+    shown = [] if query.status is not ConflictStatus.OPEN or query.ids is not None else [_shown(query)]
+    return " AND ".join([_plain(query), *shown])
+
+
+def _shown(query: ConflictQuery) -> str:
+    return _PUT_OFF if query.snoozed else f"{_PUT_OFF} IS NOT TRUE"
+
+
+def _plain(query: ConflictQuery) -> str:
+    """Without what is put off, or is not."""
     parts = ["c.workspace_id = %(workspace)s", "c.status = %(status)s"]
     for facet, values in query.chosen.items():
         if values:
@@ -125,8 +136,6 @@ def conditions(query: ConflictQuery) -> str:
         parts.append("c.id = ANY(%(picked)s)")
     if query.search:
         parts.append("strpos(c.search_key, %(search)s) > 0")
-    if query.status is ConflictStatus.OPEN and query.ids is None:
-        parts.append(_PUT_OFF if query.snoozed else f"{_PUT_OFF} IS NOT TRUE")
     return " AND ".join(parts)
 
 
@@ -142,18 +151,40 @@ def bound(workspace_id: UUID, query: ConflictQuery) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """So many conflicts that are alike in all that can be filtered by."""
+    """So many conflicts that are alike in all that can be filtered by. `key` is that of the cell they share, their ages aside."""
 
+    key: int
     entity_type: str
     reason_code: str
     session_id: UUID
-    fields: list[str]
-    transitions: list[str]
+    fields: tuple[str, ...]
+    transitions: tuple[str, ...]
     assignee: str | None
     age: str
     reopened: bool
     chosen: bool
+    put_off: bool
     count: int
+
+    @classmethod
+    def of(cls, row: tuple[str, int, str, bool, int]) -> Self:
+        """From `conflict_cell`'s text, its hash, an age, whether its date is still to come, and a count."""
+        text, key, age, later, count = row
+        entity, reason, session, fields, transitions, reopened, chosen, snoozed_for, _, assignee = text.split("|", 9)
+        return cls(
+            key=key,
+            entity_type=entity,
+            reason_code=reason,
+            session_id=UUID(session),
+            fields=_several(fields),
+            transitions=_several(transitions),
+            assignee=assignee or None,
+            age=age,
+            reopened=bool(reopened),
+            chosen=bool(chosen),
+            put_off=bool(snoozed_for) or later,
+            count=count,
+        )
 
     def values(self, facet: Facet) -> Sequence[str]:
         """Those of its conflicts in a facet."""
@@ -183,14 +214,60 @@ class Cell:
         return all(facet is aside or query.takes(facet, self.values(facet)) for facet in query.chosen)
 
 
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(text.split(",")) if text else ()
+
+
+# The date in a cell, as a fact that PostgreSQL's clock decides.
+_LATER = "coalesce(nullif(split_part(g.cell, '|', 9), '')::numeric > extract(epoch FROM now()), false)"
+_GROUPED = (
+    "SELECT g.cell, hashtextextended(g.cell, 0), g.age, {later}, sum(g.count)::bigint FROM (SELECT c.cell, c.opened_on,"
+    " count(*) AS count, {age} AS age FROM payment_sync_conflicts c WHERE {conditions} GROUP BY c.cell, c.opened_on) g GROUP BY 1, 2, 3, 4"
+)
+
+
 async def cells(session: AsyncSession, workspace_id: UUID, query: ConflictQuery) -> list[Cell]:
-    """All that match, grouped by what is counted: few rows, from which every facet is summed up."""
-    sql = (
-        "SELECT c.entity_type, c.reason_code, c.session_id, c.fields, c.transitions, c.assignee,"
-        f" {_AGE} AS age, c.reopened_at IS NOT NULL AS reopened, c.pending AS chosen, count(*) AS count"
-        f" FROM payment_sync_conflicts c WHERE {conditions(query)} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
-    )
+    """All that match, grouped by what is counted: few rows, from which every facet is summed up, and narrowed here."""
+    wide = replace(query, chosen={})
+    sql = _GROUPED.format(later=_LATER, age=_AGE.format("c.opened_on"), conditions=_plain(replace(wide, search="")))
     connection = await driver(session)
-    async with connection.cursor(row_factory=class_row(Cell)) as cursor:
-        await cursor.execute(sql, bound(workspace_id, query))
-        return await cursor.fetchall()
+    found = await connection.execute(sql, bound(workspace_id, query))
+    grouped = [Cell.of(row) for row in await found.fetchall()]
+    if query.search:
+        grouped = await _searched(session, workspace_id, wide, {cell.key: cell for cell in grouped})
+    if query.status is ConflictStatus.OPEN and query.ids is None:
+        grouped = [cell for cell in grouped if cell.put_off is query.snoozed]
+    return [cell for cell in grouped if cell.fits(query)]
+
+
+async def _searched(
+    session: AsyncSession, workspace_id: UUID, query: ConflictQuery, known_cells: Mapping[int, Cell]
+) -> list[Cell]:
+    """Counted from the list's index, which has the text that is searched and the keys of the cells."""
+    connection = await driver(session)
+    found = await connection.execute(
+        f"SELECT c.cell_key, {_AGE.format(_OPENED_ON)}, count(*) FROM payment_sync_conflicts c WHERE {_plain(query)} GROUP BY 1, 2",
+        bound(workspace_id, query),
+    )
+    rows = await found.fetchall()
+    return [replace(known_cells[key], age=age, count=count) for key, age, count in rows if key in known_cells]
+
+
+async def fitting(session: AsyncSession, workspace_id: UUID, query: ConflictQuery) -> str:
+    """Conditions for a page of the list: facets as the keys of the cells that fit, which one index answers."""
+    if not query.chosen or query.search or query.ids is not None:
+        return conditions(query)
+    keys = {cell.key for cell in await cells(session, workspace_id, replace(query, chosen=_but_age(query)))}
+    by_age = conditions(
+        replace(query, chosen={one: values for one, values in query.chosen.items() if one is Facet.AGE})
+    )
+    if len(keys) > _MOST_KEYS:
+        return conditions(query)
+    return f"{by_age} AND c.cell_key = ANY(ARRAY[{', '.join(str(key) for key in sorted(keys))}]::bigint[])"
+
+
+_MOST_KEYS = 2_000
+
+
+def _but_age(query: ConflictQuery) -> dict[Facet, tuple[str, ...]]:
+    return {facet: values for facet, values in query.chosen.items() if facet is not Facet.AGE}

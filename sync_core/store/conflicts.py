@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.resolution import Dispute
 from sync_core.domain.vocabulary import ConflictSort, ConflictStatus, EntityType, ReasonCode, Snooze
-from sync_core.store.conflict_query import ConflictQuery, bound, conditions
+from sync_core.store.conflict_query import ConflictQuery, bound, conditions, fitting
 from sync_core.store.database import driver
 from sync_core.store.record_details import target
 from sync_core.store.values_sql import TABLES
@@ -101,7 +101,7 @@ async def page(
     after = f" AND (c.{key}, c.id) {beyond} (%(key)s, %(id)s)" if at else ""
     shown = "DESC" if falls else "ASC"
     sql = (
-        f"WITH page AS (SELECT c.id FROM payment_sync_conflicts c WHERE {conditions(query)}{after}"
+        f"WITH page AS (SELECT c.id FROM payment_sync_conflicts c WHERE {await fitting(session, workspace_id, query)}{after}"
         f" ORDER BY c.{key} {way}, c.id {way} LIMIT %(size)s)"
         # One by one, whatever the planner thinks of the workspace's size: it has no statistics of workspaces.
         f" SELECT {COLUMNS} FROM (SELECT c.* FROM page CROSS JOIN LATERAL (SELECT * FROM payment_sync_conflicts o"
