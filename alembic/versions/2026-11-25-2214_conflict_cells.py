@@ -1,7 +1,7 @@
 """Conflicts are counted from one deduplicated index: all that can be filtered by, as one text, and the day it was opened on.
 
 Revision ID: c81f4d27ae90
-Revises: 
+Revises: 2f6b8c1d9e47
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "c81f4d27ae90"
-down_revision = ""
+down_revision = "2f6b8c1d9e47"
 branch_labels = None
 depends_on = None
 
