@@ -18,6 +18,7 @@ from sync_core.domain.vocabulary import EntityType, SessionStatus, Strategy
 from sync_core.engine.context import Run
 from sync_core.engine.drive import drive
 from sync_core.store import run_state, runs
+from sync_core.store.clock import shared_clock
 from sync_core.store.database import Database
 from sync_core.store.rates import StoredSlots
 from sync_core.stripe_source import Governor, LocalSlots, StripeSource, http_client
@@ -123,6 +124,7 @@ async def under(
             governor=governor,
             patience=patience,
             sleep=_hurry if hurried else asyncio.sleep,
+            clock=await shared_clock(database),
         )
         yield Run(database, held, row, source, governor)
 

@@ -227,6 +227,19 @@ class SyncEventList(BaseModel):
     next_cursor: str | None
 
 
+class Verification(BaseModel):
+    """`found` of `expected` objects are stored. Stripe was `asked` again so many times and listed `compared` ids; `late` ones had not landed
+    before. `missing_ids` are the first hundred of each entity type: `repair` fetches all that are missing."""
+
+    summary: str
+    expected: int
+    found: int
+    asked: int
+    compared: int
+    late: int
+    missing_ids: dict[str, list[str]]
+
+
 class SyncReport(BaseModel):
     """`matrix` is by entity type and action; in a dry run it is what would happen.
 
@@ -244,6 +257,7 @@ class SyncReport(BaseModel):
     reads: dict[str, float]
     seconds: int | None
     verified: bool | None
+    verification: Verification | None
     totals: dict[str, int]
     matrix: dict[str, dict[str, int]]
     reasons: list[dict[str, Any]]

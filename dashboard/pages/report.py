@@ -100,6 +100,11 @@ def head() -> rx.Component:
             parts.figure("Objects read", ReportState.objects),
             parts.figure("Requests to Stripe", ReportState.requests, note=ReportState.reads),
             parts.figure("Time", ReportState.took),
+            rx.cond(
+                ReportState.proof != "",
+                parts.figure("Proof", rx.cond(ReportState.is_proven, ReportState.proof, missing_ids())),
+                rx.fragment(),
+            ),
             parts.figure(
                 "Made", ui.moment(ReportState.made, ReportState.made_utc), note=rx.fragment("by ", ReportState.by)
             ),
@@ -111,6 +116,10 @@ def head() -> rx.Component:
             class_name="figures",
         ),
     )
+
+
+def missing_ids() -> rx.Component:
+    return rx.el.span(ReportState.proof, ": ", ui.link(ReportState.missing_ids, ReportState.run_href))
 
 
 def fate() -> rx.Component:

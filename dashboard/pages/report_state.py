@@ -57,6 +57,9 @@ class ReportState(PageState):
     requests: str = ""
     reads: str = ""
     took: str = ""
+    proof: str = ""
+    is_proven: bool = False
+    missing_ids: str = ""
     objects: str = ""
     can_apply: bool = False
     again_href: str = ""
@@ -151,6 +154,10 @@ class ReportState(PageState):
             f"{found.total:,}",
         )
         self.may_run = actor.can(Permission.RUN_SYNC)
+        proof = found.verification
+        lost = [] if proof is None else [one for ids in proof.missing_ids.values() for one in ids]
+        self.proof, self.is_proven = ("", False) if proof is None else (proof.sentence, proof.is_complete)
+        self.missing_ids = ", ".join(lost[:5]) + ("…" if len(lost) > 5 else "") or "see the run"
         self.can_apply = found.can_apply and actor.can(Permission.RUN_SYNC)
         self.applied = rows.applied(found)
         self.mix = charts.mix_rows(found.matrix)

@@ -10,7 +10,9 @@ from dashboard import components as ui
 from dashboard.navigation import add_page
 from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
-from dashboard.pages.sync_rows import COUNTED, FORETOLD, EntityRow, EventRow, LaneRow, ProblemRow, StepRow
+from dashboard.pages import sync_problems
+from dashboard.pages.sync_problems import ProblemsState
+from dashboard.pages.sync_rows import COUNTED, FORETOLD, EntityRow, EventRow, LaneRow, StepRow
 from dashboard.pages.sync_state import SyncState
 from sync_core.domain.vocabulary import EventType
 
@@ -45,6 +47,7 @@ def actions() -> rx.Component:
             ui.button("Resume", variant="primary", icon_name="play", on_click=SyncState.resume),
             rx.fragment(),
         ),
+        sync_problems.verify_button(),
         rx.cond(
             SyncState.again_href != "",
             ui.button_link("Run again", SyncState.again_href, icon_name="rotate-cw"),
@@ -64,7 +67,7 @@ def body() -> rx.Component:
         headline(),
         pace_card(),
         ui.card(rx.foreach(SyncState.lines, entity), flush=True, title="Entity types"),
-        rx.cond(SyncState.problems.length() > 0, problems(), rx.fragment()),
+        rx.cond(SyncState.problems.length() > 0, sync_problems.view(), rx.fragment()),
         events(),
         gap="lg",
     )
@@ -104,9 +107,13 @@ def outcome() -> rx.Component:
             (
                 "partial",
                 ui.callout(
-                    "Everything else is done. What failed is listed below with what to do; resume to try it again.",
+                    rx.cond(
+                        SyncState.problems.length() > 0,
+                        "Everything else is done. What failed is listed below, with what to do; then retry it.",
+                        "What it read and what is stored differ: see below. Fetch what is missing.",
+                    ),
                     kind="warn",
-                    title="Some records failed",
+                    title=rx.cond(SyncState.problems.length() > 0, "Some records failed", "Not all is stored"),
                 ),
             ),
             (
@@ -246,6 +253,7 @@ def entity(one: rx.Var[EntityRow]) -> rx.Component:
             ],
             class_name="figures",
         ),
+        rx.cond(one.proven != "", rx.el.p(one.proven, class_name="muted small"), rx.fragment()),
         rx.cond(
             (one.windows != "") | (SyncState.lane_entity == one.entity),
             rx.el.div(
@@ -286,33 +294,6 @@ def lane(one: rx.Var[LaneRow]) -> rx.Component:
             aria_hidden="true",
         ),
         rx.el.span(one.span, ": ", one.about, class_name="muted xsmall"),
-        key=one.key,
-    )
-
-
-def problems() -> rx.Component:
-    return ui.card(
-        ui.data_table(
-            [ui.Column("Reason"), ui.Column("Records", number=True), ui.Column("What to do"), ui.Column("First ids")],
-            rx.foreach(SyncState.problems, problem),
-            caption="Errors by reason",
-        ),
-        title="Errors",
-        about="Grouped by reason. Resume tries all of them again.",
-        flush=True,
-    )
-
-
-def problem(one: rx.Var[ProblemRow]) -> rx.Component:
-    return rx.el.tr(
-        rx.el.th(
-            rx.el.div(one.label),
-            rx.el.div(one.entity, rx.cond(one.field != "", " · " + one.field, ""), class_name="muted small"),
-            scope="row",
-        ),
-        rx.el.td(ui.link(one.count, one.href), class_name="number"),
-        rx.el.td(rx.el.div(one.repair), rx.el.div(one.message, class_name="muted small")),
-        rx.el.td(rx.el.code(one.sample), class_name="small"),
         key=one.key,
     )
 
@@ -390,4 +371,10 @@ def cancel_dialog() -> rx.Component:
 
 
 def register(app: rx.App) -> None:
-    add_page(app, view, route="/syncs/[sync_id]", title="Sync", on_load=[SyncState.load, SyncState.watch])
+    add_page(
+        app,
+        view,
+        route="/syncs/[sync_id]",
+        title="Sync",
+        on_load=[SyncState.load, ProblemsState.close, SyncState.watch],
+    )

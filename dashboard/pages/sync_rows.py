@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dashboard.pages import run_parts as parts
 from sync_core.domain.vocabulary import Phase, SessionStatus
 from sync_core.services.guardrails import Reason
-from sync_core.services.progress_view import EntityLine, Lane, ProgressView, Pulse, Quota
+from sync_core.services.progress_view import EntityLine, Lane, ProgressView, Pulse, Quota, Verified
 from sync_core.services.record_views import When
 from sync_core.services.session_views import EventView
 
@@ -23,7 +23,8 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True)
 class EntityRow:
-    """`counts` are in the order of `COUNTED`; `path` draws the coverage bar, empty when there is no range; `proof` is `ok`, `bad` or empty.
+    """`counts` are in the order of `COUNTED`; `path` draws the coverage bar, empty when there is no range; `proof` is `ok`, `bad` or empty,
+    `proven` says what it rests on.
 
     Each of these is sent once a second, names and all: they are few.
     """
@@ -39,6 +40,7 @@ class EntityRow:
     windows: str
     proof: str
     verified: str
+    proven: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class LaneRow:
 class ProblemRow:
     key: str
     entity: str
+    entity_label: str
+    reason: str
     label: str
     count: str
     field: str
@@ -100,6 +104,8 @@ def entity_row(line: EntityLine, *, is_open: bool) -> EntityRow:
     proof, said = "", ""
     if verified is not None and verified.is_complete:
         proof, said = "ok", f"verified: {verified.found:,} of {verified.expected:,}"
+    elif verified is not None and verified.unread:
+        proof, said = "bad", "not all of the date range was read"
     elif verified is not None:
         lost = verified.expected - verified.found
         proof, said = "bad", f"{lost:,} of {verified.expected:,} missing"
@@ -116,7 +122,25 @@ def entity_row(line: EntityLine, *, is_open: bool) -> EntityRow:
         windows=parts.plural(line.open_windows, "open window") if line.open_windows else "",
         proof=proof,
         verified=said,
+        proven="" if verified is None else proven(verified),
     )
+
+
+def proven(verified: Verified) -> str:
+    """What the pill rests on, and the ids that are missing."""
+    said = []
+    if verified.asked:
+        times = "once" if verified.asked == 1 else f"{verified.asked:,} times, at both ends and in between"
+        lot = f"Stripe was asked again {times}: {parts.plural(verified.compared, 'id')} compared"
+        late = f"{verified.late:,} had not landed and were fetched" if verified.late else "all had landed"
+        said.append(f"{lot}, {late}.")
+    if verified.unread:
+        said.append("Resume reads what was left out.")
+    if verified.missing_ids:
+        shown, lost = verified.missing_ids[:10], verified.expected - verified.found
+        more = f" and {lost - len(shown):,} more" if lost > len(shown) else ""
+        said.append(f"Missing here: {', '.join(shown)}{more}.")
+    return " ".join(said)
 
 
 def _so_far(line: EntityLine, *, is_open: bool) -> str:
@@ -217,7 +241,9 @@ def lane_row(lane: Lane, zone: str) -> LaneRow:
 def problem_row(session_id: str, reason: Reason) -> ProblemRow:
     return ProblemRow(
         key=f"{reason.entity}/{reason.code}/{reason.field}",
-        entity=reason.entity.label,
+        entity=reason.entity.value,
+        entity_label=reason.entity.label,
+        reason=reason.code.value,
         label=reason.code.label,
         count=f"{reason.count:,}" if reason.is_whole else f"{reason.count:,}+",
         field=reason.field,

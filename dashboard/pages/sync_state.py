@@ -65,6 +65,9 @@ class SyncState(PageState):
     stays: str = ""
     can_cancel: bool = False
     can_resume: bool = False
+    can_retry: bool = False
+    can_repair: bool = False
+    is_missing: bool = False
     has_plan: bool = False
     is_dry: bool = False
     steps: list[StepRow] = []
@@ -210,7 +213,10 @@ class SyncState(PageState):
             kept=view.kept_on_cancel if self.asking else "",
             stays=view.stays,
             can_cancel=view.is_open and view.pulse is not progress_view.Pulse.STOPPING and may_run,
-            can_resume=view.can_resume and may_run,
+            can_resume=view.can_resume and may_run and not (view.has_ended and view.failed),
+            can_retry=view.has_ended and may_run,
+            can_repair=view.has_ended and may_run and not view.dry_run,
+            is_missing=any(line.verified is not None and line.verified.missing_ids for line in view.entities),
             has_plan=view.has_plan,
             is_dry=view.dry_run,
             steps=rows.steps(view),

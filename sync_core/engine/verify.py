@@ -96,9 +96,9 @@ class Verify:
         await run.write(complete)
 
     async def _mend(self, entity: EntityType, ids: list[str]) -> None:
-        """Plan them again; a repair, which may come days later, fetches them anew first."""
+        """Fetch them anew and plan them again; what a plan is applied for asks Stripe only when that is to be repaired."""
         task = self._run.row.task
-        if task is not None and task.kind is TaskKind.REPAIR:
+        if not self._run.is_applied_plan or (task is not None and task.kind is TaskKind.REPAIR):
             await self._related.fetch(entity, ids)
             await self._related.work({entity: set(ids)})
         await self._retry.plan_again(entity, ids)

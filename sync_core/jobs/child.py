@@ -21,6 +21,7 @@ from sync_core.engine.drive import MOST_ATTEMPTS, drive, refuse
 from sync_core.errors import ConfigError, FatalRunError
 from sync_core.settings import Settings, get_settings
 from sync_core.store import run_state, runs
+from sync_core.store.clock import shared_clock
 from sync_core.store.connections import base_url, reveal_key
 from sync_core.store.database import Database
 from sync_core.store.embedded import database_url
@@ -94,10 +95,10 @@ async def run_once(database: Database, settings: Settings, session_id: UUID, end
         cap_share=settings.rate_cap_share,
         unlimited=settings.rate_unlimited,
     )
+    clock = await patiently(lambda: shared_clock(database))
     async with http_client() as http:
-        source = StripeSource(
-            api_key=key, base_url=base_url(settings, is_sandbox=connection.is_sandbox), http=http, governor=governor
-        )
+        url = base_url(settings, is_sandbox=connection.is_sandbox)
+        source = StripeSource(api_key=key, base_url=url, http=http, governor=governor, clock=clock)
         status = await drive(Run(database, held, row, source, governor), lease_seconds=settings.lease_seconds)
     if ended is not None and status in (SessionStatus.COMPLETED, SessionStatus.PARTIAL):
         await ended(database, held.workspace_id, session_id)

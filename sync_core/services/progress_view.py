@@ -41,23 +41,36 @@ class Pulse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What the verify phase found: `found` of `expected` objects are stored."""
+    """What the verify phase found: `found` of `expected` objects are stored, and whether any of the range was not read.
+
+    Stripe was `asked` again so many times and listed `compared` ids, of which `late` had not landed before.
+    """
 
     expected: int
     found: int
     missing_ids: tuple[str, ...]
     late: int
+    asked: int = 0
+    compared: int = 0
+    unread: bool = False
 
     @property
     def is_complete(self) -> bool:
-        return self.found >= self.expected
+        return self.found >= self.expected and not self.unread
 
     @classmethod
     def of(cls, data: Mapping[str, Any] | None) -> Verified | None:
         if not data:
             return None
-        late = data.get("late") or ()
-        return cls(data["expected"], data["found"], tuple(data.get("missing_ids") or ()), len(late))
+        return cls(
+            data["expected"],
+            data["found"],
+            tuple(data.get("missing_ids") or ()),
+            late=data.get("late_count", 0),
+            asked=data.get("asked", 0),
+            compared=data.get("compared", 0),
+            unread=bool(data.get("unread")),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +158,12 @@ class ProgressView:
     def mean_rate(self) -> float | None:
         """Objects a second from the start to now, or to the end."""
         return sum(line.processed for line in self.entities) / self.elapsed if self.elapsed else None
+
+    @property
+    def has_ended(self) -> bool:
+        """It came to its end, whatever failed on the way: a part of it can be done again."""
+        read = [line.is_done for line in self.entities if line.requested]
+        return not self.is_open and bool(read) and all(read)
 
     @property
     def can_resume(self) -> bool:

@@ -21,7 +21,7 @@ from sync_core.services import sessions
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.reads import Reads
 from sync_core.services.record_views import value_text
-from sync_core.services.session_views import SessionReport, SessionView
+from sync_core.services.session_views import SessionReport, SessionView, Verification
 from sync_core.settings import get_settings
 from sync_core.store import reports as store
 from sync_core.store import sessions as session_store
@@ -74,6 +74,7 @@ class ReportView:
     reads: Reads
     seconds: int | None
     verified: bool | None
+    verification: Verification | None
 
     @property
     def requests(self) -> int:
@@ -323,6 +324,7 @@ def _report(view: SessionView, applied: list[AppliedRun], reads: Reads) -> Repor
         reads=reads,
         seconds=None if view.started_at is None or view.completed_at is None else view.completed_at - view.started_at,
         verified=whole.verified,
+        verification=whole.verification,
     )
 
 
@@ -346,6 +348,7 @@ def json_view(report: ReportView) -> dict[str, Any]:
         "valid_until": report.valid_until,
         "exit_code": report.exit_code,
         "verified": report.verified,
+        "verification": None if report.verification is None else report.verification.to_json(),
         "requests": report.requests,
         "reads": report.reads.to_json(),
         "seconds": report.seconds,

@@ -198,6 +198,37 @@ def event_view(stored: StoredEvent) -> EventView:
 
 
 @dataclass(frozen=True, slots=True)
+class Verification:
+    """What the verify phase found, of all entity types together. `late`: see `engine.proof`; of missing ids the first of each type."""
+
+    is_complete: bool
+    expected: int
+    found: int
+    asked: int
+    compared: int
+    late: int
+    missing_ids: dict[EntityType, tuple[str, ...]]
+
+    @property
+    def sentence(self) -> str:
+        if self.is_complete:
+            return f"verified: {self.found:,} of {self.expected:,}"
+        lost = self.expected - self.found
+        return f"{lost:,} of {self.expected:,} missing" if lost else "not all of the date range was read"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "summary": self.sentence,
+            "expected": self.expected,
+            "found": self.found,
+            "asked": self.asked,
+            "compared": self.compared,
+            "late": self.late,
+            "missing_ids": {entity.value: list(ids) for entity, ids in self.missing_ids.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class SessionReport:
     """What a run did, or a dry run would do."""
 
@@ -225,6 +256,22 @@ class SessionReport:
         if not found or any(one is None for one in found):
             return None
         return all((one or {}).get("verified") for one in found)
+
+    @property
+    def verification(self) -> Verification | None:
+        """None before that was looked at."""
+        if self.verified is None:
+            return None
+        found = [(one.progress.entity_type, one.verified) for one in self.session.entities if one.verified]
+        return Verification(
+            is_complete=all(data["verified"] for _, data in found),
+            expected=sum(data["expected"] for _, data in found),
+            found=sum(data["found"] for _, data in found),
+            asked=sum(data.get("asked", 0) for _, data in found),
+            compared=sum(data.get("compared", 0) for _, data in found),
+            late=sum(data.get("late_count", 0) for _, data in found),
+            missing_ids={entity: tuple(data["missing_ids"]) for entity, data in found if data["missing_ids"]},
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -35,7 +35,7 @@ _RETRIEVE_EXTRAS: Final[dict[EntityType, Params]] = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`requested_at` is our clock when the request began, `server_date` Stripe's; both epoch seconds."""
+    """`requested_at` is the given clock when the request began, `server_date` Stripe's; both epoch seconds."""
 
     objects: list[dict[str, Any]]
     has_more: bool
@@ -96,12 +96,14 @@ class StripeSource:
         patience: float = PATIENCE_SECONDS,
         roll: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._wire = Wire(api_key=api_key, base_url=base_url, http=http)
         self._governor = governor
         self._patience = patience
         self._roll = roll
         self._sleep = sleep
+        self._clock = clock
 
     async def list_page(
         self,
@@ -137,7 +139,7 @@ class StripeSource:
         path = f"/v1/{entity.value}/{path_id(external_id)}"
         params = [*_RETRIEVE_EXTRAS.get(entity, [])]
         params += [("expand[]", f"currency_options.{currency}.tiers") for currency in tiers_in]
-        began = time.time()
+        began = self._clock()
         try:
             received = await self._get(path, params, f"{entity.value}.retrieve")
         except RequestRefused as refused:
@@ -216,7 +218,7 @@ class StripeSource:
 
     async def _attempt(self, path: str, params: Params, endpoint: str) -> Received | Outcome:
         await self._governor.admit(endpoint)
-        requested_at = time.time()
+        requested_at = self._clock()
         status: int | None = None
         reason: str | None = None
         try:

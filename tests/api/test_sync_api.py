@@ -216,6 +216,9 @@ async def test_another_workspaces_session_is_not_found(call: Client, database: D
         ("POST", "/apply"),
         ("GET", "/events"),
         ("GET", "/report"),
+        ("GET", "/errors"),
+        ("POST", "/retry"),
+        ("POST", "/repair"),
     ]
     theirs = [await call(method, f"{SESSIONS}/{made['id']}{path}", headers=stranger) for method, path in paths]
     unknown = [await call(method, f"{SESSIONS}/{uuid4()}{path}", headers=stranger) for method, path in paths]
@@ -232,3 +235,38 @@ async def test_an_estimate(call: Client, api_sandbox: SandboxProcess) -> None:
 
     assert answer.status_code == 200
     assert answer.json()["entities"]["products"]["records"] == len(api_sandbox.truth("products"))
+
+
+@pytest.mark.usefixtures("connected")
+async def test_errors_are_listed_retried_and_repaired(
+    call: Client, database: Database, api_sandbox: SandboxProcess
+) -> None:
+    rule = {"kind": "malformed_object", "match": "GET /v1/customers", "ids": api_sandbox.truth("customers")[:3]}
+    api_sandbox.faults(rule)
+    made = (await call("POST", INITIAL, {"entity_types": ["customers"]})).json()
+    await driven(database, api_sandbox, made["id"])
+    api_sandbox.faults()
+    path = f"{SESSIONS}/{made['id']}"
+
+    first = (await call("GET", f"{path}/errors?limit=2")).json()
+    rest = (await call("GET", f"{path}/errors?limit=2&cursor={first['next_cursor']}")).json()
+    assert [len(first["data"]), len(rest["data"]), rest["has_more"]] == [2, 1, False]
+    one = first["data"][0]
+    assert (one["object"], one["entity_type"], one["reason_code"]) == ("sync_error", "customers", "unsupported_shape")
+    assert all(one[name] for name in ("external_id", "field", "message", "request_id", "repair"))
+
+    named = {"entity_type": "customers", "external_ids": [one["external_id"]]}
+    assert_error(await call("POST", f"{path}/retry", named, level=KeyLevel.READ), 403, "forbidden")
+    assert_error(await call("POST", f"{path}/retry", {"reason_code": "missing_parent"}), 409, "nothing_to_retry")
+    assert_error(await call("POST", f"{path}/retry", {"reason_code": "nonsense"}), 422, "invalid_request")
+    assert (await call("POST", f"{path}/retry", named)).json()["status"] == "pending"
+    await driven(database, api_sandbox, made["id"])
+    assert len((await call("GET", f"{path}/errors")).json()["data"]) == 2
+    assert (await call("POST", f"{path}/retry")).json()["status"] == "pending"
+    await driven(database, api_sandbox, made["id"])
+
+    assert (await call("POST", f"{path}/repair")).json()["status"] == "pending"
+    await driven(database, api_sandbox, made["id"])
+    shown = (await call("GET", f"{path}/report")).json()
+    assert shown["verification"]["summary"] == "verified: 60 of 60"
+    assert shown["verification"]["missing_ids"] == {}

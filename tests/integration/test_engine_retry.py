@@ -360,6 +360,25 @@ async def test_a_stretch_that_no_window_read_is_named_and_a_resume_reads_it(
     await truth.assert_equal_to(database, workspace_id, server.world.account(), entities=[CUSTOMERS])
 
 
+async def test_a_repair_fetches_what_was_only_known_again_too(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    """An unchanged object is not staged: nothing but its id is left of it when its record goes."""
+    await sync(database, workspace_id, server.url, support.config(CUSTOMERS))
+    second = await sync(database, workspace_id, server.url, support.config(CUSTOMERS))
+    assert second.counters["customers"]["unchanged"] == 60
+    gone = sorted(server.world.account().truth("customers"))[:4]
+    async with database.workspace(workspace_id) as session:
+        await session.execute(text("DELETE FROM customers WHERE external_id = ANY(:ids)"), {"ids": gone})
+
+    repaired = await again(database, server, second, REPAIR)
+
+    assert requests(server)["GET /v1/customers/:id"] == 4
+    assert repaired.status is SessionStatus.COMPLETED
+    assert (repaired.counters["customers"]["created"], repaired.counters["customers"]["unchanged"]) == (4, 56)
+    await truth.assert_equal_to(database, workspace_id, server.world.account(), entities=[CUSTOMERS])
+
+
 @pytest.mark.parametrize("failpoint", ["retry.fetched", "land.after_commit", "plan.before_commit", "plan.after_commit"])
 async def test_a_retry_that_is_killed_goes_on(
     database: Database, workspace_id: UUID, server: SandboxServer, failpoint: str

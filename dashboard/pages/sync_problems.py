@@ -1,0 +1,259 @@
+"""What failed in a run, by reason and one by one, with what to do about it: retry one, a group or all; and verify it all again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import reflex as rx
+
+from dashboard import components as ui
+from dashboard.pages import run_parts as parts
+from dashboard.pages.sync_rows import ProblemRow
+from dashboard.pages.sync_state import SyncState
+from dashboard.state import PageState
+from sync_core.domain.vocabulary import EntityType, ReasonCode
+from sync_core.errors import Refusal
+from sync_core.services import problems
+from sync_core.services.problems import Choice, Problem
+from sync_core.services.session_views import SessionView
+from sync_core.store.database import get_database
+
+SHOWN = 25
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRow:
+    external_id: str
+    label: str
+    field: str
+    message: str
+    request_id: str
+    key: str
+
+
+class ProblemsState(PageState):
+    """`entity` and `reason` name the group whose objects are shown; both empty for none."""
+
+    entity: str = ""
+    reason: str = ""
+    heading: str = ""
+    repair: str = ""
+    failed: list[FailedRow] = []
+    next_cursor: str = ""
+
+    @rx.event
+    async def close(self) -> None:
+        self.entity, self.reason, self.failed, self.next_cursor = "", "", [], ""
+
+    @rx.event
+    async def show(self, entity: str, reason: str) -> None:
+        if (entity, reason) == (self.entity, self.reason) or not _is_group(entity, reason):
+            self.entity, self.reason, self.failed, self.next_cursor = "", "", [], ""
+            return
+        self.entity, self.reason, self.failed = entity, reason, []
+        code = ReasonCode(reason)
+        self.heading, self.repair = f"{EntityType(entity).label}: {code.label}", code.repair
+        await self._read("")
+
+    @rx.event
+    async def more(self) -> None:
+        if self.next_cursor and _is_group(self.entity, self.reason):
+            await self._read(self.next_cursor)
+
+    async def _read(self, cursor: str) -> None:
+        session_id = parts.id_in(self.router.url.path)
+        if session_id is None:
+            return
+        found = await problems.page(
+            get_database(),
+            await self._actor(),
+            session_id,
+            entity=EntityType(self.entity),
+            reason=ReasonCode(self.reason),
+            cursor=cursor,
+            limit=SHOWN,
+        )
+        if isinstance(found, Refusal):
+            self._refuse(found)
+            return
+        self.failed = [*self.failed, *(failed_row(one) for one in found.items)]
+        self.next_cursor = found.cursor or ""
+
+    @rx.event
+    async def retry_all(self) -> Any:
+        return await self._retry(Choice())
+
+    @rx.event
+    async def retry_group(self, entity: str, reason: str) -> Any:
+        if not _is_group(entity, reason):
+            return None
+        return await self._retry(Choice(EntityType(entity), ReasonCode(reason)))
+
+    @rx.event
+    async def retry_one(self, external_id: str) -> Any:
+        if not _is_group(self.entity, self.reason):
+            return None
+        return await self._retry(Choice(EntityType(self.entity), external_ids=(external_id,)))
+
+    @rx.event
+    async def verify_again(self) -> Any:
+        session_id = parts.id_in(self.router.url.path)
+        if session_id is None:
+            return None
+        return self._taken_up(await problems.repair(get_database(), await self._actor(), session_id))
+
+    async def _retry(self, choice: Choice) -> Any:
+        session_id = parts.id_in(self.router.url.path)
+        if session_id is None:
+            return None
+        return self._taken_up(await problems.retry(get_database(), await self._actor(), session_id, choice))
+
+    def _taken_up(self, found: SessionView | Refusal) -> Any:
+        if isinstance(found, Refusal):
+            self._refuse(found)
+            return None
+        # Through the address: only what a page's load starts is ended when the page is left.
+        return rx.redirect(f"{parts.run_href(found.id)}?again={int(time.time())}", replace=True)
+
+
+def _is_group(entity: str, reason: str) -> bool:
+    return entity in {one.value for one in EntityType} and reason in {one.value for one in ReasonCode if one.is_error}
+
+
+def failed_row(one: Problem) -> FailedRow:
+    return FailedRow(
+        one.external_id, one.label, one.field, one.message, one.request_id, f"{one.entity}/{one.external_id}"
+    )
+
+
+def view() -> rx.Component:
+    return ui.card(
+        ui.data_table(
+            [
+                ui.Column("Reason"),
+                ui.Column("Records", number=True),
+                ui.Column("What to do"),
+                ui.Column("First ids"),
+                ui.Column("Retry or show", hidden=True),
+            ],
+            rx.foreach(SyncState.problems, group),
+            caption="Errors by reason",
+        ),
+        rx.cond(ProblemsState.reason != "", one_by_one(), rx.fragment()),
+        title="Errors",
+        about="Grouped by reason. A retry fetches what failed anew, with the parents that it waits for, and nothing else.",
+        actions=[
+            rx.cond(
+                SyncState.can_retry,
+                ui.button("Retry all", icon_name="rotate-cw", on_click=ProblemsState.retry_all),
+                rx.fragment(),
+            )
+        ],
+        flush=True,
+    )
+
+
+def group(one: rx.Var[ProblemRow]) -> rx.Component:
+    opened = (ProblemsState.entity == one.entity) & (ProblemsState.reason == one.reason)
+    named = one.entity_label + ", " + one.label
+    return rx.el.tr(
+        rx.el.th(
+            rx.el.div(one.label),
+            rx.el.div(one.entity_label, rx.cond(one.field != "", " · " + one.field, ""), class_name="muted small"),
+            scope="row",
+        ),
+        rx.el.td(ui.link(one.count, one.href), class_name="number"),
+        rx.el.td(rx.el.div(one.repair), rx.el.div(one.message, class_name="muted small")),
+        rx.el.td(rx.el.code(one.sample), class_name="small"),
+        rx.el.td(
+            ui.row(
+                ui.button(
+                    rx.cond(opened, "Hide", "Show"),
+                    small=True,
+                    on_click=ProblemsState.show(one.entity, one.reason),
+                    aria_expanded=rx.cond(opened, "true", "false"),
+                    aria_label=rx.cond(opened, "Hide: ", "Show: ") + named,
+                ),
+                rx.cond(
+                    SyncState.can_retry,
+                    ui.button(
+                        "Retry",
+                        small=True,
+                        icon_name="rotate-cw",
+                        on_click=ProblemsState.retry_group(one.entity, one.reason),
+                        aria_label="Retry: " + named,
+                    ),
+                    rx.fragment(),
+                ),
+            )
+        ),
+        key=one.key,
+    )
+
+
+def one_by_one() -> rx.Component:
+    return rx.el.div(
+        rx.el.div(
+            rx.el.h3(ProblemsState.heading),
+            rx.el.p(ProblemsState.repair, class_name="muted small"),
+            style={"padding": "var(--s4) var(--s5) 0"},
+        ),
+        ui.data_table(
+            [
+                ui.Column("Stripe id"),
+                ui.Column("Field"),
+                ui.Column("What is wrong"),
+                ui.Column("Request to Stripe"),
+                ui.Column("Retry", hidden=True),
+            ],
+            rx.foreach(ProblemsState.failed, failed),
+            caption="Objects that failed for this reason",
+        ),
+        rx.cond(
+            ProblemsState.next_cursor != "",
+            rx.el.div(
+                ui.button("Show more", small=True, icon_name="chevron-down", on_click=ProblemsState.more),
+                class_name="pager",
+                style={"padding": "0 var(--s5) var(--s4)"},
+            ),
+            rx.fragment(),
+        ),
+    )
+
+
+def failed(one: rx.Var[FailedRow]) -> rx.Component:
+    return rx.el.tr(
+        rx.el.th(
+            ui.id_chip(one.external_id),
+            rx.cond(one.label != "", rx.el.div(one.label, class_name="muted small"), rx.fragment()),
+            scope="row",
+        ),
+        rx.el.td(rx.cond(one.field != "", rx.el.code(one.field), "—")),
+        rx.el.td(one.message),
+        rx.el.td(rx.cond(one.request_id != "", ui.id_chip(one.request_id, label="Copy request id"), "—")),
+        rx.el.td(
+            rx.cond(
+                SyncState.can_retry,
+                ui.icon_button(
+                    "rotate-cw", "Retry " + one.external_id, on_click=ProblemsState.retry_one(one.external_id)
+                ),
+                rx.fragment(),
+            )
+        ),
+        key=one.key,
+    )
+
+
+def verify_button() -> rx.Component:
+    """For a run that has come to its end: what it read is compared with what is stored now."""
+    return rx.cond(
+        SyncState.can_repair,
+        ui.button(
+            rx.cond(SyncState.is_missing, "Fetch what is missing", "Verify again"),
+            icon_name="shield-check",
+            on_click=ProblemsState.verify_again,
+        ),
+        rx.fragment(),
+    )
