@@ -21,8 +21,8 @@ TABLE = "payment_sync_rate_buckets"
 SECONDS = DOUBLE_PRECISION()
 COLUMNS = (
     ("starts", ARRAY(SECONDS), "'{}'"),
-    ("slack", SECONDS, "0.025"),
-    ("slack_before", SECONDS, "0.025"),
+    ("slack", SECONDS, "0.01"),
+    ("slack_before", SECONDS, "0.01"),
     ("slack_at", SECONDS, "0"),
 )
 

@@ -52,8 +52,8 @@ class RateBucket(SQLModel, table=True):
     starts: list[float] = Field(
         default_factory=list, sa_column=Column(ARRAY(DOUBLE_PRECISION), nullable=False, server_default=text("'{}'"))
     )
-    slack: float = Field(default=0.025, sa_column=_seconds("0.025"))
-    slack_before: float = Field(default=0.025, sa_column=_seconds("0.025"))
+    slack: float = Field(default=0.01, sa_column=_seconds("0.01"))
+    slack_before: float = Field(default=0.01, sa_column=_seconds("0.01"))
     slack_at: float = Field(default=0.0, sa_column=_seconds("0"))
 
 

@@ -128,9 +128,9 @@ class Lane:
             self._timing.started(late=late)
             if not late and due >= self._paused_until():
                 return slot
-            # Given back at once, its room can still be used; a second later it would be lost.
+            # Given back soon, its room can still be used; a second later it would be lost.
             self._returned.append(slot)
-            await self._draw(1)
+            self._draw_ahead(1)
 
     def used(self) -> None:
         self._used += 1
@@ -162,12 +162,17 @@ class Lane:
 
     def _look_ahead(self) -> None:
         """Ask for the next lot while the last times of this one are still ahead: asking takes time too."""
+        soon = self._clock() + _PREFETCH_SECONDS + 2 * self._timing.lead
+        short = not self._pool or self._timing.here(self._pool[-1][0]) < soon
+        if short and self.waiting > 1:
+            self._draw_ahead()
+
+    def _draw_ahead(self, count: int | None = None) -> None:
         if self._prefetch is not None and self._prefetch.done():
             self._prefetch.result()
             self._prefetch = None
-        short = not self._pool or self._timing.here(self._pool[-1][0]) < self._clock() + _PREFETCH_SECONDS
-        if self._prefetch is None and short and self.waiting > 1:
-            self._prefetch = asyncio.ensure_future(self._draw(self._size()))
+        if self._prefetch is None:
+            self._prefetch = asyncio.ensure_future(self._draw(count or self._size()))
 
     async def _draw(self, count: int) -> None:
         await self._heed_pause(self._account)
