@@ -88,7 +88,6 @@ class ReportState(PageState):
     reasons: list[ReasonRow] = []
     is_whole: bool = True
     orphans: list[OrphanRow] = []
-    came_along: str = ""
     warnings: list[str] = []
     may_limit: bool = False
     limits: LimitsForm = LimitsForm()

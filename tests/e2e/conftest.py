@@ -68,27 +68,40 @@ def served(server_url: str, template: str, tmp_path_factory: pytest.TempPathFact
 @contextmanager
 def serving(server_url: str, template: str, folder: Path) -> Iterator[Served]:
     """A demo as it is on the first start. A module that needs one of its own overrides `served` with it."""
+    with prepared(server_url, template, folder) as found, answering(found):
+        yield found
+
+
+@contextmanager
+def prepared(server_url: str, template: str, folder: Path) -> Iterator[Served]:
+    """A database and free ports for a server that is still to be started."""
     build_once()  # by the hash of its sources: a second run builds nothing
     name, port, sandbox_port = f"e2e_{uuid4().hex[:8]}", free_port(), free_port()
     on_server(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     url, sandbox = database_named(server_url, name), f"http://127.0.0.1:{sandbox_port}"
-    found = Served(f"http://localhost:{port}", url, folder / "server.log", sandbox)
+    yield Served(f"http://localhost:{port}", url, folder / "server.log", sandbox)
+    on_server(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@contextmanager
+def answering(served: Served) -> Iterator[None]:
+    """The server, until the block ends; it can be started again."""
     environment = {key: value for key, value in os.environ.items() if key not in _FOREIGN} | {
-        "PORT": str(port),
-        "SANDBOX_PORT": str(sandbox_port),
-        "DATABASE_URL": found.database_url,
-        "DATA_DIR": str(folder / "data"),
+        "PORT": served.origin.rpartition(":")[2],
+        "SANDBOX_PORT": served.sandbox.rpartition(":")[2],
+        "DATABASE_URL": served.database_url,
+        "DATA_DIR": str(served.log.parent / "data"),
         "DEMO": "1",
         "OWNER_EMAIL": OWNER,
         "OWNER_PASSWORD": PASSWORD,
     }
-    with found.log.open("wb") as log:
+    with served.log.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "dashboard.run"], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
         try:
-            _until_it_answers(found, process)
-            yield found
+            _until_it_answers(served, process)
+            yield
         finally:
             process.terminate()
             try:
@@ -96,7 +109,6 @@ def serving(server_url: str, template: str, folder: Path) -> Iterator[Served]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-    on_server(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def _until_it_answers(served: Served, process: subprocess.Popen[bytes]) -> None:
