@@ -395,3 +395,27 @@ def test_skipped_changes_never_turn_into_silent_overwrites(
     after = replace(record, local=first.write, base=first.base, deleted=False, linked=True)
     second = decide(CUSTOMERS, Strategies(FLAG), after, theirs, deleted=False, observed_at=NOW)
     assert second.write is None
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(base=_VALUES, ours=_VALUES, theirs=_VALUES)
+def test_the_algebra_of_three_ways(base: Values, ours: Values, theirs: Values) -> None:
+    """Flagging, as git merges: what agrees is unchanged, who alone changed wins, and who is asked does not depend on the side."""
+
+    def merged(left: Values, right: Values) -> Decision:
+        return decide(CUSTOMERS, Strategies(FLAG), stored(left, base), right, deleted=False, observed_at=NOW)
+
+    assert merged(ours, ours).action is Action.UNCHANGED
+    assert merged(ours, base).write is None
+    taken = merged(base, theirs)
+    assert taken.write == theirs if base != theirs else taken.action is Action.UNCHANGED
+    there, back = merged(ours, theirs), merged(theirs, ours)
+    assert set(there.conflicts) == set(back.conflicts)
+    assert set(there.conflicts) == {
+        name for name in NAMES[CUSTOMERS] if ours[name] != theirs[name] and base[name] not in (ours[name], theirs[name])
+    }
+    assert there.conflicts or there.write in (None, {**theirs, **_kept(base, ours, theirs)})
+
+
+def _kept(base: Values, ours: Values, theirs: Values) -> Values:
+    return {name: ours[name] for name in NAMES[CUSTOMERS] if base[name] == theirs[name]}

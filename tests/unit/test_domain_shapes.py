@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sync_core.domain.vocabulary import EntityType
 from tests.unit._stripe_objects import (
@@ -175,6 +178,21 @@ def test_a_price_keeps_tiers_package_and_other_currencies_as_sent() -> None:
     }
     values = values_of(PRICES, price(billing_scheme="tiered", unit_amount=None, unit_amount_decimal=None, **sent))
     assert {name: values[name] for name in sent} == sent
+
+
+_AMOUNT = st.decimals(0, 10**12, places=12, allow_nan=False).map(lambda one: f"{one:f}")
+
+
+@settings(max_examples=500, deadline=None)
+@given(one=_AMOUNT, other=_AMOUNT)
+def test_one_spelling_an_amount_and_no_two_amounts_a_spelling(one: str, other: str) -> None:
+    """Normalising hides zeros at the end, and never a twelfth digit."""
+    mine, yours = (
+        values_of(PRICES, price(unit_amount=None, unit_amount_decimal=text))["unit_amount_decimal"]
+        for text in (one, other)
+    )
+    assert (mine == yours) == (Decimal(one) == Decimal(other))
+    assert Decimal(str(mine)) == Decimal(one)
 
 
 PARTS: dict[str, tuple[Raw, str | None]] = {
