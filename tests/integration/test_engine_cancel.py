@@ -20,6 +20,7 @@ from sync_core.sandbox.account import Account
 from sync_core.sandbox.blueprint import Blueprint, Sizes
 from sync_core.sandbox.server import SandboxServer
 from sync_core.services import sessions
+from sync_core.services.progress_view import ProgressView, Watch
 from sync_core.services.session_views import SessionView, stays
 from sync_core.store import runs
 from sync_core.store.database import Database
@@ -153,6 +154,9 @@ async def test_a_cancel_is_heard_wherever_it_finds_the_run(
     view = await sessions.get(database, actor_of(workspace_id), session_id)
     assert isinstance(view, SessionView)
     assert view.to_json()["outcome"] == stays(records, dry_run=situation.dry_run)
+    shown = await Watch(database, actor_of(workspace_id), session_id).look()
+    assert isinstance(shown, ProgressView)
+    assert (shown.stays, shown.trouble, shown.can_resume) == (view.outcome, "", True)
 
     await unburden(database, situation, server)
     async with database.workspace(workspace_id) as session:

@@ -53,7 +53,7 @@ async def test_a_later_sync_killed_while_it_knows_again_what_is_unchanged(
     assert len(kills) == 2
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 async def test_killed_at_any_moment(database: Database, workspace_id: UUID, server: SandboxServer, seed: int) -> None:
     victim = await Victim.of(database, workspace_id, server)
     await victim.suffer(killing.at_any_moments(Random(seed), 2))
