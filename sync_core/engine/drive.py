@@ -65,11 +65,12 @@ async def _drive(run: Run, lease_seconds: float) -> SessionStatus | None:
     except (PermissionMissing, RequestRefused) as refused:
         return await _close(run, error=("stripe_refused", f"Stripe refused a request: {refused.message}"))
     except TransientError as away:
-        return await _put_off(run, str(away), most=MOST_ATTEMPTS)
+        return await _put_off(run, str(away), 0 if run.tally.moved else run.held.attempts, most=MOST_ATTEMPTS)
     except Exception as unexpected:
-        # Left to its lease, the run would be taken up for ever, and nobody be told.
+        # Left to its lease, the run would be taken up for ever, and nobody be told. What came of it before does not count here.
         log.exception("run.unexpected", session=str(run.held.session_id))
-        return await _put_off(run, f"{type(unexpected).__name__}: {reason_of(unexpected)}", most=_MOST_UNEXPECTED)
+        reason = f"{type(unexpected).__name__}: {reason_of(unexpected)}"
+        return await _put_off(run, reason, run.held.attempts, most=_MOST_UNEXPECTED)
     return await _close(run)
 
 
@@ -203,10 +204,9 @@ def _summary(groups: list[dict[str, Any]], error: tuple[str, str] | None) -> dic
     return summary
 
 
-async def _put_off(run: Run, reason: str, *, most: int) -> SessionStatus | None:
-    attempts = 0 if run.tally.moved else run.held.attempts
+async def _put_off(run: Run, reason: str, attempts: int, *, most: int) -> SessionStatus | None:
     if attempts >= most:
-        return await _close(run, error=("gave_up", f"Gave up after {attempts} attempts in vain: {reason}"))
+        return await _close(run, error=("gave_up", f"Gave up after {attempts} attempts: {reason}"))
     log.warning("run.put_off", session=str(run.held.session_id), reason=reason)
     left = await run.write(
         lambda session: run_state.put_off(session, run.held, _PUT_OFF_SECONDS, reason=reason, attempts=attempts)

@@ -87,18 +87,20 @@ async def test_an_error_that_nobody_foresaw_is_tried_again_and_then_told(
 ) -> None:
     session_id = await support.enqueue(database, workspace_id, support.config())
     async with database.engine.begin() as connection:
-        await connection.execute(text("REVOKE INSERT ON payment_sync_staged_objects FROM cyphera_app"))
+        await connection.execute(text("REVOKE INSERT ON customers FROM cyphera_app"))
 
     async with support.taken(database, session_id, server.url) as run:
         assert await drive(run, lease_seconds=20.0) is None
     put_off = await session_row(database, workspace_id)
     async with database.system() as session:
         assert await runs.due(session) == [], "not before some seconds have passed"
+    tried = await support.rows(database, workspace_id, "SELECT attempts FROM payment_sync_leases")
     await set_lease(database, "not_before = now(), attempts = 4")
     async with support.taken(database, session_id, server.url) as run:
         assert await drive(run, lease_seconds=20.0) is SessionStatus.FAILED
 
     assert put_off["status"] == "running"
+    assert tried == [{"attempts": 1}], "counted, though objects have landed"
     assert "permission denied" in str(put_off["trouble"])
     assert "Gave up after 5 attempts" in str((await session_row(database, workspace_id))["said"])
 
