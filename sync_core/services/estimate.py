@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 from typing import Any, Final
 
+from sync_core.domain.mapping import nested_gap
 from sync_core.domain.vocabulary import EntityType
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
@@ -159,8 +161,15 @@ async def estimate(
 
 @dataclass(frozen=True, slots=True)
 class _Sampled:
+    """`cut` is the share of objects that cost a read more: their nested lists are longer than what comes with them."""
+
     guesses: dict[EntityType, Guess]
+    cut: dict[EntityType, float]
     latency: float
+
+    def reads(self, entity: EntityType, records: int, config: RunConfig) -> tuple[int, int]:
+        """Of the list, and of objects by themselves: different endpoints, each with a limit of its own."""
+        return _requests(records, config), ceil(records * self.cut[entity])
 
 
 async def _sampled(
@@ -169,7 +178,7 @@ async def _sampled(
     async with open_source(database, actor.workspace_id, connection, settings=settings) as source:
         sampler = _Sampler(source, config, connection.account_created)
         found = await asyncio.gather(*(sampler.of(entity) for entity in config.entity_types))
-    return _Sampled(dict(zip(config.entity_types, found, strict=True)), sampler.latency)
+    return _Sampled(dict(zip(config.entity_types, found, strict=True)), sampler.cut(), sampler.latency)
 
 
 class _Sampler:
@@ -178,6 +187,11 @@ class _Sampler:
         self._config = config
         self._account_created = account_created
         self.latency = 60.0
+        self._seen: Counter[EntityType] = Counter()
+        self._cut: Counter[EntityType] = Counter()
+
+    def cut(self) -> dict[EntityType, float]:
+        return {entity: self._cut[entity] / max(1, self._seen[entity]) for entity in EntityType}
 
     async def of(self, entity: EntityType) -> Guess:
         start, end = self._config.start, self._config.end
@@ -199,6 +213,8 @@ class _Sampler:
         page = await self._source.list_page(entity, gte=self._config.start, lt=lt)
         # The quickest answer waited least for the rate limit, which is reckoned by itself.
         self.latency = min(self.latency, time.monotonic() - began)
+        self._seen[entity] += len(page.objects)
+        self._cut[entity] += sum(nested_gap(entity, raw) is not None for raw in page.objects)
         return page
 
 
@@ -218,12 +234,14 @@ def _estimate(
 ) -> Estimate:
     parents = missing_parents(config.entity_types)
     entities = tuple(
-        EntityEstimate(entity, one, _requests(one.records, config), parents.get(entity, ()))
+        EntityEstimate(entity, one, sum(sampled.reads(entity, one.records, config)), parents.get(entity, ()))
         for entity, one in sampled.guesses.items()
     )
     requests = sum(one.requests for one in entities)
-    low = _seconds([_requests(one.guess.low, config) for one in entities], config, connection, sampled, settings)
-    high = _seconds([_requests(one.guess.high, config) for one in entities], config, connection, sampled, settings)
+    lowest = {entity: one.low for entity, one in sampled.guesses.items()}
+    highest = {entity: one.high for entity, one in sampled.guesses.items()}
+    low = _seconds(lowest, config, connection, sampled, settings)
+    high = _seconds(highest, config, connection, sampled, settings)
     reads = Reads(requests, made, settings.monthly_reads)
     return Estimate(entities, requests, low, high * 1.3 + 1, reads, reads.warning(warn_share))
 
@@ -235,7 +253,7 @@ def _requests(records: int, config: RunConfig) -> int:
 
 
 def _seconds(
-    requests: Sequence[int],
+    records: Mapping[EntityType, int],
     config: RunConfig,
     connection: StoredConnection,
     sampled: _Sampled,
@@ -243,8 +261,9 @@ def _seconds(
 ) -> float:
     """Whichever is slowest: the account's limit, one endpoint's, the way there and back, or our own work."""
     share = settings.rate_cap_share
+    requests = [reads for entity, count in records.items() for reads in sampled.reads(entity, count, config)]
     account = sum(requests) / (GLOBAL_LIMIT["live" if connection.livemode else "test"] * share)
     endpoint = max(requests) / (ENDPOINT_LIMIT * share)
     travel = max(requests) * sampled.latency / config.concurrent_batches
-    work = sum(requests) * config.batch_size / _OBJECTS_PER_SECOND
+    work = sum(records.values()) / _OBJECTS_PER_SECOND
     return max(_LEAST_SECONDS, account, endpoint, travel, work)

@@ -74,6 +74,17 @@ async def test_reads_are_metered_and_a_costly_sync_is_warned_of(
     assert second.reads.this_month - first.reads.this_month <= 6
 
 
+async def test_long_nested_lists_are_in_the_estimate(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess, settings: Settings
+) -> None:
+    """Counted here, since all invoices come with one page: each that holds more than ten lines is a read more."""
+    got = await estimated(database, workspace_id, settings, entity_types=("invoices",))
+
+    long = sum(len(sandbox.true_object("invoices", one)["lines"]["data"]) > 10 for one in sandbox.truth("invoices"))
+    assert got.entities[0].guess.exact
+    assert got.requests == 2 + long > 2
+
+
 async def test_parents_left_out_are_named(database: Database, workspace_id: UUID, settings: Settings) -> None:
     got = await estimated(database, workspace_id, settings, entity_types=("prices",))
 
