@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,7 +32,7 @@ from sync_core.domain.vocabulary import Age, ConflictSort, ConflictStatus, Facet
 from sync_core.errors import Refusal
 from sync_core.services import conflict_facets, conflict_handling, conflict_undo, conflicts
 from sync_core.services.actor import Actor, Permission
-from sync_core.services.conflict_views import Facets
+from sync_core.services.conflict_views import ConflictPage, Facets
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.store.database import get_database
 
@@ -85,28 +84,34 @@ class ConflictsState(PageState):
         return replace(query, ids=tuple(UUID(one) for one in self.picked))
 
     @rx.event
-    async def load(self) -> None:
+    async def load(self) -> Any:
+        """The rows at once; what they are counted by follows, for it is asked of every conflict."""
         actor, query = await self._actor(), self._query()
         cursor = dict(self.router.url.query_parameters).get("at", "")
-        page, facets = await asyncio.gather(
-            conflicts.list_conflicts(get_database(), actor, query, cursor, _ROWS),
-            conflict_facets.facets(get_database(), actor, query),
-        )
+        page = await conflicts.list_conflicts(get_database(), actor, query, cursor, _ROWS)
         self.picked, self.everything = [], False
-        if isinstance(page, Refusal) or isinstance(facets, Refusal):
+        if isinstance(page, Refusal):
             self.problem, self.loaded = "Your role does not show you conflicts.", True
             return
-        self.problem, self.rows = "", [list_row(one, actor.time_zone) for one in page.rows]
+        self._show_rows(page, query, actor)
+        yield
+        facets = await conflict_facets.facets(get_database(), actor, query)
+        if isinstance(facets, Refusal):
+            self._refuse(facets)
+            return
         self.groups = facet_groups(facets, query, actor.time_zone)
         self.chosen = chosen_filters(facets, query, actor.time_zone)
         self.headline, self.matching = said(facets, query), facets.matching
+        self._show_aging(facets, query)
+        await self._show_last(actor)
+        self.loaded = True
+
+    def _show_rows(self, page: ConflictPage, query: ConflictQuery, actor: Actor) -> None:
+        self.problem, self.rows = "", [list_row(one, actor.time_zone) for one in page.rows]
         self.first_url = address(query) if page.previous_cursor else ""
         self.previous_url = address(query, at=page.previous_cursor) if page.previous_cursor else ""
         self.next_url = address(query, at=page.next_cursor) if page.next_cursor else ""
         self._show_query(query)
-        self._show_aging(facets, query)
-        await self._show_last(actor)
-        self.loaded = True
 
     def _show_query(self, query: ConflictQuery) -> None:
         self.search, self.status, self.snoozed = query.search, query.status.value, query.snoozed
