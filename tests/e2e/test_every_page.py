@@ -197,6 +197,10 @@ def settle_by_keyboard(page: Page, keys: Keyboard) -> str:
     keys.press("Tab")
     keys.choose(page.get_by_role("navigation", name="Main").get_by_role("link", name="Conflicts"))
     page.locator("[data-row]").first.wait_for()
+    keys.press("f")
+    keys.choose(page.locator(".facets").get_by_role("link", name="Changed here and in Stripe"))
+    page.wait_for_url("**reason=both_changed**")
+    hydrated(page)
     keys.press("j", "j", "Enter")
     page.wait_for_url("**/conflicts/**")
     first = page.url
