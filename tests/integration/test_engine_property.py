@@ -1,4 +1,7 @@
-"""Any small account, read in any windows, changed between pages, through faults and cuts: what is stored at the end is what was there."""
+"""Any small account, read in any windows, changed between pages, through faults and cuts: what is stored at the end is what was there.
+
+Of objects that nothing touches on the way, every field; of those that come or go, that they are there once or not at all.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from sync_core.domain.fields import ORDER
 from sync_core.domain.vocabulary import EntityType, SessionStatus
 from sync_core.engine.drive import drive
 from sync_core.sandbox.account import Account
 from sync_core.sandbox.server import SandboxServer
 from sync_core.sandbox.world import Script
 from sync_core.store.database import Database
-from tests import support
+from tests import support, truth
 from tests.conftest import make_workspace
 
 THEN = 1_700_000_000
@@ -48,8 +52,11 @@ class Case:
     batch_size: int
     concurrent: int
     cuts: list[int]
+    family: dict[str, list[int]] | None
 
 
+FAMILY = ("prices", "subscriptions", "invoices")
+CHILDREN = st.fixed_dictionaries(dict.fromkeys(FAMILY, st.lists(st.integers(0, 400), max_size=4)))
 SECONDS = st.lists(st.one_of(st.integers(0, 4), st.integers(0, 400)), max_size=40)
 CHANGES = st.builds(
     Change,
@@ -63,7 +70,7 @@ FAULTS = st.fixed_dictionaries(
         "kind": st.sampled_from(
             ["rate_global", "rate_endpoint", "lock_timeout", "error500", "reset", "truncate", "empty_page"]
         ),
-        "match": st.sampled_from(["GET /v1/customers", "GET /v1/products", "*"]),
+        "match": st.sampled_from(["GET /v1/customers", "GET /v1/products", "GET /v1/subscriptions", "*"]),
         "nth": st.integers(1, 15),
         "count": st.just(1),
     }
@@ -76,6 +83,7 @@ CASES = st.builds(
     batch_size=st.integers(1, 5),
     concurrent=st.integers(1, 4),
     cuts=st.lists(st.integers(1, 30), max_size=2),
+    family=st.none() | CHILDREN,
 )
 
 
@@ -84,7 +92,29 @@ def account_of(case: Case) -> Account:
     for entity in LISTED:
         for number, second in enumerate(case.seconds[entity]):
             account.create(entity, {"id": f"{entity[:4]}_{number}"}, now=THEN + second)
+    if case.family is not None:
+        add_family(account, case.family)
     return account
+
+
+def add_family(account: Account, family: dict[str, list[int]]) -> None:
+    """Prices of the products, subscriptions of customers to them, and their invoices; as far as there are parents for them."""
+    parents = {entity: list(account.truth(entity)) for entity in LISTED}
+    for number, second in enumerate(family["prices"] if parents["products"] else ()):
+        product = parents["products"][number % len(parents["products"])]
+        account.create("prices", {"id": f"pric_{number}", "product": product}, now=THEN + second)
+    prices = list(account.truth_objects("prices"))
+    for number, second in enumerate(family["subscriptions"] if prices and parents["customers"] else ()):
+        customer = parents["customers"][number % len(parents["customers"])]
+        fields = {"id": f"subs_{number}", "customer": customer, "prices": [prices[number % len(prices)]]}
+        account.create("subscriptions", fields, now=THEN + second)
+    subscriptions = list(account.truth_objects("subscriptions"))
+    for number, second in enumerate(family["invoices"] if subscriptions else ()):
+        of = subscriptions[number % len(subscriptions)]
+        details = {"metadata": {}, "subscription": of["id"]}
+        parent = {"type": "subscription_details", "quote_details": None, "subscription_details": details}
+        invoice: dict[str, Any] = {"id": f"invo_{number}", "customer": of["customer"], "parent": parent}
+        account.create("invoices", invoice, now=THEN + second)
 
 
 def scripts_of(case: Case) -> list[Script]:
@@ -165,22 +195,37 @@ async def stopped_at(server: SandboxServer, cut: int | None, work: asyncio.Task[
 async def test_nothing_is_lost_and_nothing_is_made_up(shared: Database, shard: int, case: Case) -> None:
     del shard  # each draws examples of its own
     account = account_of(case)
-    before = {entity: set(account.truth(entity)) for entity in LISTED}
+    entities = ORDER if case.family is not None else (EntityType.CUSTOMERS, EntityType.PRODUCTS)
+    before = truth.truth_of(account, entities)
     workspace_id = await make_workspace(shared)
     async with SandboxServer(account) as server:
         server.world.set_scripts(scripts_of(case))
         server.world.faults.replace(case.faults)
-        wanted = support.config(
-            EntityType.CUSTOMERS,
-            EntityType.PRODUCTS,
-            batch_size=case.batch_size,
-            concurrent_batches=case.concurrent,
-        )
+        wanted = support.config(*entities, batch_size=case.batch_size, concurrent_batches=case.concurrent)
         session_id = await support.enqueue(shared, workspace_id, wanted)
         await drive_with_cuts(shared, session_id, server, case.cuts)
-        for entity in LISTED:
-            kept = before[entity] & set(account.truth(entity))
-            ours = await support.stored_ids(shared, workspace_id, EntityType(entity))
-            new = {one for one in ours if one.startswith("new_")}
-            assert kept - ours == set(), "lost"
-            assert ours - before[entity] - new == set(), "made up"
+        counters = await support.counters(shared, workspace_id, session_id)
+    after = truth.truth_of(account, entities)
+    ours = await truth.stored(shared, workspace_id)
+    for entity in entities:
+        kept, stored = before[entity].keys() & after[entity].keys(), ours[entity]
+        came = {one for one in stored if one.startswith("new_")}
+        assert kept - stored.keys() == set(), "lost"
+        assert stored.keys() - before[entity].keys() == came, "made up"
+        # What was deleted on the way is as it was, or a tombstone, as the moment at which it was asked for would have it.
+        assert all(stored[one].values in (before[entity][one].values, None) for one in stored.keys() - came - kept)
+        verified = counters[entity.value]["verified"]
+        assert (verified["verified"], verified["missing"], verified["unread"]) == (True, 0, [])
+        assert set(verified.get("late", [])) <= came, (
+            "what was there all along was read, not only found by asking again"
+        )
+        assert counters[entity.value]["created"] == counters[entity.value]["fetched"] == len(stored)
+    assert truth.differences(only(ours, before, after), only(after, before, after)) == []
+
+
+def only(side: truth.Side, *others: truth.Side) -> truth.Side:
+    """What all three have: objects that were there from the beginning to the end, which nothing here changes."""
+    return {
+        entity: {one: record for one, record in records.items() if all(one in other[entity] for other in others)}
+        for entity, records in side.items()
+    }
