@@ -126,3 +126,18 @@ async def free(database: Database, session_id: UUID, *, or_ended: bool = False) 
             return session_id in {one.session_id for one in await runs.due(session)}
 
     assert await support.holds(is_due, within=30)
+
+
+async def driven_to_its_end(database: Database, stripe_url: str, session_id: UUID) -> None:
+    """By as many children as it takes, as the timer starts them: one stopped in the middle of a transaction keeps the run from the
+    next until PostgreSQL ends it, after ten seconds.
+    """
+
+    async def is_over() -> bool:
+        await free(database, session_id, or_ended=True)
+        async with Child(database, stripe_url, session_id) as heir:
+            assert await heir.ended() == 0
+        async with database.system() as session:
+            return not (await session.execute(_OPEN, {"session": session_id})).all()
+
+    assert await support.holds(is_over, within=60)

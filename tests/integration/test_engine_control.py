@@ -195,9 +195,7 @@ async def test_a_worker_stopped_beyond_its_lease_writes_nothing_when_it_goes_on(
 
         assert await support.holds(landing, every=0.005, within=30)
         zombie.signal(signal.SIGSTOP)
-        await child.free(database, session_id)
-        async with Child(database, server.url, session_id) as heir:
-            assert await heir.ended() == 0
+        await child.driven_to_its_end(database, server.url, session_id)
         before = await truth.stored(database, workspace_id)
         ended = await support.rows(database, workspace_id, "SELECT status, completed_at FROM payment_sync_sessions")
         zombie.signal(signal.SIGCONT)
