@@ -57,6 +57,12 @@ class BulkState(PageState):
     problem: str = ""
 
     @rx.event
+    async def shut(self) -> None:
+        """A visit begins with the list. What is being worked on stays in sight."""
+        if self.stage != "working":
+            self.opened = False
+
+    @rx.event
     async def open(self) -> None:
         self.opened, self.stage, self.problem, self.preview = True, "rule", "", PreviewRows()
         self.take, self.record, self.kept, self.keep_problem = "stripe", "", "", ""
@@ -190,7 +196,7 @@ def bulk_dialog() -> rx.Component:
             ("working", working()),
             outcome(),
         ),
-        title="Settle many at once",
+        title=rx.cond(BulkState.stage == "import", "Import decisions", "Settle many at once"),
         about="What you see is what is written. What changes in between is left out.",
         on_close=BulkState.close,
         actions=[

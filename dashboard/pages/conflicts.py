@@ -10,6 +10,7 @@ from uuid import UUID
 import reflex as rx
 
 from dashboard.navigation import add_page
+from dashboard.pages.conflict_bulk import BulkState
 from dashboard.pages.conflict_detail import ConflictState
 from dashboard.pages.conflict_filters import (
     EXPORTS,
@@ -226,5 +227,5 @@ def register(app: rx.App) -> None:
         lambda: view(ConflictsState),
         route=PATH,
         title="Conflicts",
-        on_load=[ConflictsState.load, ConflictState.fold, KeysState.load],
+        on_load=[BulkState.shut, ConflictsState.load, ConflictState.fold, KeysState.load],
     )

@@ -30,6 +30,7 @@ from dashboard.pages.new_sync_form import (
 )
 from dashboard.pages.new_sync_view import view
 from dashboard.pages.run_parts import parsed_id
+from dashboard.pages.sync_state import SyncState
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import EntityType, SessionStatus, Strategy
 from sync_core.errors import Refusal
@@ -335,6 +336,7 @@ class NewSyncState(PageState):
             self._place(result)
             self.error_form = self.error_form or "Nothing was started. See what is marked."
             return
+        (await self.get_state(SyncState))._leave()  # noqa: SLF001 - the page's own word for it
         yield rx.redirect(f"/syncs/{result.id}")
 
     def _forget_errors(self) -> None:

@@ -24,6 +24,7 @@ from dashboard.pages.report_rows import (
     SampleTab,
 )
 from dashboard.pages.run_charts import MixRow
+from dashboard.pages.sync_state import SyncState
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import Action, EntityType
 from sync_core.errors import Refusal
@@ -306,6 +307,7 @@ class ReportState(PageState):
             self.limit_error = found.message
             return None
         self.applying = False
+        (await self.get_state(SyncState))._leave()  # noqa: SLF001 - the page's own word for it
         return rx.redirect(parts.run_href(found.id))
 
 

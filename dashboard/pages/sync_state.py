@@ -90,6 +90,10 @@ class SyncState(PageState):
     def _id(self) -> UUID | None:
         return parts.id_in(self.router.url.path)
 
+    def _leave(self) -> None:
+        """Said by whoever leads to another run: until that is read, this page shows neither."""
+        self.loaded = False
+
     @rx.event
     async def load(self) -> None:
         actor, session_id = await self._actor(), self._id()

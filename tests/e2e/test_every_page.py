@@ -293,7 +293,7 @@ def first_link(page: Page, path: str) -> str:
 DIALOGS = {
     "disconnect": ("/connect", "Disconnect", "Disconnect this account?"),
     "settle all": ("/conflicts", "Settle all matching…", "Settle many at once"),
-    "import": ("/conflicts", "Import decisions…", "Settle many at once"),
+    "import": ("/conflicts", "Import decisions…", "Import decisions"),
     "design": ("/design", "Open a dialog", "Cancel this sync?"),
 }
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from dashboard.pages.new_sync import NewSyncState
+from dashboard.pages.sync_state import SyncState
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import EntityType, Role, Strategy
 from sync_core.sandbox.launch import SandboxProcess
@@ -190,6 +191,20 @@ async def test_a_viewer_may_not_start(database: Database, workspace_id: UUID, se
         assert "Your role" in viewer.of(NewSyncState, "error_form")
 
     assert await listed(database, workspace_id) == ()
+
+
+async def test_a_sync_does_not_begin_looking_like_the_one_before(
+    owner: Browser, database: Database, workspace_id: UUID
+) -> None:
+    await owner.send(NewSyncState, "start", dry_run=True)
+    (before,) = await listed(database, workspace_id)
+    owner.at(f"/syncs/{before.id}")
+    await owner.send(SyncState, "load")
+    assert owner.of(SyncState, "loaded") is True
+    await owner.send(SyncState, "cancel")
+    owner.at("/syncs/new")
+    await owner.send(NewSyncState, "start", dry_run=True)
+    assert owner.of(SyncState, "loaded") is False
 
 
 async def test_a_preset_is_saved_shared_by_its_address_renamed_and_deleted(
