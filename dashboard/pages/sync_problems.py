@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import reflex as rx
 
@@ -102,20 +102,18 @@ class ProblemsState(PageState):
         session_id = parts.id_in(self.router.url.path)
         if session_id is None:
             return None
-        return self._taken_up(await problems.repair(get_database(), await self._actor(), session_id))
+        return await self._taken_up(session_id, await problems.repair(get_database(), await self._actor(), session_id))
 
     async def _retry(self, choice: Choice) -> Any:
         session_id = parts.id_in(self.router.url.path)
         if session_id is None:
             return None
-        return self._taken_up(await problems.retry(get_database(), await self._actor(), session_id, choice))
+        return await self._taken_up(
+            session_id, await problems.retry(get_database(), await self._actor(), session_id, choice)
+        )
 
-    def _taken_up(self, found: SessionView | Refusal) -> Any:
-        if isinstance(found, Refusal):
-            self._refuse(found)
-            return None
-        # Through the address: only what a page's load starts is ended when the page is left.
-        return rx.redirect(f"{parts.run_href(found.id)}?again={int(time.time())}", replace=True)
+    async def _taken_up(self, session_id: UUID, found: SessionView | Refusal) -> Any:
+        return await (await self.get_state(SyncState))._follow(session_id, found)  # noqa: SLF001 - the page's own word for it
 
 
 def _is_group(entity: str, reason: str) -> bool:

@@ -104,12 +104,28 @@ class SyncState(PageState):
             self.problem, self.loaded = found.message, True
             return
         self._head(found, actor)
-        view = await Watch(get_database(), actor, found.id).look()
-        if isinstance(view, ProgressView):
-            self._show(view, may_run=actor.can(Permission.RUN_SYNC))
+        await self._look(actor, found.id)
         self._put(**await self._read_problems(actor, found.id, 20), **await self._read_pace(actor, found.id))
         self._put(**await self._read_events(actor, found.id, None))
         self.loaded = True
+
+    async def _look(self, actor: Actor, session_id: UUID) -> None:
+        view = await Watch(get_database(), actor, session_id).look()
+        if isinstance(view, ProgressView):
+            self._show(view, may_run=actor.can(Permission.RUN_SYNC))
+
+    async def _follow(self, session_id: UUID, found: SessionView | Refusal) -> Any:
+        """The answer to taking a run up again: shown at once, so that an open run offers no second retry, then watched.
+
+        A refusal may mean that somebody else has taken it up, while this page still showed its end.
+        """
+        await self._look(await self._actor(), session_id)
+        if isinstance(found, Refusal):
+            self._refuse(found)
+            if not self.status or not SessionStatus(self.status).is_open:
+                return None
+        # Through the address: only what a page's load starts is ended when the page is left. The same address would load nothing.
+        return rx.redirect(f"{parts.run_href(session_id)}?again={time.time_ns()}", replace=True)
 
     @rx.event(background=True, supersedes=True)
     async def watch(self) -> None:
@@ -147,7 +163,7 @@ class SyncState(PageState):
             found |= await self._read_lanes(actor, session_id, EntityType(self.lane_entity))
         if ended or turn % 5 == 0:
             found |= await self._read_pace(actor, session_id)
-        if view.failed and (ended or turn % 5 == 2):
+        if ended or (view.failed and turn % 5 == 2):
             found |= await self._read_problems(actor, session_id, 20 if ended else PROBLEMS_MEANWHILE)
         if ended and self.events_first:
             found |= await self._read_events(actor, session_id, None)
@@ -306,14 +322,10 @@ class SyncState(PageState):
     @rx.event
     async def resume(self) -> Any:
         session_id = self._id()
-        found = (
-            await sessions.resume(get_database(), await self._actor(), session_id) if session_id else sessions.NOT_FOUND
-        )
-        if isinstance(found, Refusal):
-            self._refuse(found)
+        if session_id is None:
             return None
-        # Through the address: only what a page's load starts is ended when the page is left.
-        return rx.redirect(f"{parts.run_href(found.id)}?resumed={int(time.time())}", replace=True)
+        found = await sessions.resume(get_database(), await self._actor(), session_id)
+        return await self._follow(session_id, found)
 
 
 def _eta(view: ProgressView) -> str:
