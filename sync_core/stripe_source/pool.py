@@ -7,7 +7,9 @@ looks at the connection that it hands out.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
+from functools import cache
 from typing import Any
 
 import httpcore
@@ -16,13 +18,19 @@ import httpx
 
 def transport(*, max_connections: int, idle_seconds: float) -> httpx.AsyncHTTPTransport:
     """The transport of httpx over this pool. No certificates from the environment."""
-    made = httpx.AsyncHTTPTransport(trust_env=False)
+    made = httpx.AsyncHTTPTransport(verify=_trusted(), trust_env=False)
     made._pool = Pool(  # noqa: SLF001 - httpx has no door for a pool of one's own
-        ssl_context=httpx.create_ssl_context(trust_env=False),
+        ssl_context=_trusted(),
         max_connections=max_connections,
         keepalive_expiry=idle_seconds,
     )
     return made
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Reading the certificates takes 20 ms: once a process."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class Pool(httpcore.AsyncConnectionPool):
