@@ -94,7 +94,8 @@ def apply_the_plan(page: Page) -> None:
 
 def ended(page: Page) -> None:
     """A demo has objects that cannot be taken: it ends in full, or with errors that are listed."""
-    expect(page.get_by_text(re.compile("^Completed")).first).to_be_visible(timeout=RUN_MS)
+    status = page.locator(".card").first.locator(".pill").filter(has_text=re.compile("^Completed"))
+    expect(status).to_be_visible(timeout=RUN_MS)
 
 
 def edit_here(page: Page) -> str:
