@@ -60,7 +60,7 @@ class ChartBar:
 _STEPS = {
     StepName.CONNECT: (
         "Connect Stripe",
-        "Paste a key, or try the sandbox. Eight checks say whether it is enough.",
+        "Paste a key, or try the sandbox. Named checks say whether it is enough.",
         "Connect",
         "/connect",
     ),
