@@ -36,7 +36,7 @@ def steps(state: Any) -> rx.Component:
 def _step(url: Any, label: str, icon: str, key: str) -> rx.Component:
     return rx.cond(
         url != "",
-        rx.el.a(ui.icon(icon), label, href=url, class_name="button small", custom_attrs={"data-hotkey": key}),
+        ui.button_link(label, url, icon_name=icon, small=True, custom_attrs={"data-hotkey": key}),
         rx.fragment(),
     )
 
@@ -147,6 +147,7 @@ def question(state: Any) -> rx.Component:
         ),
         class_name="card question conflict-field",
         tab_index=0,
+        key=state.conflict_uid,
         custom_attrs={"data-row": ""},
     )
 
@@ -231,7 +232,8 @@ def choice(state: Any, one: Any) -> rx.Component:
         tab_index=rx.cond(one.choosable, 0, -1),
         role="group",
         aria_label=one.label,
-        key=one.key,
+        # Of this conflict: kept for the next one's field of that name, the focus would stand in the middle of another record.
+        key=state.conflict_uid + one.key,
         custom_attrs={"data-row": rx.cond(one.choosable, "", "none")},
     )
 

@@ -198,14 +198,16 @@ def settle_by_keyboard(page: Page, keys: Keyboard) -> str:
     keys.choose(page.get_by_role("navigation", name="Main").get_by_role("link", name="Conflicts"))
     page.locator("[data-row]").first.wait_for()
     keys.press("f")
-    keys.choose(page.locator(".facets").get_by_role("link", name="Changed here and in Stripe"))
+    reason = page.locator(".facets").get_by_role("link", name="Changed here and in Stripe")
+    keys.choose(reason)
     page.wait_for_url("**reason=both_changed**")
-    hydrated(page)
+    expect(reason).to_have_attribute("aria-current", "true")
     keys.press("j", "j", "Enter")
     page.wait_for_url("**/conflicts/**")
     first = page.url
     for _ in range(3):
         shown = page.locator(".facts [data-copy]").get_attribute("data-copy")
+        expect(page.locator("#page-title")).to_be_focused()
         for field in range(page.locator('.conflict-field[data-row=""]').count()):
             keys.press(*["j"] * bool(field), "1")
             expect(page.locator('[data-take="1"][aria-pressed=true]')).to_have_count(field + 1)
