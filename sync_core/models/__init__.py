@@ -1,5 +1,7 @@
 """All tables. Importing this package fills `SQLModel.metadata`, which Alembic compares with the database."""
 
+from sync_core.models.conflicts import Conflict, ConflictDecision
+from sync_core.models.connections import Connection, WebhookEvent
 from sync_core.models.coordination import Lease, RateBucket, ReadMeter
 from sync_core.models.records import (
     Currency,
@@ -15,20 +17,9 @@ from sync_core.models.records import (
     SubscriptionItem,
 )
 from sync_core.models.review import ConflictComment, ConflictPreview, ConflictPreviewItem, ConflictRule
-from sync_core.models.running import PaceSample, Preset
-from sync_core.models.sync import (
-    Conflict,
-    ConflictDecision,
-    Connection,
-    EntityRun,
-    PlanItem,
-    Schedule,
-    StagedObject,
-    SyncEvent,
-    SyncSession,
-    SyncWindow,
-    WebhookEvent,
-)
+from sync_core.models.running import PaceSample, Preset, Schedule
+from sync_core.models.staging import PlanItem, StagedObject
+from sync_core.models.sync import EntityRun, SyncEvent, SyncSession, SyncWindow
 from sync_core.models.tenancy import (
     ApiKey,
     AuditEntry,

@@ -1,4 +1,4 @@
-"""What belongs to running syncs beside the runs themselves: configurations kept under a name, and samples of the pace."""
+"""What belongs to running syncs beside the runs themselves: configurations kept under a name or by the clock, and samples of the pace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, text
 from sqlmodel import Field, SQLModel
 
-from sync_core.models.base import int_col, jsonb_col, tenant_fk, text_col, time_col, uuid_col, uuid_pk, workspace_fk
+from sync_core.models.base import (
+    bool_col,
+    int_col,
+    jsonb_col,
+    tenant_fk,
+    text_col,
+    time_col,
+    uuid_col,
+    uuid_pk,
+    workspace_fk,
+)
 
 
 class Preset(SQLModel, table=True):
@@ -47,3 +57,21 @@ class PaceSample(SQLModel, table=True):
     processed: int = Field(sa_column=int_col(BigInteger, default=None))
     requests: int = Field(sa_column=int_col(BigInteger, default=None))
     throttled: int = Field(sa_column=int_col(BigInteger, default=None))
+
+
+class Schedule(SQLModel, table=True):
+    """A sync that repeats. `config` is a session's configuration; `next_at` is when the tick starts the next one."""
+
+    __tablename__ = "payment_sync_schedules"
+    __table_args__: ClassVar[Any] = (workspace_fk(), Index("ix_payment_sync_schedules_due", "next_at"))
+
+    workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    id: UUID | None = Field(default=None, sa_column=uuid_pk())
+    name: str = Field(default="", sa_column=text_col(default=""))
+    every_minutes: int = Field(sa_column=int_col(default=None))
+    enabled: bool = Field(default=True, sa_column=bool_col(default=True))
+    config: dict[str, Any] = Field(default_factory=dict, sa_column=jsonb_col(nullable=False, default="{}"))
+    next_at: datetime | None = Field(default=None, sa_column=time_col())
+    last_session_id: UUID | None = Field(default=None, sa_column=uuid_col(nullable=True))
+    created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
+    updated_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))

@@ -1,0 +1,80 @@
+"""A workspace's Stripe account, and what Stripe tells it of its own accord."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, text
+from sqlmodel import Field, SQLModel
+
+from sync_core.models.base import (
+    bool_col,
+    int_col,
+    json_col,
+    jsonb_col,
+    text_col,
+    time_col,
+    uuid_col,
+    uuid_pk,
+    workspace_fk,
+)
+
+
+class Connection(SQLModel, table=True):
+    """A workspace's Stripe account. The key is an envelope (AES-256-GCM); only its last four characters are readable."""
+
+    __tablename__ = "payment_connections"
+    __table_args__: ClassVar[Any] = (
+        workspace_fk(),
+        Index(
+            "uq_payment_connections_active",
+            "workspace_id",
+            "provider_name",
+            unique=True,
+            postgresql_where=text("disconnected_at IS NULL"),
+        ),
+    )
+
+    workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    id: UUID | None = Field(default=None, sa_column=uuid_pk())
+    provider_name: str = Field(default="stripe", sa_column=text_col(default="stripe"))
+    account_id: str = Field(sa_column=text_col())
+    account_name: str | None = Field(default=None, sa_column=text_col(nullable=True))
+    country: str | None = Field(default=None, sa_column=text_col(nullable=True))
+    default_currency: str | None = Field(default=None, sa_column=text_col(nullable=True))
+    account_created: int | None = Field(default=None, sa_column=int_col(BigInteger, default=None, nullable=True))
+    livemode: bool = Field(sa_column=bool_col(default=None))
+    is_sandbox: bool = Field(default=False, sa_column=bool_col())
+    key_kind: str = Field(sa_column=text_col())
+    key_last4: str = Field(sa_column=text_col())
+    key_fingerprint: str = Field(sa_column=text_col())
+    key_ciphertext: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    webhook_ciphertext: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    checks: list[Any] = Field(default_factory=list, sa_column=jsonb_col(nullable=False, default="[]"))
+    checked_at: datetime | None = Field(default=None, sa_column=time_col())
+    created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
+    updated_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
+    disconnected_at: datetime | None = Field(default=None, sa_column=time_col())
+
+
+class WebhookEvent(SQLModel, table=True):
+    """The inbox: a signed event is stored before it is answered, and worked on afterwards."""
+
+    __tablename__ = "payment_webhook_inbox"
+    __table_args__: ClassVar[Any] = (
+        workspace_fk(),
+        Index(
+            "ix_payment_webhook_inbox_due", "workspace_id", "received_at", postgresql_where=text("processed_at IS NULL")
+        ),
+    )
+
+    workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    event_id: str = Field(sa_column=text_col(primary_key=True))
+    event_type: str = Field(sa_column=text_col())
+    account_id: str | None = Field(default=None, sa_column=text_col(nullable=True))
+    payload: dict[str, Any] = Field(sa_column=json_col(nullable=False))
+    received_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
+    processed_at: datetime | None = Field(default=None, sa_column=time_col())
+    outcome: str | None = Field(default=None, sa_column=text_col(nullable=True))
