@@ -4,8 +4,11 @@
   const NARROW = window.matchMedia("(max-width: 1023px)");
   const PLACES = { c: "/conflicts", r: "/syncs" };
   const PAGES = { "[": "Previous", "]": "Next" };
+  const BEAT_MS = 10_000;
+  const AWAY_MS = 600_000;
   let going = false;
   let picked = null;
+  let acted = Date.now();
 
   const on = () => document.querySelector("[data-single-keys]")?.dataset.singleKeys !== "off";
 
@@ -138,6 +141,16 @@
   document.addEventListener("keydown", (event) => {
     if (event.target instanceof Element && act(event)) event.preventDefault();
   });
+
+  // Whoever has gone to another tab, or has touched nothing for ten minutes, does not look at the conflict; nor is their session kept alive.
+  const beat = () => {
+    if (document.visibilityState === "visible" && Date.now() - acted < AWAY_MS) document.querySelector("[data-beat]")?.click();
+  };
+  ["keydown", "pointerdown", "pointermove", "wheel"].forEach((kind) =>
+    document.addEventListener(kind, () => (acted = Date.now()), { passive: true, capture: true }),
+  );
+  document.addEventListener("visibilitychange", beat);
+  setInterval(beat, BEAT_MS);
 
   NARROW.addEventListener("change", () => {
     document.querySelectorAll(".facet-drawer").forEach((drawer) => (drawer.open = !NARROW.matches));

@@ -59,3 +59,17 @@ async def make_conflicts(database: Database, workspace_id: UUID, count: int, *, 
 
 def person(workspace_id: UUID, label: str = "Ann", role: Role = Role.ADMIN) -> Actor:
     return Actor(workspace_id, role, label)
+
+
+async def member(database: Database, workspace_id: UUID, name: str, role: Role = Role.ADMIN) -> Actor:
+    """A person who is in the database too."""
+    email = f"{name}@example.com"
+    async with database.system() as session:
+        made = await session.execute(
+            text(
+                "WITH made AS (INSERT INTO users (email, password_hash) VALUES (:email, '-') RETURNING id)"
+                " INSERT INTO memberships (workspace_id, user_id, role) SELECT :workspace, id, :role FROM made RETURNING user_id"
+            ),
+            {"email": email, "workspace": workspace_id, "role": role.value},
+        )
+        return Actor(workspace_id, role, email, user_id=UUID(str(made.scalar_one())))

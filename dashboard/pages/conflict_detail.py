@@ -13,6 +13,7 @@ from dashboard.navigation import add_page
 from dashboard.pages.conflict_detail_view import view
 from dashboard.pages.conflict_filters import PATH, address, query_of
 from dashboard.pages.conflict_keys import KeysState
+from dashboard.pages.conflict_presence import PresenceState
 from dashboard.pages.conflict_rows import (
     ChoiceRow,
     DecisionRow,
@@ -330,5 +331,5 @@ def register(app: rx.App) -> None:
         lambda: view(ConflictState),
         route=f"{PATH}/[conflict_id]",
         title="Conflict",
-        on_load=[ConflictState.load, KeysState.load],
+        on_load=[ConflictState.load, KeysState.load, PresenceState.beat],
     )

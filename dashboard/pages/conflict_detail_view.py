@@ -9,6 +9,7 @@ import reflex as rx
 from dashboard import components as ui
 from dashboard.pages.conflict_filters import PATH, SNOOZES
 from dashboard.pages.conflict_keys import assets, key_help
+from dashboard.pages.conflict_presence import presence
 
 
 def view(state: Any) -> rx.Component:
@@ -113,6 +114,7 @@ def facts(state: Any) -> rx.Component:
         ),
         rx.cond(state.snoozed != "", ui.pill("Snoozed " + state.snoozed, "warn", "alarm-clock"), rx.fragment()),
         rx.cond(state.assignee != "", ui.pill(state.assignee, "info", "user"), rx.fragment()),
+        presence(),
         why(state),
         class_name="row facts",
     )

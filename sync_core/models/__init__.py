@@ -16,7 +16,13 @@ from sync_core.models.records import (
     Subscription,
     SubscriptionItem,
 )
-from sync_core.models.review import ConflictComment, ConflictPreview, ConflictPreviewItem, ConflictRule
+from sync_core.models.review import (
+    ConflictComment,
+    ConflictPreview,
+    ConflictPreviewItem,
+    ConflictRule,
+    ConflictViewer,
+)
 from sync_core.models.running import PaceSample, Preset, Schedule
 from sync_core.models.staging import PlanItem, StagedObject
 from sync_core.models.sync import EntityRun, SyncEvent, SyncSession, SyncWindow
@@ -41,6 +47,7 @@ __all__ = [
     "ConflictPreview",
     "ConflictPreviewItem",
     "ConflictRule",
+    "ConflictViewer",
     "Connection",
     "Currency",
     "Customer",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Index, text
+from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, Index, text
 from sqlmodel import Field, SQLModel
 
 from sync_core.domain.vocabulary import EntityType
@@ -114,3 +114,22 @@ class ConflictRule(SQLModel, table=True):
     last_hit_at: datetime | None = Field(default=None, sa_column=time_col())
     created_by: str = Field(sa_column=text_col())
     created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
+
+
+class ConflictViewer(SQLModel, table=True):
+    """A person who has a conflict open. It is a soft lease: what is not renewed counts for nothing, so no conflict waits for one.
+
+    No foreign key to the conflict: its check would hold the row for a moment, and a batch leaves out what somebody holds.
+    """
+
+    __tablename__ = "payment_sync_conflict_viewers"
+    __table_args__: ClassVar[Any] = (
+        ForeignKeyConstraint(
+            ["workspace_id", "user_id"], ["memberships.workspace_id", "memberships.user_id"], ondelete="CASCADE"
+        ),
+    )
+
+    workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    conflict_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    user_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    seen_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))

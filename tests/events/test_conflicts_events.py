@@ -13,13 +13,14 @@ from dashboard.pages.conflict_batches import BatchState, HistoryState
 from dashboard.pages.conflict_bulk import BulkState
 from dashboard.pages.conflict_detail import ConflictState
 from dashboard.pages.conflict_keys import KeysState
+from dashboard.pages.conflict_presence import PresenceState
 from dashboard.pages.conflict_standing_rules import RulesState
 from dashboard.pages.conflicts import ConflictsState
 from sync_core.domain.vocabulary import Choice, Role
-from sync_core.services import conflicts
+from sync_core.services import conflict_presence, conflicts
 from sync_core.store import database as database_module
 from sync_core.store.database import Database
-from tests.conflict_data import make_conflicts, person
+from tests.conflict_data import make_conflicts, member, person
 from tests.events._browser import Browser, browser
 from tests.support import rows
 
@@ -111,6 +112,31 @@ async def test_the_later_of_two_may_leave_it_at_that(database: Database, workspa
         await late.send(ConflictState, "keep_theirs")
         assert (late.of(ConflictState, "overtaken"), late.of(ConflictState, "mine_said")) == ("", "")
     assert await record_names(database, workspace_id) == {"Stripe 1"}
+
+
+async def test_who_looks_goes_with_the_page(database: Database, workspace_id: UUID) -> None:
+    await make_conflicts(database, workspace_id, 2)
+    ben = await member(database, workspace_id, "ben")
+    newer, older = [row["id"] for row in await rows(database, workspace_id, _NEWEST_FIRST)]
+    async with browser(database, workspace_id, f"/conflicts/{newer}") as ana:
+        await ana.send(ConflictState, "load")
+        assert await conflict_presence.look(database, ben, newer) == ("owner@example.com",)
+        await ana.send(PresenceState, "beat")
+        assert ana.of(PresenceState, "others") == "ben@example.com is viewing"
+        ana.messages.clear()
+        await ana.send(PresenceState, "beat")
+        assert [message.names for message in ana.messages if "others" in message.names] == []
+        ana.at(f"/conflicts/{older}")
+        await ana.send(PresenceState, "beat")
+        assert ana.of(PresenceState, "others") == ""
+        assert await conflict_presence.look(database, ben, newer) == ()
+        assert await conflict_presence.look(database, ben, older) == ("owner@example.com",)
+        ana.at("/records")
+        await ana.send(PresenceState, "leave")
+        assert await conflict_presence.look(database, ben, older) == ()
+
+
+_NEWEST_FIRST = "SELECT id FROM payment_sync_conflicts ORDER BY created_at DESC"
 
 
 async def test_a_conflict_is_decided_in_its_row(listing: Browser, database: Database, workspace_id: UUID) -> None:
@@ -239,6 +265,8 @@ FORGED: list[tuple[type[Any], str, dict[str, Any]]] = [
     (ConflictState, "assign", {"assignee": "eve@example.com"}),
     (ConflictState, "unfold", {"row_id": "nonsense"}),
     (ConflictState, "reopen_with_mine", {}),
+    (PresenceState, "beat", {}),
+    (PresenceState, "leave", {}),
     (ConflictsState, "pick", {"row_id": "nonsense"}),
     (ConflictsState, "pick_everything", {}),
     (ConflictsState, "assign_picked", {"assignee": "nobody"}),

@@ -1,4 +1,4 @@
-"""Conflict review by the keyboard alone: found, picked, decided in its row, taken back, and the single keys switched off."""
+"""Conflict review by the keyboard alone: found, picked, decided in its row, taken back, single keys switched off; and by two people at once."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
+from argon2 import PasswordHasher
 from playwright.sync_api import Page, expect
 from sqlalchemy import text
 
 from sync_core.store.database import Database
 from tests.conflict_data import make_conflicts
-from tests.e2e.conftest import Served, axe, serving, sign_in, visit
+from tests.e2e.conftest import OWNER, PASSWORD, Opener, Served, axe, serving, sign_in, visit
+from tests.e2e.looking import wrong_with
+
+COLLEAGUE = "ben@example.com"
+_COLLEAGUE = (
+    "WITH one AS (INSERT INTO users (email, password_hash) VALUES (%s, %s) RETURNING id)"
+    " INSERT INTO memberships (workspace_id, user_id, role) SELECT (SELECT id FROM workspaces LIMIT 1), id, 'operator' FROM one"
+)
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +31,8 @@ def served(server_url: str, template: str, tmp_path_factory: pytest.TempPathFact
         # In a thread of its own: Playwright's loop may be running in this one.
         with ThreadPoolExecutor(1) as pool:
             pool.submit(lambda: asyncio.run(filled(found.database_url))).result()
+        with psycopg.connect(found.database_url, autocommit=True) as connection:
+            connection.execute(_COLLEAGUE, (COLLEAGUE, PasswordHasher().hash(PASSWORD)))
         yield found
 
 
@@ -75,3 +86,22 @@ def test_single_keys_are_switched_off_for_good(page: Page) -> None:
     page.keyboard.press("j")
     assert page.url.rstrip("/").endswith("/conflicts")
     assert page.evaluate("document.activeElement.dataset.row === undefined")
+
+
+def test_two_people_on_one_conflict_see_each_other(open_page: Opener) -> None:
+    ana, ben = open_page(), open_page()
+    sign_in(ana, path="/conflicts")
+    ana.get_by_role("link", name="Ours 45", exact=True).click()
+    expect(ana.get_by_role("heading", name="Ours 45")).to_be_visible()
+    address = ana.url.removeprefix(ana.url.split("/conflicts")[0])
+    sign_in(ben, email=COLLEAGUE, path=address)
+    expect(ben.get_by_text(f"{OWNER} is viewing")).to_be_visible()
+    # By its own timer, whatever the other page does.
+    expect(ana.get_by_text(f"{COLLEAGUE} is viewing")).to_be_visible(timeout=15_000)
+    assert wrong_with(ana, "conflict-two-viewers") == []
+
+    ben.get_by_role("link", name="Records", exact=True).click()
+    expect(ben.get_by_role("heading", name="Records", level=1)).to_be_visible()
+    expect(ben.locator("[data-beat]")).to_have_count(0)
+    # Sooner than a lease lasts: leaving a page is said.
+    expect(ana.get_by_text("is viewing")).to_have_count(0, timeout=15_000)
