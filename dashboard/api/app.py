@@ -10,7 +10,15 @@ from fastapi.responses import HTMLResponse
 from prometheus_client import CollectorRegistry, Gauge
 from starlette.routing import Mount
 
-from dashboard.api import conflict_routes, connection_routes, errors, health_routes, sync_routes, webhook_routes
+from dashboard.api import (
+    conflict_routes,
+    connection_routes,
+    errors,
+    health_routes,
+    rule_routes,
+    sync_routes,
+    webhook_routes,
+)
 from dashboard.api.docs import docs_page
 from dashboard.api.middleware import BodyLimit, Meter
 from sync_core.settings import Settings, get_settings
@@ -45,7 +53,7 @@ def create_api(
         "cyphera_open_runs", "Runs that are not at their end", ["state"], registry=api.state.registry
     )
     errors.install(api)
-    for module in (connection_routes, sync_routes, conflict_routes, webhook_routes, health_routes):
+    for module in (connection_routes, sync_routes, rule_routes, conflict_routes, webhook_routes, health_routes):
         api.include_router(module.router)
     api.add_api_route("/docs", lambda: HTMLResponse(docs_page(api.openapi())), include_in_schema=False)
     api.add_middleware(BodyLimit)

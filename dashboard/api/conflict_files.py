@@ -16,7 +16,6 @@ from sync_core.services.actor import Actor
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.store.database import Database, get_database
 
-_KEPT = ("name", "when", "then")
 Export = Callable[[Database, Actor, ConflictQuery], AsyncIterator[str]]
 
 
@@ -38,12 +37,11 @@ def conflict_file_routes(database: Callable[[], Database] = get_database) -> lis
         found = None if token is None else await accounts.who(database(), token)
         if found is None:
             return PlainTextResponse("Sign in first.", 401)
-        listed = await conflict_rules.listed(database(), found.actor)
-        if isinstance(listed, Refusal):
-            return PlainTextResponse(listed.message, listed.status)
-        kept = [{name: value for name, value in one.to_json().items() if name in _KEPT} for one in listed]
+        kept = await conflict_rules.exported(database(), found.actor)
+        if isinstance(kept, Refusal):
+            return PlainTextResponse(kept.message, kept.status)
         named = {"Content-Disposition": 'attachment; filename="conflict-rules.json"', "Cache-Control": "no-store"}
-        return JSONResponse({"rules": kept}, headers=named)
+        return JSONResponse(kept, headers=named)
 
     return [
         Route(f"{EXPORTS}/rules.json", rules, methods=["GET"]),

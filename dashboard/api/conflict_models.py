@@ -200,20 +200,3 @@ class Undone(BaseModel):
     undone: int
     refused_count: int
     refused: list[dict[str, Any]]
-
-
-class RuleLine(BaseModel):
-    id: str
-    name: str
-    enabled: bool
-    when: dict[str, Any]
-    then: dict[str, Any]
-    hits: int
-    last_hit_at: int | None
-    matches: int
-    settles: int
-
-
-class RuleList(BaseModel):
-    object: Literal["list"] = "list"
-    data: list[RuleLine]

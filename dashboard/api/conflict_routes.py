@@ -26,7 +26,6 @@ from dashboard.api.conflict_models import (
     ImportBody,
     ResolveBody,
     Resolved,
-    RuleList,
     Undone,
 )
 from dashboard.api.errors import granted
@@ -37,7 +36,6 @@ from sync_core.errors import Refusal
 from sync_core.services import (
     conflict_facets,
     conflict_handling,
-    conflict_rules,
     conflict_undo,
     conflicts,
     conflicts_bulk,
@@ -75,13 +73,6 @@ async def count_facets(
 ) -> dict[str, Any]:
     """Each facet is counted under the filters of all the others."""
     return granted(await conflict_facets.facets(database, actor, granted(query.asked()))).to_json()
-
-
-@router.get("/rules", response_model=RuleList, responses=noes(), summary="Standing rules, in their order")
-async def list_rules(actor: CallingActor, database: OpenDatabase) -> dict[str, Any]:
-    """Each with how many open conflicts fit it, and how many of them it would settle."""
-    rules = granted(await conflict_rules.listed(database, actor))
-    return {"object": "list", "data": [one.to_json() for one in rules]}
 
 
 @router.get("/{conflict_id}", response_model=Conflict, responses=noes(), summary="A conflict, three ways")

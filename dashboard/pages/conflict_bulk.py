@@ -120,11 +120,11 @@ class BulkState(PageState):
         """The rule as previewed, for the syncs to come. It begins switched off."""
         name, query = form.get("rule-name"), await self._selection()
         rule = replace(self._rule(), money=bool(form.get("rule-money")))
-        refused = await conflict_rules.save(
+        made = await conflict_rules.save(
             get_database(), await self._actor(), name if isinstance(name, str) else "", query, rule
         )
-        self.keep_problem = refused.message if refused else ""
-        self.kept = "" if refused else "Kept, and off: switch it on under Rules."
+        self.keep_problem = made.message if isinstance(made, Refusal) else ""
+        self.kept = "" if self.keep_problem else "Kept, and off: switch it on under Rules."
 
     @rx.event
     async def look_at_import(self, form: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from dashboard.pages.conflict_rows import plural
-from sync_core.domain.fields import FIELDS
+from sync_core.domain.fields import ALL_NAMES
 from sync_core.domain.vocabulary import ConflictSort, ConflictStatus, Facet, Snooze
 from sync_core.services.conflict_views import Facets, FacetValue
 from sync_core.services.record_views import When
@@ -25,7 +25,6 @@ SNOOZES = (
     ("0", "Not snoozed"),
 )
 _MOST_VALUES = 30
-_FIELDS = frozenset(one.name for fields in FIELDS.values() for one in fields)
 
 
 def query_of(parameters: Mapping[str, str]) -> ConflictQuery:
@@ -52,7 +51,7 @@ def _values_in(facet: Facet, text: str) -> tuple[str, ...]:
             found += known(facet, [word[:SEARCH_LENGTH]]) if word else []
         except ValueError:
             continue
-    return tuple(dict.fromkeys(one for one in found if facet is not Facet.FIELD or one in _FIELDS))
+    return tuple(dict.fromkeys(one for one in found if facet is not Facet.FIELD or one in ALL_NAMES))
 
 
 def address(query: ConflictQuery, path: str = PATH, **more: str) -> str:

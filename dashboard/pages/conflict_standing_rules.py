@@ -155,11 +155,9 @@ class RulesState(PageState):
     @rx.event
     async def bring_in(self, form: dict[str, Any]) -> Any:
         text = form.get("rules")
-        refused = await conflict_rules.imported(
-            get_database(), await self._actor(), text if isinstance(text, str) else ""
-        )
-        if refused is not None:
-            self.import_problem = refused.message
+        made = await conflict_rules.imported(get_database(), await self._actor(), text if isinstance(text, str) else "")
+        if isinstance(made, Refusal):
+            self.import_problem = made.message
             return None
         return self._done(None, "The rules are there, all of them off.")
 

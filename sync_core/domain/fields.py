@@ -153,6 +153,9 @@ NAMES: Mapping[EntityType, tuple[str, ...]] = MappingProxyType(
     {entity: tuple(field.name for field in fields) for entity, fields in FIELDS.items()}
 )
 
+ALL_NAMES = frozenset(name for names in NAMES.values() for name in names)
+"""Of any entity type."""
+
 COMPARED: Mapping[EntityType, tuple[str, ...]] = MappingProxyType(
     {entity: tuple(field.name for field in fields if not field.volatile) for entity, fields in FIELDS.items()}
 )

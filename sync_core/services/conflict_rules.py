@@ -15,8 +15,10 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.conflict_rules import Rule
+from sync_core.domain.fields import ALL_NAMES
 from sync_core.domain.vocabulary import Choice, Facet, Mark, Role
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
@@ -57,16 +59,19 @@ class SavedRule:
 
     def to_json(self) -> dict[str, Any]:
         return {
+            **self.to_file(),
             "id": str(self.id),
-            "name": self.name,
+            "object": "conflict_rule",
             "enabled": self.enabled,
-            "when": _when(self.query),
-            "then": self.rule.to_json(),
             "hits": self.hits,
             "last_hit_at": int(self.last_hit_at.timestamp()) if self.last_hit_at else None,
             "matches": self.matches,
             "settles": self.settles,
         }
+
+    def to_file(self) -> dict[str, Any]:
+        """What it says, and nothing of its life in this workspace."""
+        return {"name": self.name, "when": _when(self.query), "then": self.rule.to_json()}
 
 
 def _when(query: ConflictQuery) -> dict[str, Any]:
@@ -107,13 +112,33 @@ def _saved(stored: StoredRule) -> SavedRule:
     )
 
 
-async def save(database: Database, actor: Actor, name: str, query: ConflictQuery, rule: Rule) -> Refusal | None:
+async def get(database: Database, actor: Actor, rule_id: UUID) -> SavedRule | Refusal:
+    """One of the list, tried as the list is: what comes before it counts."""
+    rules = await listed(database, actor)
+    if isinstance(rules, Refusal):
+        return rules
+    return next((one for one in rules if one.id == rule_id), _UNKNOWN)
+
+
+async def exported(database: Database, actor: Actor) -> dict[str, Any] | Refusal:
+    """All of them as a file that `imported` takes."""
+    rules = await listed(database, actor)
+    return rules if isinstance(rules, Refusal) else {"rules": [one.to_file() for one in rules]}
+
+
+async def save(database: Database, actor: Actor, name: str, query: ConflictQuery, rule: Rule) -> UUID | Refusal:
     """A new rule behind the others, off. Of the query it keeps what a rule may look at."""
     kept = replace(query, chosen={facet: values for facet, values in query.chosen.items() if facet in RULE_FACETS})
-    return await _add(database, actor, [{"name": name, "when": _when(kept), "then": rule.to_json()}])
+    return await create(database, actor, {"name": name, "when": _when(kept), "then": rule.to_json()})
 
 
-async def imported(database: Database, actor: Actor, text: str) -> Refusal | None:
+async def create(database: Database, actor: Actor, given: Mapping[str, Any]) -> UUID | Refusal:
+    """The same from outside, as one of a file's; nothing in it is taken on trust."""
+    made = await add(database, actor, [given])
+    return made if isinstance(made, Refusal) else made[0]
+
+
+async def imported(database: Database, actor: Actor, text: str) -> list[UUID] | Refusal:
     """The rules of a file behind the others, all of them off."""
     try:
         given = json.loads(text)
@@ -122,10 +147,11 @@ async def imported(database: Database, actor: Actor, text: str) -> Refusal | Non
     rules = given.get("rules") if isinstance(given, dict) else given
     if not isinstance(rules, list) or not all(isinstance(one, dict) for one in rules):
         return Refusal("file_invalid", "A file of rules is a list of objects, as exported.", field="rules")
-    return await _add(database, actor, rules)
+    return await add(database, actor, rules)
 
 
-async def _add(database: Database, actor: Actor, given: Sequence[Mapping[str, Any]]) -> Refusal | None:
+async def add(database: Database, actor: Actor, given: Sequence[Mapping[str, Any]]) -> list[UUID] | Refusal:
+    """All of these behind the others, off, or none."""
     if not actor.can(Permission.MANAGE_WORKSPACE):
         return _ADMINS_ONLY
     made: list[NewRule] = []
@@ -137,13 +163,18 @@ async def _add(database: Database, actor: Actor, given: Sequence[Mapping[str, An
     async with database.workspace(actor.workspace_id) as session:
         if len(await store.listed(session, actor.workspace_id, lock=True)) + len(made) > MOST_RULES:
             return Refusal("too_many", f"A workspace has {MOST_RULES} rules at most.", field="rules", status=409)
-        await store.add(session, actor.workspace_id, actor.label, made)
+        ids = await store.add(session, actor.workspace_id, actor.label, made)
         for rule in made:
             details = {"name": rule.name, "when": dict(rule.query), "then": dict(rule.rule)}
-            await audit(
-                session, actor.workspace_id, actor.label, "conflict_rule.added", target=rule.name, details=details
-            )
-    return None
+            await _note(session, actor, "added", rule.name, details)
+    return ids
+
+
+async def _note(
+    session: AsyncSession, actor: Actor, what: str, target: object, details: Mapping[str, Any] | None = None
+) -> None:
+    action = f"conflict_rule.{what}"
+    await audit(session, actor.workspace_id, actor.label, action, target=str(target), details=dict(details or {}))
 
 
 def _read(number: int, given: Mapping[str, Any]) -> NewRule | Refusal:
@@ -158,6 +189,9 @@ def _read(number: int, given: Mapping[str, Any]) -> NewRule | Refusal:
         rule = Rule.from_json({**then, "money": then.get("money") is True})
     except (ValueError, TypeError, AttributeError) as wrong:
         return Refusal("rule_invalid", f"Rule {number}: {wrong}.", field="rules")
+    unknown = [name for name in query.chosen.get(Facet.FIELD, ()) if name not in ALL_NAMES]
+    if unknown:
+        return Refusal("rule_invalid", f"Rule {number}: there is no field {unknown[0]!r}.", field="rules")
     strange = [facet.label for facet in query.chosen if facet not in RULE_FACETS]
     if strange:
         return Refusal(
@@ -167,15 +201,33 @@ def _read(number: int, given: Mapping[str, Any]) -> NewRule | Refusal:
     return wrong_rule or NewRule(name, False, _when(query), rule.to_json())
 
 
-async def switch(database: Database, actor: Actor, rule_id: UUID, *, enabled: bool) -> Refusal | None:
+async def change(
+    database: Database, actor: Actor, rule_id: UUID, *, enabled: bool | None = None, position: int | None = None
+) -> Refusal | None:
+    """Switched on or off, put to a place in the order (the first is 1; past the end is the last), or both."""
     if not actor.can(Permission.MANAGE_WORKSPACE):
         return _ADMINS_ONLY
     async with database.workspace(actor.workspace_id) as session:
-        if not await store.switch(session, actor.workspace_id, rule_id, enabled=enabled):
+        ids = [one.id for one in await store.listed(session, actor.workspace_id, lock=True)]
+        if rule_id not in ids:
             return _UNKNOWN
-        action = "conflict_rule.enabled" if enabled else "conflict_rule.disabled"
-        await audit(session, actor.workspace_id, actor.label, action, target=str(rule_id), details={})
+        if enabled is not None:
+            await store.switch(session, actor.workspace_id, rule_id, enabled=enabled)
+            await _note(session, actor, "enabled" if enabled else "disabled", rule_id)
+        if position is not None:
+            await _place(session, actor, rule_id, ids, position)
     return None
+
+
+async def _place(session: AsyncSession, actor: Actor, rule_id: UUID, ids: list[UUID], position: int) -> None:
+    ids.remove(rule_id)
+    ids.insert(max(0, position - 1), rule_id)
+    await store.order(session, actor.workspace_id, ids)
+    await _note(session, actor, "moved", rule_id, {"order": [str(one) for one in ids]})
+
+
+async def switch(database: Database, actor: Actor, rule_id: UUID, *, enabled: bool) -> Refusal | None:
+    return await change(database, actor, rule_id, enabled=enabled)
 
 
 async def move(database: Database, actor: Actor, rule_id: UUID, by: int) -> Refusal | None:
@@ -186,18 +238,7 @@ async def move(database: Database, actor: Actor, rule_id: UUID, by: int) -> Refu
         ids = [one.id for one in await store.listed(session, actor.workspace_id, lock=True)]
         if rule_id not in ids:
             return _UNKNOWN
-        at = ids.index(rule_id)
-        ids.insert(max(0, at + (1 if by > 0 else -1)), ids.pop(at))
-        await store.order(session, actor.workspace_id, ids)
-        order = [str(one) for one in ids]
-        await audit(
-            session,
-            actor.workspace_id,
-            actor.label,
-            "conflict_rule.moved",
-            target=str(rule_id),
-            details={"order": order},
-        )
+        await _place(session, actor, rule_id, ids, ids.index(rule_id) + (2 if by > 0 else 0))
     return None
 
 
@@ -207,7 +248,7 @@ async def remove(database: Database, actor: Actor, rule_id: UUID) -> Refusal | N
     async with database.workspace(actor.workspace_id) as session:
         if not await store.remove(session, actor.workspace_id, [rule_id]):
             return _UNKNOWN
-        await audit(session, actor.workspace_id, actor.label, "conflict_rule.removed", target=str(rule_id), details={})
+        await _note(session, actor, "removed", rule_id)
     return None
 
 

@@ -14,7 +14,7 @@ import psycopg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.conflict_rules import SENSITIVE, Rule, chosen, covers, moves_money
-from sync_core.domain.fields import FIELDS
+from sync_core.domain.fields import ALL_NAMES, FIELDS
 from sync_core.domain.resolution import Outcome, Taken, settle
 from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, ReasonCode
 from sync_core.errors import Refusal
@@ -75,6 +75,9 @@ def misstated(rule: Rule) -> Refusal | None:
         return Refusal("rule_invalid", "An own value is set record by record.", field="rule")
     if rule.take is None and rule.record is None and not rule.fields:
         return Refusal("rule_invalid", "Say which side to take.", field="rule")
+    unknown = [name for name in rule.fields if name not in ALL_NAMES]
+    if unknown:
+        return Refusal("rule_invalid", f"There is no field {unknown[0]!r}.", field="rule")
     if rule.record not in (None, Choice.LOCAL, Choice.STRIPE):
         return Refusal("rule_invalid", "A record can be kept as it is here or follow Stripe.", field="rule")
     return None

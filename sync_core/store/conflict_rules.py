@@ -50,14 +50,15 @@ async def listed(session: AsyncSession, workspace_id: UUID, *, lock: bool = Fals
         return await cursor.fetchall()
 
 
-async def add(session: AsyncSession, workspace_id: UUID, actor: str, rules: Sequence[NewRule]) -> None:
-    """Behind those that are there."""
+async def add(session: AsyncSession, workspace_id: UUID, actor: str, rules: Sequence[NewRule]) -> list[UUID]:
+    """Behind those that are there. Their ids, in their order."""
     connection = await driver(session)
+    made: list[UUID] = []
     for rule in rules:
-        await connection.execute(
+        found = await connection.execute(
             f"INSERT INTO {_RULES} (workspace_id, position, name, enabled, query, rule, created_by)"
             f" SELECT %(workspace)s, coalesce(max(position), 0) + 1, %(name)s, %(enabled)s, %(query)s, %(rule)s, %(actor)s"
-            f" FROM {_RULES} WHERE workspace_id = %(workspace)s",
+            f" FROM {_RULES} WHERE workspace_id = %(workspace)s RETURNING id",
             {
                 "workspace": workspace_id,
                 "name": rule.name,
@@ -67,6 +68,8 @@ async def add(session: AsyncSession, workspace_id: UUID, actor: str, rules: Sequ
                 "actor": actor,
             },
         )
+        made += [row[0] for row in await found.fetchall()]
+    return made
 
 
 async def order(session: AsyncSession, workspace_id: UUID, ids: Sequence[UUID]) -> None:

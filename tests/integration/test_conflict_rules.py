@@ -39,7 +39,7 @@ async def listed(database: Database, actor: Actor) -> list[SavedRule]:
 async def kept(
     database: Database, actor: Actor, name: str, query: ConflictQuery = NAMES, rule: Rule = TAKE, *, on: bool = True
 ) -> None:
-    assert await conflict_rules.save(database, actor, name, query, rule) is None
+    assert not isinstance(await conflict_rules.save(database, actor, name, query, rule), Refusal)
     if on:
         (saved,) = [one for one in await listed(database, actor) if one.name == name]
         assert await conflict_rules.switch(database, actor, saved.id, enabled=True) is None
@@ -180,8 +180,9 @@ async def test_rules_are_ordered_taken_out_and_brought_in(database: Database, wo
     out = json.dumps({"rules": [one.to_json() for one in await listed(database, actor)]})
     assert await conflict_rules.remove(database, actor, last.id) is None
     other = person(await make_workspace(database, "Other"))
-    assert await conflict_rules.imported(database, other, out) is None
+    ids = await conflict_rules.imported(database, other, out)
     brought = await listed(database, other)
+    assert ids == [one.id for one in brought]
     assert [(one.name, one.enabled, one.rule) for one in brought] == [
         ("three", False, TAKE),
         ("one", False, TAKE),
@@ -199,6 +200,8 @@ FILES: dict[str, Any] = {
     "an unknown side": [{"name": "a", "then": {"take": "both"}}],
     "an own value": [{"name": "a", "then": {"take": "custom"}}],
     "an unknown facet": [{"name": "a", "when": {"facets": {"shoe": ["a"]}}, "then": {"take": "stripe"}}],
+    "an unknown field to look at": [{"name": "a", "when": {"facets": {"field": ["shoe"]}}, "then": {"take": "stripe"}}],
+    "an unknown field to answer": [{"name": "a", "then": {"fields": {"shoe": "stripe"}}}],
     "an unknown value": [{"name": "a", "when": {"facets": {"entity": ["shoes"]}}, "then": {"take": "stripe"}}],
     "a facet of people": [{"name": "a", "when": {"facets": {"assignee": ["Ben"]}}, "then": {"take": "stripe"}}],
     "a when that is no object": [{"name": "a", "when": 5, "then": {"take": "stripe"}}],
@@ -219,7 +222,7 @@ async def test_an_imported_rule_may_not_change_money_by_silence(database: Databa
     text = json.dumps(
         [{"name": "a", "then": {"take": "stripe"}}, {"name": "b", "then": {"take": "stripe", "money": True}}]
     )
-    assert await conflict_rules.imported(database, person(workspace_id), text) is None
+    assert not isinstance(await conflict_rules.imported(database, person(workspace_id), text), Refusal)
     assert [one.rule.money for one in await listed(database, person(workspace_id))] == [False, True]
 
 
