@@ -1,4 +1,7 @@
-"""Conflicts that real runs find, settled, and found settled by the next run: neither asked again nor undone by it."""
+"""Conflicts that real runs find, settled, and found settled by the next run: neither asked again nor undone by it.
+
+Rules settle them at the end of a run in a process of its own, as the server starts it.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,18 @@ from uuid import UUID
 import httpx
 import pytest
 
+from sync_core.domain.conflict_rules import Rule
 from sync_core.domain.resolution import RECORD, Taken
 from sync_core.domain.vocabulary import Choice, EntityType, ReasonCode, Snooze
 from sync_core.errors import Refusal
 from sync_core.sandbox.account import Account
 from sync_core.sandbox.blueprint import Blueprint, Sizes
 from sync_core.sandbox.server import SandboxServer
-from sync_core.services import conflict_handling, conflict_undo, conflicts
+from sync_core.services import conflict_handling, conflict_history, conflict_rules, conflict_undo, conflicts
 from sync_core.services.conflict_views import ConflictRow, ConflictView, Resolved
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.store.database import Database
+from tests import child
 from tests.conflict_data import person
 from tests.support import config, rows, sync
 
@@ -221,3 +226,48 @@ async def test_what_is_put_off_until_something_happens_comes_back_then(
     await change_in_stripe(server, row.external_id, name="Newer in Stripe")
     await sync(database, workspace_id, server.url, CUSTOMERS)
     assert [one.id for one in await open_rows(database, workspace_id)] == [row.id]
+
+
+RENAMED_ON_BOTH_SIDES = (
+    f"UPDATE customers SET {DISTURBED[ReasonCode.BOTH_CHANGED]} WHERE id IN (SELECT id FROM customers WHERE deleted_at IS NULL"
+    " AND name IS NOT NULL ORDER BY external_id LIMIT 3) RETURNING external_id"
+)
+
+
+async def run_in_a_process(database: Database, workspace_id: UUID, server: SandboxServer, *, dry_run: bool) -> None:
+    session_id = await child.enqueue(database, workspace_id, config(EntityType.CUSTOMERS, dry_run=dry_run))
+    async with child.Child(database, server.url, session_id, lease_seconds=20.0) as process:
+        assert await process.ended() == 0
+
+
+async def test_rules_settle_what_a_run_in_its_own_process_found(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    await sync(database, workspace_id, server.url, CUSTOMERS)
+    renamed = {row["external_id"] for row in await rows(database, workspace_id, RENAMED_ON_BOTH_SIDES)}
+    ann, ours = person(workspace_id), Rule(Choice.LOCAL, money=False)
+    await conflict_rules.save(database, ann, "Off", ConflictQuery.of(field="name"), Rule(Choice.STRIPE, money=False))
+    await conflict_rules.save(database, ann, "Elsewhere", ConflictQuery.of(field="email"), ours)
+    names = await conflict_rules.save(database, ann, "Names", ConflictQuery.of(field="name"), ours)
+    assert isinstance(names, UUID)
+    await conflict_rules.switch(database, ann, names, enabled=True)
+
+    await run_in_a_process(database, workspace_id, server, dry_run=True)
+    assert await conflict_history.batches(database, ann) == ([], None)
+
+    await run_in_a_process(database, workspace_id, server, dry_run=False)
+    assert await open_rows(database, workspace_id) == ()
+    history = await conflict_history.batches(database, ann)
+    assert not isinstance(history, Refusal)
+    ((batch,), _) = history
+    assert (batch.actor, batch.rows) == ("Rule “Names”", 3)
+    kept = await rows(database, workspace_id, "SELECT external_id FROM customers WHERE name = 'Ours'")
+    assert {row["external_id"] for row in kept} == renamed
+    listed = await conflict_rules.listed(database, ann)
+    assert not isinstance(listed, Refusal)
+    assert {one.name: one.hits for one in listed} == {"Off": 0, "Elsewhere": 0, "Names": 3}
+
+    await conflict_undo.undo_batch(database, ann, batch.batch_id)
+    assert {one.external_id for one in await open_rows(database, workspace_id)} == renamed
+    await run_in_a_process(database, workspace_id, server, dry_run=False)
+    assert {one.external_id for one in await open_rows(database, workspace_id)} == renamed
