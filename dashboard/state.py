@@ -7,9 +7,12 @@ read from the websocket's cookie for every event, and each answer from the datab
 from __future__ import annotations
 
 import time
+from contextvars import ContextVar
 from typing import Any, Final
 
 import reflex as rx
+from reflex.istate.proxy import StateProxy
+from reflex_base.event.context import EventContext
 
 from dashboard.auth.cookies import token_in
 from dashboard.auth.guard import GUARDED, SignedOut, guarded
@@ -20,6 +23,9 @@ from sync_core.store.database import get_database
 
 # A toast outlives the page that it came with, so that what was done is still read on the next one, but not the one after.
 NOTICE_SECONDS: Final = 8.0
+
+# By which event, and who. An event's task may begin as a copy of another's context, hence the event.
+_admitted: ContextVar[tuple[str, accounts.SignedIn] | None] = ContextVar("admitted", default=None)
 
 
 class PageState(rx.State):
@@ -41,8 +47,20 @@ class PageState(rx.State):
             if name != "setvar" and not getattr(handler.fn, GUARDED, False):
                 raise TypeError(f"{cls.__name__}.{name} comes from a mixin that is no PageState, so it has no guard.")
 
+    async def _admit(self) -> None:
+        """The guard's question, before each event. A background handler's answers grow old, so it asks again each time."""
+        found = await self._ask()
+        if not isinstance(self, StateProxy):
+            _admitted.set((EventContext.get().txid, found))
+
     async def _signed_in(self) -> accounts.SignedIn:
         """Raises SignedOut, which the guard turns into a way back in."""
+        admitted = _admitted.get()
+        if admitted is not None and admitted[0] == EventContext.get().txid:
+            return admitted[1]
+        return await self._ask()
+
+    async def _ask(self) -> accounts.SignedIn:
         token = token_in(self.router.headers.cookie)
         found = None if token is None else await accounts.who(get_database(), token)
         if found is None:
@@ -50,8 +68,14 @@ class PageState(rx.State):
         return found
 
     async def _actor(self) -> Actor:
-        """Who asks. Read anew each time: a role taken away counts at once."""
+        """Who asks. Read anew for every event: a role taken away counts at once."""
         return (await self._signed_in()).actor
+
+    def _put(self, **values: Any) -> None:
+        """Assigns what differs. A variable that is assigned is sent and drawn anew, even if it is what it was."""
+        for name, value in values.items():
+            if getattr(self, name) != value:
+                setattr(self, name, value)
 
     def _say(self, text: str, kind: str = "success") -> None:
         """A toast; `kind` is success, info, warn or danger. In a background handler call it under `async with self`."""
@@ -84,15 +108,21 @@ class ShellState(PageState):
     @rx.event
     async def load(self) -> None:
         if time.monotonic() - self._noticed_at >= NOTICE_SECONDS:
-            self.notice = ""
+            self._put(notice="")
         found = await self._signed_in()
         actor = found.actor
-        self.email, self.workspace, self.role = found.email, found.workspace_name, actor.role.label
-        self.time_zone = actor.time_zone
-        self.may = {one.value: actor.can(one) for one in Permission}
         around = await standing.read(get_database(), actor)
-        self.mode, self.waiting = around.mode, around.open_conflicts
-        self.signed_out, self.ready = False, True
+        self._put(
+            email=found.email,
+            workspace=found.workspace_name,
+            role=actor.role.label,
+            time_zone=actor.time_zone,
+            may={one.value: actor.can(one) for one in Permission},
+            mode=around.mode,
+            waiting=around.open_conflicts,
+            signed_out=False,
+            ready=True,
+        )
 
     @rx.event
     async def dismiss(self) -> None:

@@ -50,7 +50,7 @@ def _guarded_coroutine(handler: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(handler)
     async def run(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            await self._actor()
+            await self._admit()
             _check(handler, args, kwargs)
             return await handler(self, *args, **kwargs)
         except Exception as failure:  # noqa: BLE001 - the last place before the framework, which would show a raw error
@@ -64,7 +64,7 @@ def _guarded_generator(handler: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(handler)
     async def run(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            await self._actor()
+            await self._admit()
             _check(handler, args, kwargs)
             async for event in handler(self, *args, **kwargs):
                 yield event

@@ -56,11 +56,10 @@ class BulkState(PageState):
     left_out: list[str] = []
     problem: str = ""
 
-    @rx.event
-    async def shut(self) -> None:
+    def _shut(self) -> None:
         """A visit begins with the list. What is being worked on stays in sight."""
         if self.stage != "working":
-            self.opened = False
+            self._put(opened=False)
 
     @rx.event
     async def open(self) -> None:

@@ -106,10 +106,6 @@ class ConflictState(PageState):
             await self._load()
 
     @rx.event
-    async def fold(self) -> None:
-        self.inline_id = ""
-
-    @rx.event
     async def load(self) -> None:
         self.inline_id = ""
         await self._load()

@@ -41,7 +41,7 @@ class KeysState(PageState):
 
     @rx.event
     async def load(self) -> None:
-        self.single = await preferences.single_keys(get_database(), await self._actor())
+        self._put(single=(await self._signed_in()).single_keys)
 
     @rx.event
     async def toggle(self) -> None:

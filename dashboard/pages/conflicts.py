@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,9 +32,9 @@ from dashboard.pages.conflict_rows import ListRow, list_row, plural
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import Age, ConflictSort, ConflictStatus, Facet, Snooze
 from sync_core.errors import Refusal
-from sync_core.services import conflict_facets, conflict_handling, conflict_undo, conflicts
+from sync_core.services import conflict_handling, conflict_screen, conflict_undo, conflicts
 from sync_core.services.actor import Actor, Permission
-from sync_core.services.conflict_views import ConflictPage, Facets
+from sync_core.services.conflict_views import ConflictPage, Facets, LastDecision
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.store.database import get_database
 
@@ -85,56 +86,82 @@ class ConflictsState(PageState):
         return replace(query, ids=tuple(UUID(one) for one in self.picked))
 
     @rx.event
+    async def visit(self) -> Any:
+        """The page opened, turned or filtered: nothing unfolded, no dialog. One event, for each one asks who is there."""
+        (await self.get_state(BulkState))._shut()  # noqa: SLF001 - a public name would make it an endpoint
+        (await self.get_state(ConflictState))._put(inline_id="")  # noqa: SLF001 - as above
+        (await self.get_state(KeysState))._put(single=(await self._signed_in()).single_keys)  # noqa: SLF001 - as above
+        async for _ in self._list():
+            yield
+
+    @rx.event
     async def load(self) -> Any:
+        """The same list again, behind whatever is open."""
+        async for _ in self._list():
+            yield
+
+    async def _list(self) -> AsyncIterator[None]:
         """The rows at once; what they are counted by follows, for it is asked of every conflict."""
         actor, query = await self._actor(), self._query()
         cursor = dict(self.router.url.query_parameters).get("at", "")
         page = await conflicts.list_conflicts(get_database(), actor, query, cursor, _ROWS)
-        self.picked, self.everything = [], False
+        self._put(picked=[], everything=False)
         if isinstance(page, Refusal):
-            self.problem, self.loaded = "Your role does not show you conflicts.", True
+            self._put(problem="Your role does not show you conflicts.", loaded=True)
             return
         self._show_rows(page, query, actor)
         yield
-        facets = await conflict_facets.facets(get_database(), actor, query)
-        if isinstance(facets, Refusal):
-            self._refuse(facets)
+        around = await conflict_screen.beside(get_database(), actor, query, page)
+        if isinstance(around, Refusal):
+            self._refuse(around)
             return
-        self.groups = facet_groups(facets, query, actor.time_zone)
-        self.chosen = chosen_filters(facets, query, actor.time_zone)
-        self.headline, self.matching = said(facets, query), facets.matching
-        self._show_aging(facets, query)
-        await self._show_last(actor)
-        self.loaded = True
+        self._show_facets(around.facets, query, actor.time_zone)
+        self._show_last(around.last)
+        self._put(may_resolve=actor.can(Permission.RESOLVE_CONFLICTS), loaded=True)
 
     def _show_rows(self, page: ConflictPage, query: ConflictQuery, actor: Actor) -> None:
-        self.problem, self.rows = "", [list_row(one, actor.time_zone) for one in page.rows]
-        self.first_url = address(query) if page.previous_cursor else ""
-        self.previous_url = address(query, at=page.previous_cursor) if page.previous_cursor else ""
-        self.next_url = address(query, at=page.next_cursor) if page.next_cursor else ""
+        self._put(
+            problem="",
+            rows=[list_row(one, actor.time_zone) for one in page.rows],
+            first_url=address(query) if page.previous_cursor else "",
+            previous_url=address(query, at=page.previous_cursor) if page.previous_cursor else "",
+            next_url=address(query, at=page.next_cursor) if page.next_cursor else "",
+        )
         self._show_query(query)
 
     def _show_query(self, query: ConflictQuery) -> None:
-        self.search, self.status, self.snoozed = query.search, query.status.value, query.snoozed
-        self.sort = query.sort.value
-        self.settled_url = address(ConflictQuery(status=ConflictStatus.RESOLVED))
-        self.suffix = address(query, "")
-        self.snoozed_url = address(ConflictQuery(snoozed=True))
-        self.csv_url, self.json_url = address(query, f"{EXPORTS}.csv"), address(query, f"{EXPORTS}.ndjson")
-        self.plain_url = address(ConflictQuery(status=query.status, snoozed=query.snoozed, sort=query.sort))
+        self._put(
+            search=query.search,
+            status=query.status.value,
+            snoozed=query.snoozed,
+            sort=query.sort.value,
+            settled_url=address(ConflictQuery(status=ConflictStatus.RESOLVED)),
+            suffix=address(query, ""),
+            snoozed_url=address(ConflictQuery(snoozed=True)),
+            csv_url=address(query, f"{EXPORTS}.csv"),
+            json_url=address(query, f"{EXPORTS}.ndjson"),
+            plain_url=address(ConflictQuery(status=query.status, snoozed=query.snoozed, sort=query.sort)),
+        )
 
-    def _show_aging(self, facets: Facets, query: ConflictQuery) -> None:
-        """Said once, and not where it is what the list shows anyway."""
-        shown = facets.aging and query.status is ConflictStatus.OPEN and not query.chosen.get(Facet.AGE)
-        self.aging = f"{plural(facets.aging, 'conflict')} older than a week" if shown else ""
-        self.aging_url = address(toggled(toggled(query, Facet.AGE, Age.MONTH), Facet.AGE, Age.OLDER)) if shown else ""
+    def _show_facets(self, facets: Facets, query: ConflictQuery, zone: str) -> None:
+        """What is older than a week is said once, and not where it is what the list shows anyway."""
+        aging = facets.aging and query.status is ConflictStatus.OPEN and not query.chosen.get(Facet.AGE)
+        older = toggled(toggled(query, Facet.AGE, Age.MONTH), Facet.AGE, Age.OLDER)
+        self._put(
+            groups=facet_groups(facets, query, zone),
+            chosen=chosen_filters(facets, query, zone),
+            headline=said(facets, query),
+            matching=facets.matching,
+            aging=f"{plural(facets.aging, 'conflict')} older than a week" if aging else "",
+            aging_url=address(older) if aging else "",
+        )
 
-    async def _show_last(self, actor: Actor) -> None:
-        self.may_resolve = actor.can(Permission.RESOLVE_CONFLICTS)
-        last = await conflict_undo.last_decision(get_database(), actor) if self.may_resolve else None
-        self.last_batch = "" if last is None else str(last.batch_id)
-        self.last_label = "" if last is None else last.label if last.rows == 1 else plural(last.standing, "conflict")
-        self.members = list(await conflict_handling.members(get_database(), actor)) if self.may_resolve else []
+    def _show_last(self, last: LastDecision | None) -> None:
+        several = last is not None and last.rows > 1
+        self._put(
+            last_batch="" if last is None else str(last.batch_id),
+            last_label="" if last is None else plural(last.standing, "conflict") if several else last.label,
+        )
 
     @rx.event
     async def find(self, form: dict[str, Any]) -> Any:
@@ -149,16 +176,21 @@ class ConflictsState(PageState):
 
     @rx.event
     async def pick(self, row_id: str) -> None:
-        self.everything = False
         if row_id in self.picked:
-            self.picked = [one for one in self.picked if one != row_id]
+            await self._pick([one for one in self.picked if one != row_id])
         elif any(row.id == row_id for row in self.rows):
-            self.picked = [*self.picked, row_id]
+            await self._pick([*self.picked, row_id])
 
     @rx.event
     async def pick_page(self) -> None:
-        self.everything = False
-        self.picked = [] if len(self.picked) == len(self.rows) else [row.id for row in self.rows]
+        await self._pick([] if len(self.picked) == len(self.rows) else [row.id for row in self.rows])
+
+    async def _pick(self, ids: list[str]) -> None:
+        """With the first one comes what can be done to it, whom it can be assigned to among it."""
+        actor = await self._actor()
+        if ids and not self.picked and actor.can(Permission.RESOLVE_CONFLICTS):
+            self.members = list(await conflict_handling.members(get_database(), actor))
+        self.picked, self.everything = ids, False
 
     @rx.event
     async def pick_everything(self) -> None:
@@ -227,5 +259,5 @@ def register(app: rx.App) -> None:
         lambda: view(ConflictsState),
         route=PATH,
         title="Conflicts",
-        on_load=[BulkState.shut, ConflictsState.load, ConflictState.fold, KeysState.load],
+        on_load=[ConflictsState.visit],
     )

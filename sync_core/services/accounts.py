@@ -50,9 +50,12 @@ _HASHING = asyncio.Semaphore(2)
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
+    """`single_keys`: whether single keys do something for this person (WCAG 2.1.4)."""
+
     actor: Actor
     email: str
     workspace_name: str
+    single_keys: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ async def who(database: Database, token: str) -> SignedIn | None:
         user_id=found.user_id,
         time_zone=found.time_zone,
     )
-    return SignedIn(actor, found.email, found.workspace_name)
+    return SignedIn(actor, found.email, found.workspace_name, found.single_keys)
 
 
 async def first_start(database: Database, *, setup_link: bool = True) -> FirstStart:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from sync_core.domain.fields import FIELDS
 from sync_core.domain.vocabulary import (
     Age,
@@ -41,11 +43,16 @@ async def facets(database: Database, actor: Actor, query: ConflictQuery) -> Face
     """The search limits all counts."""
     if not actor.can(Permission.VIEW):
         return FORBIDDEN
-    wide = ConflictQuery(search=query.search, status=query.status, snoozed=query.snoozed)
     async with database.workspace(actor.workspace_id) as session:
-        found = await cells(session, actor.workspace_id, wide)
-        runs = [*{cell.session_id for cell in found}]
-        starts = await store.session_starts(session, actor.workspace_id, runs)
+        return await facets_in(session, actor.workspace_id, query)
+
+
+async def facets_in(
+    session: AsyncSession, workspace_id: UUID, query: ConflictQuery, known: Sequence[Cell] = ()
+) -> Facets:
+    """`known` are the cells of the `wide` query, if they have been read already."""
+    found = known or await cells(session, workspace_id, query.wide)
+    starts = await store.session_starts(session, workspace_id, [*{cell.session_id for cell in found}])
     return counted(query, found, starts)
 
 

@@ -90,7 +90,11 @@ async def _with_choices(
 async def last_decision(database: Database, actor: Actor) -> LastDecision | None:
     """What `undo_batch` would take back for this actor."""
     async with database.workspace(actor.workspace_id) as session:
-        found = await journal.last_batch(session, actor.workspace_id, actor.label)
+        return await last_in(session, actor)
+
+
+async def last_in(session: AsyncSession, actor: Actor) -> LastDecision | None:
+    found = await journal.last_batch(session, actor.workspace_id, actor.label)
     if found is None:
         return None
     return LastDecision(found.batch_id, found.rows, found.standing, found.label, found.created_at)

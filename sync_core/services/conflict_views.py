@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from sync_core.domain.fields import Field, JsonValue
 from sync_core.domain.resolution import Taken
 from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, Facet, ReasonCode, Severity, Snooze
 from sync_core.errors import Refusal
+from sync_core.store.conflict_query import Cell
 from sync_core.store.conflicts import Comment, RecordNote
 
 
@@ -76,9 +77,12 @@ class ConflictRow:
 
 @dataclass(frozen=True, slots=True)
 class ConflictPage:
+    """`cells` are what the rows were found by, if by any: `conflict_screen` counts the same."""
+
     rows: tuple[ConflictRow, ...]
     next_cursor: str | None
     previous_cursor: str | None
+    cells: Sequence[Cell] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,8 @@ async def list_conflicts(
         return FORBIDDEN
     size, at = max(1, min(limit, LARGEST_PAGE)), position_of(cursor, query.sort)
     async with database.workspace(actor.workspace_id) as session:
-        found = await store.page(session, actor.workspace_id, query, at, size + 1)
+        among = await store.cells_for(session, actor.workspace_id, query)
+        found = await store.page(session, actor.workspace_id, query, at, size + 1, among)
     backward = at is not None and at.backward
     more = len(found) > size
     shown = (found[1:] if backward else found[:-1]) if more else found
@@ -64,6 +65,7 @@ async def list_conflicts(
         previous_cursor=cursor_of(shown[0], query.sort, backward=True)
         if shown and at and (more or not backward)
         else None,
+        cells=among,
     )
 
 

@@ -84,7 +84,8 @@ async def _all(database: Database, actor: Actor, query: ConflictQuery) -> AsyncI
     at: Position | None = None
     while True:
         async with database.workspace(actor.workspace_id) as session:
-            found = await store.page(session, actor.workspace_id, query, at, _BATCH)
+            among = await store.cells_for(session, actor.workspace_id, query)
+            found = await store.page(session, actor.workspace_id, query, at, _BATCH, among)
         for one in found:
             yield one
         if len(found) < _BATCH:

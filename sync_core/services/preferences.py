@@ -7,15 +7,8 @@ from sync_core.store import accounts as store
 from sync_core.store.database import Database
 
 
-async def single_keys(database: Database, actor: Actor) -> bool:
-    """Whether single keys do something (WCAG 2.1.4): on, until the person switches them off."""
-    if actor.user_id is None:
-        return True
-    async with database.system() as session:
-        return await store.single_keys(session, actor.user_id)
-
-
 async def set_single_keys(database: Database, actor: Actor, *, on: bool) -> None:
+    """Whether single keys do something (WCAG 2.1.4): on, until the person switches them off. Read with who is signed in."""
     if actor.user_id is None:
         return
     async with database.system() as session:

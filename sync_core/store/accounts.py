@@ -89,11 +89,6 @@ async def set_password_hash(session: AsyncSession, user_id: UUID, password_hash:
     )
 
 
-async def single_keys(session: AsyncSession, user_id: UUID) -> bool:
-    found = await session.execute(text("SELECT single_keys FROM users WHERE id = :user"), {"user": user_id})
-    return found.scalar_one_or_none() is not False
-
-
 async def set_single_keys(session: AsyncSession, user_id: UUID, *, on: bool) -> None:
     await session.execute(text("UPDATE users SET single_keys = :on WHERE id = :user"), {"user": user_id, "on": on})
 
@@ -176,6 +171,7 @@ class SignedInRow:
     workspace_name: str
     time_zone: str
     role: Role
+    single_keys: bool
 
 
 async def add_session(
@@ -191,7 +187,8 @@ async def add_session(
 
 
 _SIGNED_IN = text(
-    "SELECT s.id, u.id, u.email, w.id, w.name, w.time_zone, m.role, s.last_seen_at < now() - interval '1 minute'"
+    "SELECT s.id, u.id, u.email, w.id, w.name, w.time_zone, m.role, u.single_keys,"
+    " s.last_seen_at < now() - interval '1 minute'"
     " FROM user_sessions s"
     " JOIN users u ON u.id = s.user_id AND u.disabled_at IS NULL"
     " JOIN memberships m ON m.user_id = s.user_id AND m.workspace_id = s.workspace_id"
@@ -205,9 +202,9 @@ async def signed_in(session: AsyncSession, token_hash: str, idle: timedelta) -> 
     row = (await session.execute(_SIGNED_IN, {"hash": token_hash, "idle": idle})).one_or_none()
     if row is None:
         return None
-    if row[7]:
+    if row[8]:
         await session.execute(text("UPDATE user_sessions SET last_seen_at = now() WHERE id = :id"), {"id": row[0]})
-    return SignedInRow(row[0], row[1], row[2], row[3], row[4], row[5], Role(row[6]))
+    return SignedInRow(row[0], row[1], row[2], row[3], row[4], row[5], Role(row[6]), row[7])
 
 
 async def end_session(session: AsyncSession, token_hash: str) -> None:

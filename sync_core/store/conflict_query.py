@@ -54,6 +54,16 @@ class ConflictQuery:
     def without(self, facet: Facet) -> Self:
         return replace(self, chosen={one: values for one, values in self.chosen.items() if one is not facet})
 
+    @property
+    def wide(self) -> Self:
+        """Without its facets and picked rows: what they are counted among."""
+        return replace(self, chosen={}, excluded=frozenset(), ids=None)
+
+    @property
+    def by_cells(self) -> bool:
+        """Whether a page of it is found by the keys of the cells that fit."""
+        return bool(self.chosen) and not self.search and self.ids is None
+
     def takes(self, facet: Facet, values: Sequence[str]) -> bool:
         """Whether a conflict with these values fits, as far as the facet goes."""
         wanted = self.chosen.get(facet, ())
@@ -253,11 +263,11 @@ async def _searched(
     return [replace(known_cells[key], age=age, count=count) for key, age, count in rows if key in known_cells]
 
 
-async def fitting(session: AsyncSession, workspace_id: UUID, query: ConflictQuery) -> str:
-    """Conditions for a page of the list: facets as the keys of the cells that fit, which one index answers."""
-    if not query.chosen or query.search or query.ids is not None:
+def fitting(query: ConflictQuery, among: Sequence[Cell]) -> str:
+    """Conditions for a page of the list: facets as the keys of those cells of the `wide` query that fit, which one index answers."""
+    if not query.by_cells:
         return conditions(query)
-    keys = {cell.key for cell in await cells(session, workspace_id, replace(query, chosen=_but_age(query)))}
+    keys = {cell.key for cell in among if cell.fits(query, Facet.AGE)}
     by_age = conditions(
         replace(query, chosen={one: values for one, values in query.chosen.items() if one is Facet.AGE})
     )
@@ -267,7 +277,3 @@ async def fitting(session: AsyncSession, workspace_id: UUID, query: ConflictQuer
 
 
 _MOST_KEYS = 2_000
-
-
-def _but_age(query: ConflictQuery) -> dict[Facet, tuple[str, ...]]:
-    return {facet: values for facet, values in query.chosen.items() if facet is not Facet.AGE}

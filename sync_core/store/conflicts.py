@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.resolution import Dispute
 from sync_core.domain.vocabulary import ConflictSort, ConflictStatus, EntityType, ReasonCode, Snooze
-from sync_core.store.conflict_query import ConflictQuery, bound, conditions, fitting
+from sync_core.store.conflict_query import Cell, ConflictQuery, bound, cells, conditions, fitting
 from sync_core.store.database import driver
 from sync_core.store.record_details import target
 from sync_core.store.values_sql import TABLES
@@ -91,17 +91,27 @@ _ORDERS: Mapping[ConflictSort, tuple[str, bool]] = {
 }
 
 
+async def cells_for(session: AsyncSession, workspace_id: UUID, query: ConflictQuery) -> Sequence[Cell]:
+    """What a page of the query is found by; empty where it is found without."""
+    return await cells(session, workspace_id, query.wide) if query.by_cells else ()
+
+
 async def page(
-    session: AsyncSession, workspace_id: UUID, query: ConflictQuery, at: Position | None, size: int
+    session: AsyncSession,
+    workspace_id: UUID,
+    query: ConflictQuery,
+    at: Position | None,
+    size: int,
+    among: Sequence[Cell],
 ) -> list[StoredConflict]:
-    """In the query's own order, whichever way `at` looks."""
+    """In the query's own order, whichever way `at` looks. `among` comes from `cells_for`."""
     key, falls = _ORDERS[query.sort]
     backward = at is not None and at.backward
     way, beyond = ("DESC", "<") if falls is not backward else ("ASC", ">")
     after = f" AND (c.{key}, c.id) {beyond} (%(key)s, %(id)s)" if at else ""
     shown = "DESC" if falls else "ASC"
     sql = (
-        f"WITH page AS (SELECT c.id FROM payment_sync_conflicts c WHERE {await fitting(session, workspace_id, query)}{after}"
+        f"WITH page AS (SELECT c.id FROM payment_sync_conflicts c WHERE {fitting(query, among)}{after}"
         f" ORDER BY c.{key} {way}, c.id {way} LIMIT %(size)s)"
         # One by one, whatever the planner thinks of the workspace's size: it has no statistics of workspaces.
         f" SELECT {COLUMNS} FROM (SELECT c.* FROM page CROSS JOIN LATERAL (SELECT * FROM payment_sync_conflicts o"
@@ -140,8 +150,9 @@ async def neighbours(
     session: AsyncSession, workspace_id: UUID, query: ConflictQuery, one: StoredConflict
 ) -> tuple[UUID | None, UUID | None]:
     """The ids before and after a row of the list."""
-    before = await page(session, workspace_id, query, one.place(query.sort, backward=True), 1)
-    after = await page(session, workspace_id, query, one.place(query.sort), 1)
+    among = await cells_for(session, workspace_id, query)
+    before = await page(session, workspace_id, query, one.place(query.sort, backward=True), 1, among)
+    after = await page(session, workspace_id, query, one.place(query.sort), 1, among)
     return (before[-1].id if before else None), (after[0].id if after else None)
 
 

@@ -179,7 +179,7 @@ async def test_picked_rows_and_then_all_that_match(listing: Browser, database: D
 async def test_a_dialog_that_was_left_open_does_not_greet_the_next_visit(listing: Browser) -> None:
     await listing.send(BulkState, "open")
     assert listing.of(BulkState, "opened") is True
-    await listing.send(BulkState, "shut")
+    await listing.send(ConflictsState, "visit")
     assert listing.of(BulkState, "opened") is False
 
 

@@ -1,0 +1,31 @@
+"""What the list of conflicts shows beside its rows, in one transaction: it comes with every page and every filter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sync_core.errors import Refusal
+from sync_core.services.actor import Actor, Permission
+from sync_core.services.conflict_facets import FORBIDDEN, facets_in
+from sync_core.services.conflict_undo import last_in
+from sync_core.services.conflict_views import ConflictPage, Facets, LastDecision
+from sync_core.store.conflict_query import ConflictQuery
+from sync_core.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """`last` is what this person could take back."""
+
+    facets: Facets
+    last: LastDecision | None
+
+
+async def beside(database: Database, actor: Actor, query: ConflictQuery, page: ConflictPage) -> Beside | Refusal:
+    """Counted by what the page's rows were found by, where that was read for them."""
+    if not actor.can(Permission.VIEW):
+        return FORBIDDEN
+    async with database.workspace(actor.workspace_id) as session:
+        facets = await facets_in(session, actor.workspace_id, query, page.cells)
+        last = await last_in(session, actor) if actor.can(Permission.RESOLVE_CONFLICTS) else None
+    return Beside(facets, last)
