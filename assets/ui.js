@@ -50,11 +50,22 @@
 
   const arrive = () => {
     if (location.pathname !== shown) {
-      shown = location.pathname;
+      shown = awaited = location.pathname;
       arriving = true;
     }
+    veil();
     const within = document.getElementById("content")?.contains(document.activeElement) ?? false;
     if (arriving && !within && !document.querySelector("dialog[open]")) focusTitle();
+  };
+
+  // Nor does it show anything of the page before it: what is there belongs to this address once the server says so.
+  const bare = (path) => path.replace(/\/+$/, "");
+  let awaited = "";
+
+  const veil = () => {
+    const at = document.querySelector(".shell")?.dataset.at ?? "";
+    if (bare(at) === bare(location.pathname)) awaited = "";
+    document.documentElement.classList.toggle("arriving", awaited !== "");
   };
 
   const settle = () => (arriving = false);
@@ -69,7 +80,12 @@
     if (title && document.title !== title) document.title = title;
     arrive();
     keepFocus();
-  }).observe(document.documentElement, { childList: true, subtree: true, characterData: true });
+  }).observe(document.documentElement, {
+    childList: true,
+    subtree: true,
+    characterData: true,
+    attributeFilter: ["data-at"],
+  });
 
   const setNavigation = (open) => {
     document.documentElement.classList.toggle("nav-open", open);
@@ -108,6 +124,7 @@
     if (toggle) setNavigation(!document.documentElement.classList.contains("nav-open"));
     else if (target.closest(".rail a, .nav-veil")) setNavigation(false);
     closeMenus(target.closest("details.menu"));
+    if (target.closest("[data-reload]")) location.reload();
     const copying = target.closest("[data-copy]");
     if (copying) copy(copying);
   });

@@ -42,7 +42,7 @@ from typing import Any
 
 import reflex as rx
 
-from dashboard.state import ShellState
+from dashboard.state import LOADS, ShellState
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,9 @@ def add_page(
     app: rx.App, view: Callable[[], rx.Component], *, route: str, title: str, on_load: Sequence[Any] = ()
 ) -> None:
     """`on_load` runs after the shell's own: who is signed in, where, and what waits for review."""
-    app.add_page(view, route=route, title=f"{title} · Cyphera Sync", on_load=[ShellState.load, *on_load])
+    loads = [ShellState.load, *on_load]
+    LOADS.update(one.fn.__qualname__ for one in loads)
+    app.add_page(view, route=route, title=f"{title} · Cyphera Sync", on_load=loads)
 
 
 def register_pages(app: rx.App) -> list[str]:

@@ -23,15 +23,18 @@ from sync_core.store.database import get_database
 
 # A toast outlives the page that it came with, so that what was done is still read on the next one, but not the one after.
 NOTICE_SECONDS: Final = 8.0
+LOADS: Final[set[str]] = set()
+"""The handlers that bring a page's content, by qualified name; `add_page` adds them."""
 
 # By which event, and who. An event's task may begin as a copy of another's context, hence the event.
 _admitted: ContextVar[tuple[str, accounts.SignedIn] | None] = ContextVar("admitted", default=None)
 
 
 class PageState(rx.State):
-    """`signed_out` covers the page with a way back in; `notice` is the toast."""
+    """`signed_out` covers the page with a way back in; `failed` stands in for content that did not come; `notice` is the toast."""
 
     signed_out: bool = False
+    failed: bool = False
     notice: str = ""
     notice_kind: str = "info"
     notice_number: int = 0
@@ -86,9 +89,12 @@ class PageState(rx.State):
         """For refusals that belong beside no field on the screen."""
         self._say(refusal.message, "danger")
 
-    def _show_failure(self, failure: Exception) -> None:
+    def _show_failure(self, failure: Exception, handler: str) -> None:
+        """What was there before is not what the address says: a page that did not load shows nothing of it."""
         if isinstance(failure, SignedOut):
             self.signed_out = True
+        elif handler in LOADS:
+            self.failed = True
         else:
             self._say("That didn't work. Nothing was changed; try again.", "danger")
 
@@ -109,6 +115,7 @@ class ShellState(PageState):
     async def load(self) -> None:
         if time.monotonic() - self._noticed_at >= NOTICE_SECONDS:
             self._put(notice="")
+        self._put(failed=False)
         found = await self._signed_in()
         actor = found.actor
         around = await standing.read(get_database(), actor)

@@ -84,9 +84,9 @@ async def _tell(state: Any, handler: Callable[..., Any], failure: Exception) -> 
         log.error("event.failed", handler=handler.__qualname__, exc_info=failure)
     if isinstance(state, StateProxy):
         async with state:
-            state._show_failure(failure)  # noqa: SLF001 - a public name would make it an endpoint
+            state._show_failure(failure, handler.__qualname__)  # noqa: SLF001 - a public name would make it an endpoint
     else:
-        state._show_failure(failure)  # noqa: SLF001 - as above
+        state._show_failure(failure, handler.__qualname__)  # noqa: SLF001 - as above
 
 
 @functools.lru_cache(maxsize=1024)

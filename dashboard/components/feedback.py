@@ -48,7 +48,9 @@ def empty_state(
 
 
 def error_state(title: Any, text: Any, *, retry: Any = None) -> rx.Component:
-    again = [button("Try again", icon_name="rotate-cw", on_click=retry)] if retry is not None else []
+    """`retry` is the event that tries again; without one, the whole document does."""
+    doing = {"custom_attrs": {"data-reload": ""}} if retry is None else {"on_click": retry}
+    again = [button("Try again", icon_name="rotate-cw", **doing)]
     return rx.el.div(
         rx.el.span(icon("cloud-off", 20), class_name="empty-icon"),
         rx.el.h2(title),

@@ -10,7 +10,7 @@ from reflex.style import color_mode, set_color_mode
 from reflex_components_core.core.banner import has_connection_errors
 
 from dashboard.components.base import anchor, button_link, icon, icon_button
-from dashboard.components.feedback import _KINDS
+from dashboard.components.feedback import _KINDS, error_state
 from dashboard.components.status import mode_badge
 from dashboard.navigation import PLACES, Place
 from dashboard.state import PageState, ShellState
@@ -33,7 +33,11 @@ def page_shell(
         _rail(current),
         rx.el.button(type="button", aria_label="Close navigation", tab_index=-1, class_name="nav-veil"),
         rx.el.main(
-            rx.el.div(_head(title, lead, actions, back), *children, class_name="page"),
+            rx.el.div(
+                _head(title, lead, actions, back),
+                rx.cond(PageState.failed, _not_loaded(), rx.fragment(*children)),
+                class_name="page",
+            ),
             id="content",
             tab_index=-1,
             class_name="main",
@@ -42,17 +46,30 @@ def page_shell(
         _signed_out(),
         _offline(),
         class_name="shell",
-        custom_attrs={"data-hydrated": rx.cond(rx.State.is_hydrated, "true", "false")},
+        custom_attrs={
+            "data-hydrated": rx.cond(rx.State.is_hydrated, "true", "false"),
+            # Where what is shown belongs to; ui.js hides it anywhere else.
+            "data-at": rx.cond(rx.State.is_hydrated, rx.State.router.url.path, ""),
+        },
+    )
+
+
+def _not_loaded() -> rx.Component:
+    return error_state(
+        "This page did not load",
+        "Something failed on our side. Nothing was changed, and nothing you had saved is lost.",
     )
 
 
 def _head(title: Any, lead: Any, actions: Sequence[Any], back: tuple[str, str] | None) -> rx.Component:
+    """What is a Var, and all actions, belong to what is shown, and go with it when it did not load."""
     above = [anchor(icon("chevron-left", 14), back[0], href=back[1], class_name="crumb")] if back else []
-    below = [rx.el.p(lead, class_name="lead")] if lead is not None else []
-    tools = [rx.el.div(*actions, class_name="row")] if actions else []
-    return rx.el.header(
-        rx.el.div(*above, rx.el.h1(title, id="page-title", tab_index=-1), *below), *tools, class_name="page-head"
-    )
+    own = isinstance(title, rx.Var | rx.Component)
+    named = rx.cond(PageState.failed, rx.fragment("Not loaded"), rx.fragment(title)) if own else title
+    below = [rx.cond(PageState.failed, rx.fragment(), rx.el.p(lead, class_name="lead"))] if lead is not None else []
+    tools = [rx.cond(PageState.failed, rx.fragment(), rx.el.div(*actions, class_name="row"))] if actions else []
+    heading = rx.el.h1(named, id="page-title", tab_index=-1, class_name="own" if own else "")
+    return rx.el.header(rx.el.div(*above, heading, *below), *tools, class_name="page-head")
 
 
 def _brand() -> rx.Component:

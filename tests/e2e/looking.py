@@ -42,6 +42,10 @@ def findings(page: Page, *rules: str) -> list[str]:
     return found
 
 
+def scrolls_sideways(page: Page) -> bool:
+    return bool(page.evaluate(_SIDEWAYS))
+
+
 def settled(page: Page) -> None:
     """Nothing on the page is still on its way."""
     expect(page.locator("[aria-busy=true]")).to_have_count(0, timeout=30_000)
@@ -64,9 +68,9 @@ def wrong_with(page: Page, name: str) -> list[str]:
             in_theme(page, theme)
             screenshot(page, f"{name}-{width}-{theme}")
             wrong += [f"{width} {theme}: {one}" for one in findings(page, *rules)]
-        wrong += [f"{width}: scrolls sideways"] * bool(page.evaluate(_SIDEWAYS))
+        wrong += [f"{width}: scrolls sideways"] * scrolls_sideways(page)
     page.set_viewport_size({"width": ZOOMED, "height": _HEIGHT})
     screenshot(page, f"{name}-{ZOOMED}-zoomed")
-    wrong += [f"{ZOOMED}: scrolls sideways"] * bool(page.evaluate(_SIDEWAYS))
+    wrong += [f"{ZOOMED}: scrolls sideways"] * scrolls_sideways(page)
     page.set_viewport_size({"width": WIDTHS[0], "height": _HEIGHT})
     return [f"{name} {one}" for one in wrong]

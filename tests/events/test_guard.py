@@ -185,6 +185,17 @@ async def test_a_failure_is_told_without_its_cause(member: Browser) -> None:
     assert "sk_live_secret" not in member.everything
 
 
+async def test_a_page_that_does_not_load_says_so_until_the_next_one(
+    member: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.state.LOADS", {"ProbeState.fail"})
+    await member.send(ShellState, "load")
+    await member.send(ProbeState, "fail")
+    assert member.of(PageState, "failed") is True
+    await member.send(ShellState, "load")
+    assert member.of(PageState, "failed") is False
+
+
 @pytest.mark.parametrize(("seconds", "left"), [(3_600.0, True), (0.0, False)], ids=["just said", "said long ago"])
 async def test_a_toast_is_not_carried_from_page_to_page(
     member: Browser, monkeypatch: pytest.MonkeyPatch, seconds: float, left: bool
