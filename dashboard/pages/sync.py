@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import reflex as rx
 
 from dashboard import components as ui
 from dashboard.navigation import add_page
 from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
-from dashboard.pages import sync_problems
+from dashboard.pages import sync_events, sync_problems
 from dashboard.pages.sync_problems import ProblemsState
-from dashboard.pages.sync_rows import COUNTED, FORETOLD, EntityRow, EventRow, LaneRow, StepRow
+from dashboard.pages.sync_rows import COUNTED, FORETOLD, EntityRow, LaneRow, StepRow
 from dashboard.pages.sync_state import SyncState
-from sync_core.domain.vocabulary import EventType
 
 
 def view() -> rx.Component:
@@ -66,9 +63,13 @@ def body() -> rx.Component:
         outcome(),
         headline(),
         pace_card(),
-        ui.card(rx.foreach(SyncState.lines, entity), flush=True, title="Entity types"),
+        ui.card(
+            rx.foreach(SyncState.lines, lambda one, at: entity(one, SyncState.paths[at], SyncState.retried[at])),
+            flush=True,
+            title="Entity types",
+        ),
         rx.cond(SyncState.problems.length() > 0, sync_problems.view(), rx.fragment()),
-        events(),
+        sync_events.view(),
         gap="lg",
     )
 
@@ -143,7 +144,8 @@ def headline() -> rx.Component:
             ),
             rx.el.span(
                 rx.el.strong(SyncState.percent_text),
-                rx.cond(SyncState.eta != "", rx.el.span(" · ", SyncState.eta, class_name="muted"), rx.fragment()),
+                rx.cond((SyncState.percent_text != "") & (SyncState.eta != ""), " · ", ""),
+                rx.el.span(SyncState.eta, class_name="muted"),
             ),
         ),
         ui.progress_bar(SyncState.percent, label="Progress of the sync", text=SyncState.percent_text),
@@ -220,7 +222,8 @@ def step(one: rx.Var[StepRow]) -> rx.Component:
     )
 
 
-def entity(one: rx.Var[EntityRow]) -> rx.Component:
+def entity(one: rx.Var[EntityRow], path: rx.Var[str], retried: rx.Var[str]) -> rx.Component:
+    """`path` draws the coverage bar. It and `retried` are nothing before they are known of an entity type that came along."""
     return rx.el.div(
         ui.spread(
             ui.row(
@@ -239,11 +242,15 @@ def entity(one: rx.Var[EntityRow]) -> rx.Component:
                     rx.fragment(),
                 ),
             ),
-            rx.el.span(one.done, class_name="tabular"),
+            rx.el.span(
+                one.done,
+                rx.cond(one.pace != "", rx.el.span(" · ", one.pace, class_name="muted"), rx.fragment()),
+                class_name="tabular",
+            ),
         ),
         rx.cond(
-            one.path != "",
-            parts.coverage_bar(one.path, one.label + ": what has been read of the date range, oldest first"),
+            path,
+            parts.coverage_bar(path, one.label + ": what has been read of the date range, oldest first"),
             ui.progress_bar(one.percent, label=one.label),
         ),
         rx.el.div(
@@ -253,6 +260,7 @@ def entity(one: rx.Var[EntityRow]) -> rx.Component:
             ],
             class_name="figures",
         ),
+        rx.cond(retried, rx.el.p(ui.icon("rotate-cw", 12), " ", retried, class_name="muted small"), rx.fragment()),
         rx.cond(one.proven != "", rx.el.p(one.proven, class_name="muted small"), rx.fragment()),
         rx.cond(
             (one.windows != "") | (SyncState.lane_entity == one.entity),
@@ -293,69 +301,18 @@ def lane(one: rx.Var[LaneRow]) -> rx.Component:
             class_name="lane",
             aria_hidden="true",
         ),
-        rx.el.span(one.span, ": ", one.about, class_name="muted xsmall"),
-        key=one.key,
-    )
-
-
-def events() -> rx.Component:
-    return ui.card(
-        rx.cond(
-            SyncState.events.length() > 0,
-            ui.data_table(
-                [ui.Column("When"), ui.Column("Event"), ui.Column("Of"), ui.Column("What")],
-                rx.foreach(SyncState.events, event),
-                caption="Events of this sync, newest first",
-            ),
-            rx.el.p("No events of this kind.", class_name="muted", style={"padding": "var(--s5)"}),
-        ),
-        rx.el.div(
+        rx.el.span(
+            one.span,
+            ": ",
+            one.about,
             rx.cond(
-                ~SyncState.events_first,
-                ui.button("Newest", small=True, icon_name="chevrons-left", on_click=SyncState.newest_events),
+                one.request != "",
+                rx.fragment(", last request ", ui.id_chip(one.request, label="Copy request id")),
                 rx.fragment(),
             ),
-            rx.cond(
-                SyncState.events_next != "",
-                ui.button("Older", small=True, icon_name="chevron-right", on_click=SyncState.older_events),
-                rx.fragment(),
-            ),
-            class_name="pager",
-            style={"padding": "0 var(--s5) var(--s4)"},
+            class_name="muted xsmall",
         ),
-        title="Events",
-        flush=True,
-        actions=[
-            ui.select(
-                "event-kind",
-                [("", "All events"), *((one.value, one.label) for one in EventType)],
-                label="Kind of event",
-                value=SyncState.event_kind,
-                on_change=SyncState.show_events,
-            )
-        ],
-    )
-
-
-def event(one: rx.Var[EventRow]) -> rx.Component:
-    marks: dict[str, Any] = {
-        "info": "play",
-        "success": "circle-check",
-        "danger": "triangle-alert",
-        "conflict": "git-compare-arrows",
-    }
-    return rx.el.tr(
-        rx.el.td(ui.moment(one.at, one.utc)),
-        rx.el.td(
-            rx.match(
-                one.tone,
-                *[(tone, ui.pill(one.kind, tone, name)) for tone, name in marks.items()],
-                ui.pill(one.kind, "neutral", "skip-forward"),
-            )
-        ),
-        rx.el.td(one.about),
-        rx.el.td(rx.cond(one.external_id != "", ui.id_chip(one.external_id), rx.fragment()), " ", one.message),
-        key=one.key,
+        key=one.span,
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from dashboard.pages import run_parts as parts
 from sync_core.domain.vocabulary import Phase, SessionStatus
 from sync_core.services.guardrails import Reason
-from sync_core.services.progress_view import EntityLine, Lane, ProgressView, Pulse, Quota, Verified
+from sync_core.services.pace import Retried
+from sync_core.services.progress_view import EntityLine, ProgressView, Pulse, Quota, Verified
 from sync_core.services.record_views import When
+from sync_core.services.run_windows import Lane
 from sync_core.services.session_views import EventView
 
 
@@ -23,8 +26,8 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True)
 class EntityRow:
-    """`counts` are in the order of `COUNTED`; `path` draws the coverage bar, empty when there is no range; `proof` is `ok`, `bad` or empty,
-    `proven` says what it rests on.
+    """`counts` are in the order of `COUNTED`; `proof` is `ok`, `bad` or empty, `proven` says what it rests on. `pace` is empty while
+    there is nothing to say.
 
     Each of these is sent once a second, names and all: they are few.
     """
@@ -36,7 +39,7 @@ class EntityRow:
     done: str
     percent: int
     counts: list[str]
-    path: str
+    pace: str
     windows: str
     proof: str
     verified: str
@@ -45,12 +48,12 @@ class EntityRow:
 
 @dataclass(frozen=True, slots=True)
 class LaneRow:
-    key: str
     span: str
     left: str
     width: str
     read: str
     about: str
+    request: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ def entity_row(line: EntityLine, *, is_open: bool) -> EntityRow:
         done=total if line.total else "nothing yet",
         percent=int(fraction * 100),
         counts=[f"{count:,}" for count in _counts(line)],
-        path=parts.area(line.cells),
+        pace=_pace(line) if is_open else "",
         windows=parts.plural(line.open_windows, "open window") if line.open_windows else "",
         proof=proof,
         verified=said,
@@ -141,6 +144,33 @@ def proven(verified: Verified) -> str:
         more = f" and {lost - len(shown):,} more" if lost > len(shown) else ""
         said.append(f"Missing here: {', '.join(shown)}{more}.")
     return " ".join(said)
+
+
+def _pace(line: EntityLine) -> str:
+    """How fast it goes and how long it may still take, as far as either can be told."""
+    if line.is_done or line.rate is None:
+        return ""
+    left = f", {parts.about(*line.eta)}" if line.eta is not None else ""
+    return f"{parts.rate(line.rate)}{left}"
+
+
+_CAUSES = {
+    "rate": "rate limit",
+    "concurrency": "too many at once",
+    "lock": "object locked",
+    "server": "Stripe's error",
+    "network": "network",
+    "body": "broken answer",
+}
+
+
+def retried_text(retried: Retried) -> str:
+    if not retried.count:
+        return ""
+    causes = ", ".join(f"{_CAUSES.get(cause, cause)} {count:,}" for cause, count in retried.causes)
+    word = "retry" if retried.count == 1 else "retries"
+    soon = "" if retried.again_in is None else f"; again in {ceil(retried.again_in)} s"
+    return f"{retried.count:,} {word}: {causes}{soon}"
 
 
 def _so_far(line: EntityLine, *, is_open: bool) -> str:
@@ -227,14 +257,18 @@ def throttled_text(quota: Quota) -> str:
 
 def lane_row(lane: Lane, zone: str) -> LaneRow:
     since, until = When.of(lane.gte, zone).text, When.of(lane.lt, zone).text
-    pages = f"{parts.plural(lane.pages, 'page')}, {parts.plural(lane.objects, 'object')}" if lane.pages else "waits"
+    about = "waits"
+    if lane.pages:
+        about = f"{parts.plural(lane.pages, 'page')}, {parts.plural(lane.objects, 'object')}"
+    if lane.at is not None:
+        about += f", down to {When.of(lane.at, zone).text}"
     return LaneRow(
-        key=f"{lane.gte}",
         span=f"{since} to {until}",
         left=f"{lane.left * 100:.2f}%",
         width=f"{lane.width * 100:.2f}%",
         read=f"{lane.read * 100:.0f}%",
-        about=pages,
+        about=about,
+        request=lane.request_id,
     )
 
 

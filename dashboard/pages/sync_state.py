@@ -17,7 +17,7 @@ from dashboard.pages.sync_rows import EntityRow, EventRow, LaneRow, ProblemRow, 
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import EntityType, EventType, Phase, SessionStatus
 from sync_core.errors import Refusal
-from sync_core.services import findings, pace_history, progress_view, sessions
+from sync_core.services import findings, pace_history, progress_view, run_windows, sessions
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.history import kind_of
 from sync_core.services.progress_view import ProgressView, Watch
@@ -26,7 +26,8 @@ from sync_core.services.session_views import SessionView
 from sync_core.store.database import get_database
 
 EVERY_SECONDS = 1.0
-EVENTS_SHOWN = 20
+EVENTS_SHOWN = 15
+EVENTS_MEANWHILE = 4
 PROBLEMS_MEANWHILE = 3
 
 
@@ -72,6 +73,8 @@ class SyncState(PageState):
     is_dry: bool = False
     steps: list[StepRow] = []
     lines: list[EntityRow] = []
+    paths: list[str] = []
+    retried: list[str] = []
     said: str = ""
     tab: str = ""
     pace: PaceChart = PaceChart()
@@ -82,6 +85,8 @@ class SyncState(PageState):
     lane_entity: str = ""
     lanes: list[LaneRow] = []
     events: list[EventRow] = []
+    fresh: list[EventRow] = []
+    more_fresh: bool = False
     event_kind: str = ""
     events_next: str = ""
     events_first: bool = True
@@ -147,26 +152,36 @@ class SyncState(PageState):
                 return
             around = await self._around(actor, view, turns)
             async with self:
-                self._show(view, may_run=actor.can(Permission.RUN_SYNC))
+                self._show(view, may_run=actor.can(Permission.RUN_SYNC), bars=not around or not view.is_open)
                 self._put(**around)
             if not view.is_open:
-                return
+                break
             turns += 1
             # From one message to the next, however long it took to find out what to say.
             await asyncio.sleep(EVERY_SECONDS)
+        await asyncio.sleep(EVERY_SECONDS)
+        await self._last_events(actor, session_id)
+
+    async def _last_events(self, actor: Actor, session_id: UUID) -> None:
+        if not self.events_first:
+            return
+        events = await self._read_events(actor, session_id, None)
+        async with self:
+            self._put(**events)
 
     async def _around(self, actor: Actor, view: ProgressView, turn: int) -> dict[str, Any]:
         """What stands beside the counters, each now and then and in a turn of its own: a message stays small. At the end, all of it."""
         ended, session_id = not view.is_open, view.session_id
         found: dict[str, Any] = {}
-        if self.lane_entity and turn % 5 not in (0, 2):
+        place = turn % 6
+        if self.lane_entity and place in (1, 3):
             found |= await self._read_lanes(actor, session_id, EntityType(self.lane_entity))
-        if ended or turn % 5 == 0:
+        if ended or place == 0:
             found |= await self._read_pace(actor, session_id)
-        if ended or (view.failed and turn % 5 == 2):
+        if ended or (view.failed and place == 2):
             found |= await self._read_problems(actor, session_id, 20 if ended else PROBLEMS_MEANWHILE)
-        if ended and self.events_first:
-            found |= await self._read_events(actor, session_id, None)
+        if self.events_first and not ended and (place == 4 or (place == 1 and not self.lane_entity)):
+            found |= await self._read_fresh(actor, session_id)
         return found
 
     async def _read_pace(self, actor: Actor, session_id: UUID) -> dict[str, Any]:
@@ -177,7 +192,7 @@ class SyncState(PageState):
         return {"pace": charts.pace_chart(found), "pace_rows": shown}
 
     async def _read_lanes(self, actor: Actor, session_id: UUID, entity: EntityType) -> dict[str, Any]:
-        found = await progress_view.lanes(get_database(), actor, session_id, entity)
+        found = await run_windows.lanes(get_database(), actor, session_id, entity)
         return {} if isinstance(found, Refusal) else {"lanes": [rows.lane_row(one, actor.time_zone) for one in found]}
 
     async def _read_problems(self, actor: Actor, session_id: UUID, most: int) -> dict[str, Any]:
@@ -189,17 +204,34 @@ class SyncState(PageState):
             else {"problems": [rows.problem_row(str(session_id), one) for one in found[:most]]}
         )
 
-    async def _read_events(self, actor: Actor, session_id: UUID, cursor: str | None) -> dict[str, Any]:
+    async def _read_fresh(self, actor: Actor, session_id: UUID) -> dict[str, Any]:
+        """The few newest events that have come since the page of them was read: to send all of it anew would be too much."""
+        found = await self._events(actor, session_id, None, EVENTS_MEANWHILE + 1)
+        if isinstance(found, Refusal):
+            return {}
+        known = {row.key for row in self.events}
+        fresh = [one for one in found.items if str(one.id) not in known]
+        return {
+            "fresh": [rows.event_row(one, actor.time_zone) for one in fresh[:EVENTS_MEANWHILE]],
+            "more_fresh": len(fresh) > EVENTS_MEANWHILE,
+        }
+
+    async def _events(
+        self, actor: Actor, session_id: UUID, cursor: str | None, most: int
+    ) -> sessions.EventListing | Refusal:
         kind = EventType(self.event_kind) if self.event_kind else None
-        found = await sessions.events(
-            get_database(), actor, session_id, cursor=cursor, limit=EVENTS_SHOWN, event_type=kind
-        )
+        return await sessions.events(get_database(), actor, session_id, cursor=cursor, limit=most, event_type=kind)
+
+    async def _read_events(self, actor: Actor, session_id: UUID, cursor: str | None) -> dict[str, Any]:
+        found = await self._events(actor, session_id, cursor, EVENTS_SHOWN)
         if isinstance(found, Refusal):
             return {}
         return {
             "events": [rows.event_row(event, actor.time_zone) for event in found.items],
             "events_next": found.cursor or "",
             "events_first": cursor is None,
+            "fresh": [],
+            "more_fresh": False,
         }
 
     def _head(self, found: SessionView, actor: Actor) -> None:
@@ -213,8 +245,12 @@ class SyncState(PageState):
         self.report_href = parts.report_href(found.id)
         self.limited = found.config.limit is not None
 
-    def _show(self, view: ProgressView, *, may_run: bool) -> None:
+    def _show(self, view: ProgressView, *, may_run: bool, bars: bool = True) -> None:
+        """`bars`: also what is long and moves slowly, for which a message that brings something else has no room."""
         pulse, tone = rows.pulse_text(view)
+        if bars:
+            self._put(paths=[parts.area(line.cells) for line in view.entities])
+            self._put(retried=[rows.retried_text(line.retried) for line in view.entities])
         self._announce(view)
         self._put(
             status=view.status.value,

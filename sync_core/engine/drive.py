@@ -139,6 +139,7 @@ class Heart:
             "caps": dict(stats.caps),
             "waiting": stats.waiting,
             "resume_at": stats.resume_at,
+            "retries": {name: one.to_json() for name, one in self._run.source.retries.items()},
             "landed": self._run.tally.landed,
             "planned": self._run.tally.planned,
             "trouble": self._run.trouble,

@@ -1,17 +1,21 @@
-"""How fast a run goes, by what a watcher saw of it in the last minute, and how long it may still take."""
+"""How fast a run goes, by what a watcher saw of it in the last minute, how long it may still take, and how often it asked again."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sync_core.domain.progress import eta_range
+from sync_core.domain.vocabulary import EntityType
 
 _ETA_EVERY = 5.0
 _ETA_JUMP = 0.3
 _RATE_SECONDS = 10.0
 _KEPT_SECONDS = 65.0
+# Lists that belong to an entity type of another name.
+_LISTS = {"subscription_items": EntityType.SUBSCRIPTIONS.value}
 
 
 @dataclass(slots=True)
@@ -72,3 +76,29 @@ def _near(wanted: float, before: float) -> float:
     """A short while may go either way: 30 % of two seconds is nothing to hold on to."""
     room = max(before * _ETA_JUMP, 5.0)
     return min(max(wanted, before - room), before + room)
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """Requests made again, by cause, since the run was last taken up; `again_in` is seconds until one that waits is made."""
+
+    causes: tuple[tuple[str, int], ...] = ()
+    again_in: float | None = None
+
+    @property
+    def count(self) -> int:
+        return sum(count for _, count in self.causes)
+
+
+def retried_by_entity(stats: Mapping[str, Any], now: float, *, is_open: bool) -> dict[str, Retried]:
+    """Of the figures that the worker noted."""
+    causes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    until: Counter[str] = Counter()
+    for name, noted in (stats.get("retries") or {}).items():
+        entity = _LISTS.get(name, name)
+        causes[entity].update(noted.get("causes") or {})
+        until[entity] = max(until[entity], noted.get("until") or 0)
+    return {
+        entity: Retried(tuple(counted.most_common()), until[entity] - now if is_open and until[entity] > now else None)
+        for entity, counted in causes.items()
+    }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,19 +13,15 @@ from sync_core.domain.fields import ORDER
 from sync_core.domain.vocabulary import EntityType, Phase, SessionStatus
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
-from sync_core.services.pace import Pace
+from sync_core.services.pace import Pace, Retried, retried_by_entity
+from sync_core.services.run_windows import FORBIDDEN, coverage
 from sync_core.services.session_views import stays
 from sync_core.services.sessions import NOT_FOUND
 from sync_core.store import watching as store
 from sync_core.store.database import Database
 from sync_core.store.watching import OpenWindow, Stretch, WatchedEntity, WatchedRun
 
-CELLS = 60
-"""Cells of a coverage bar."""
-
-MOST_LANES = 8
 _SLOW_SECONDS = 15.0
-_FORBIDDEN = Refusal("forbidden", "Your role may not look at syncs.", status=403)
 
 
 class Pulse(StrEnum):
@@ -75,7 +72,10 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class EntityLine:
-    """One entity type. `cells` say by tenths how much of each part of the date range has been read, oldest first."""
+    """One entity type. `cells` say by tenths how much of each part of the date range has been read, oldest first.
+
+    `rate` and `eta` are of the run's, as in `ProgressView`.
+    """
 
     entity: EntityType
     requested: bool
@@ -90,6 +90,9 @@ class EntityLine:
     conflicts: int
     failed: int
     fraction: float | None
+    rate: float | None
+    eta: tuple[float, float] | None
+    retried: Retried
     cells: tuple[int, ...]
     open_windows: int
     verified: Verified | None
@@ -191,11 +194,11 @@ class Watch:
         self._database = database
         self._actor = actor
         self._session_id = session_id
-        self._pace = Pace()
+        self._paces: defaultdict[EntityType | None, Pace] = defaultdict(Pace)
 
     async def look(self) -> ProgressView | Refusal:
         if not self._actor.can(Permission.VIEW):
-            return _FORBIDDEN
+            return FORBIDDEN
         workspace_id = self._actor.workspace_id
         async with self._database.workspace(workspace_id) as session:
             run = await store.read_run(session, workspace_id, self._session_id)
@@ -204,66 +207,7 @@ class Watch:
             entities = await store.read_entities(session, workspace_id, self._session_id)
             stretches = await store.read_stretches(session, workspace_id, self._session_id)
             windows = await store.read_open(session, workspace_id, self._session_id) if run.status.is_open else []
-        return _view(run, entities, stretches, windows, self._pace)
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """A window in flight. `left` and `width` place it in the range, `read` is the part of it that is read: all 0 to 1."""
-
-    gte: int
-    lt: int
-    left: float
-    width: float
-    read: float
-    pages: int
-    objects: int
-
-
-async def lanes(database: Database, actor: Actor, session_id: UUID, entity: EntityType) -> tuple[Lane, ...] | Refusal:
-    """The windows of an entity type that are being read or wait for it, newest first, eight at most."""
-    if not actor.can(Permission.VIEW):
-        return _FORBIDDEN
-    async with database.workspace(actor.workspace_id) as session:
-        run = await store.read_run(session, actor.workspace_id, session_id)
-        if run is None:
-            return NOT_FOUND
-        windows = await store.read_open(session, actor.workspace_id, session_id)
-    if run.range_start is None or run.ceiling is None:
-        return ()
-    mine = [one for one in windows if one.entity is entity]
-    mine.sort(key=lambda one: (one.oldest_seen is None, -one.lt))
-    return tuple(_lane(one, run.range_start, run.ceiling) for one in mine[:MOST_LANES])
-
-
-def _lane(window: OpenWindow, start: int, end: int) -> Lane:
-    span = max(1, end - start)
-    read = 0.0 if window.oldest_seen is None else (window.lt - window.oldest_seen) / max(1, window.lt - window.gte)
-    return Lane(
-        gte=window.gte,
-        lt=window.lt,
-        left=(window.gte - start) / span,
-        width=(window.lt - window.gte) / span,
-        read=min(1.0, read),
-        pages=window.pages,
-        objects=window.objects,
-    )
-
-
-def coverage(stretches: Iterable[Stretch], start: int, end: int, cells: int = CELLS) -> tuple[int, ...]:
-    """How many tenths of each part of [start, end) are read; 10 only for a part that is read whole."""
-    span = end - start
-    if span <= 0:
-        return ()
-    width = span / cells
-    filled = [0.0] * cells
-    for one in stretches:
-        gte, lt = max(one.gte, start) - start, min(one.lt, end) - start
-        if gte >= lt:
-            continue
-        for cell in range(int(gte / width), min(cells, int((lt - 1e-9) / width) + 1)):
-            filled[cell] += min(lt, (cell + 1) * width) - max(gte, cell * width)
-    return tuple(10 if part >= width * (1 - 1e-9) else min(9, int(part / width * 10)) for part in filled)
+        return _view(run, entities, stretches, windows, self._paces)
 
 
 def _view(
@@ -271,10 +215,11 @@ def _view(
     entities: Sequence[WatchedEntity],
     stretches: Sequence[Stretch],
     windows: Sequence[OpenWindow],
-    pace: Pace,
+    paces: Mapping[EntityType | None, Pace],
 ) -> ProgressView:
+    pace, retried = paces[None], retried_by_entity(run.stats, run.now, is_open=run.status.is_open)
     lines = tuple(
-        _line(one, run, [part for part in stretches if part.entity is one.entity], windows)
+        _line(one, run, [part for part in stretches if part.entity is one.entity], windows, paces[one.entity], retried)
         for one in sorted(entities, key=lambda one: ORDER.index(one.entity))
         if one.requested or one.fetched or one.processed
     )
@@ -317,10 +262,19 @@ def _view(
 
 
 def _line(
-    one: WatchedEntity, run: WatchedRun, stretches: Sequence[Stretch], windows: Sequence[OpenWindow]
+    one: WatchedEntity,
+    run: WatchedRun,
+    stretches: Sequence[Stretch],
+    windows: Sequence[OpenWindow],
+    pace: Pace,
+    retried: Mapping[str, Retried],
 ) -> EntityLine:
     known = run.range_start is not None and run.ceiling is not None and run.source_session_id is None
     cells = coverage(stretches, run.range_start or 0, run.ceiling or 0) if known and one.requested else ()
+    again = retried.get(one.entity.value, Retried())
+    moves = run.status is SessionStatus.RUNNING and one.phase is not Phase.DONE
+    pace.note(run.now, one.processed, None, 0)
+    left = one.total - one.processed
     return EntityLine(
         entity=one.entity,
         requested=one.requested,
@@ -335,6 +289,9 @@ def _line(
         conflicts=one.conflicts,
         failed=one.failed,
         fraction=_fraction(one, cells),
+        rate=pace.rate() if moves else None,
+        eta=pace.eta(run.now, left, disturbed=again.again_in is not None) if moves and left else None,
+        retried=again,
         cells=cells,
         open_windows=sum(window.entity is one.entity for window in windows),
         verified=Verified.of(one.verified),

@@ -90,6 +90,7 @@ class OpenWindow:
     oldest_seen: int | None
     pages: int
     objects: int
+    cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +135,13 @@ _STRETCHES = text(
     " AND (status = 'done' OR oldest_seen IS NOT NULL) GROUP BY entity_type) read ORDER BY entity_type, gte"
 )
 _OPEN = text(
-    "SELECT entity_type AS entity, gte, lt, oldest_seen, pages, objects FROM payment_sync_windows"
+    "SELECT entity_type AS entity, gte, lt, oldest_seen, pages, objects, cursor FROM payment_sync_windows"
     " WHERE workspace_id = :workspace AND session_id = :session AND status = 'open' ORDER BY entity_type, lt DESC LIMIT 100"
+)
+# A window's cursor is the last object of its last page. What was recognised was not staged: of that nobody knows the request.
+_REQUESTS = text(
+    "SELECT external_id, request_id FROM payment_sync_staged_objects WHERE session_id = :session AND entity_type = :entity"
+    " AND external_id = ANY(:cursors) AND request_id IS NOT NULL"
 )
 
 _SAMPLES = text(
@@ -170,6 +176,16 @@ async def read_stretches(session: AsyncSession, workspace_id: UUID, session_id: 
 async def read_open(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> list[OpenWindow]:
     found = await session.execute(_OPEN, {"workspace": workspace_id, "session": session_id})
     return [OpenWindow(**{**row, "entity": EntityType(row["entity"])}) for row in found.mappings()]
+
+
+async def read_requests(
+    session: AsyncSession, session_id: UUID, entity: EntityType, cursors: Sequence[str]
+) -> dict[str, str]:
+    """The requests that brought the objects which cursors name, as far as they are known."""
+    if not cursors:
+        return {}
+    bound = {"session": session_id, "entity": entity.value, "cursors": list(cursors)}
+    return {row.external_id: row.request_id for row in await session.execute(_REQUESTS, bound)}
 
 
 async def read_samples(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> list[Sample]:

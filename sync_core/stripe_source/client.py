@@ -6,6 +6,7 @@ import asyncio
 import random
 import re
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,7 +18,7 @@ from sync_core.stripe_source import answers
 from sync_core.stripe_source.answers import Received
 from sync_core.stripe_source.errors import CursorGone, PermissionMissing, RequestRefused, StripeUnavailable
 from sync_core.stripe_source.governor import Governor
-from sync_core.stripe_source.retry import PATIENCE_SECONDS, Outcome, Raise, next_step
+from sync_core.stripe_source.retry import PATIENCE_SECONDS, Outcome, Raise, Retries, next_step
 from sync_core.stripe_source.wire import ConnectionBroken, Params, Wire, path_id
 
 _PAGE: Final = 100
@@ -83,7 +84,7 @@ class Probe:
 class StripeSource:
     """One account, through one key. Every method repeats its request as `retry` says, each time through the governor.
 
-    They raise the errors of `errors`; `StripeUnavailable` after `patience` seconds.
+    They raise the errors of `errors`; `StripeUnavailable` after `patience` seconds. `retries` are by the first word of an endpoint.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class StripeSource:
         self._roll = roll
         self._sleep = sleep
         self._clock = clock
+        self.retries: defaultdict[str, Retries] = defaultdict(Retries)
 
     async def list_page(
         self,
@@ -214,6 +216,7 @@ class StripeSource:
             step = next_step(attempt, result, elapsed=elapsed, roll=self._roll(), patience=self._patience)
             if isinstance(step, Raise):
                 raise step.error
+            self.retries[endpoint.partition(".")[0]].note(step, time.time())
             await self._sleep(step.delay)
 
     async def _attempt(self, path: str, params: Params, endpoint: str) -> Received | Outcome:

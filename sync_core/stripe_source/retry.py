@@ -5,9 +5,11 @@ HTTP status decides first, then Stripe's code: Stripe types a 429 as `invalid_re
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from sync_core.stripe_source.errors import (
     AuthRefused,
@@ -72,11 +74,27 @@ Outcome = Answered | Broken
 @dataclass(frozen=True, slots=True)
 class Retry:
     delay: float
+    cause: Cause
 
 
 @dataclass(frozen=True, slots=True)
 class Raise:
     error: StripeError
+
+
+@dataclass(slots=True)
+class Retries:
+    """Attempts that were repeated for one list of Stripe's, by cause; `until` is when the last one put off is made, in epoch seconds."""
+
+    causes: Counter[Cause] = field(default_factory=Counter)
+    until: float = 0.0
+
+    def note(self, step: Retry, now: float) -> None:
+        self.causes[step.cause] += 1
+        self.until = max(self.until, now + step.delay)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"causes": {cause.value: count for cause, count in self.causes.items()}, "until": self.until}
 
 
 def next_step(
@@ -89,7 +107,7 @@ def next_step(
     delay = _delay(cause, attempt, outcome, roll)
     if elapsed + delay > patience:
         return Raise(_unavailable(attempt, outcome, elapsed))
-    return Retry(delay)
+    return Retry(delay, cause)
 
 
 def retry_cause(outcome: Outcome) -> Cause | None:

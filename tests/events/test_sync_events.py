@@ -29,6 +29,9 @@ _STATS = {
     "requests": 900,
     "caps": {"global": 20.0},
     "throttled": {"global-rate": 41, "endpoint-rate": 7, "endpoint-concurrency": 2},
+    "retries": {
+        one.value: {"causes": {"rate": 41, "server": 12, "network": 7, "body": 1}, "until": 4e9} for one in EntityType
+    },
 }
 
 _END = "UPDATE payment_sync_sessions SET status = 'cancelled', completed_at = now() WHERE id = :id"
@@ -77,6 +80,12 @@ async def running(database: Database, workspace_id: UUID) -> UUID:
     ):
         await execute(database, workspace_id, sql, session_id)
     return session_id
+
+
+_NEWS = (
+    "INSERT INTO payment_sync_events (workspace_id, session_id, entity_type, external_id, event_type, event_message, occurred_at)"
+    " SELECT :w, :id, 'customer', 'cus_new_' || g, 'sync_failed', 'value_invalid', clock_timestamp() FROM generate_series(1, :count) g"
+)
 
 
 async def execute(database: Database, workspace_id: UUID, sql: str, session_id: UUID, **more: Any) -> None:
@@ -129,15 +138,20 @@ async def test_messages_are_small_and_at_most_one_a_second(
             "UPDATE payment_sync_windows SET oldest_seen = oldest_seen - 700 WHERE session_id = :id AND status = 'open'",
             running,
         )
+        await execute(database, workspace_id, _NEWS, running, count=3)
 
     async with watching(database, workspace_id, running) as client, every(0.2, progress):
         assert await holds(lambda: _count(client, 3), within=15)
         await client.send(SyncState, "show_lanes", entity="invoices")
         assert await holds(lambda: _count(client, 9), within=15)
+        assert client.of(SyncState, "more_fresh") is True
 
-    told = [one for one in client.messages if "elapsed" in one.names]
+    # What has come of events in the end is told in a message of its own.
+    told = [one for one in client.messages if one.names & {"elapsed", "events"}]
     apart = [later.at - earlier.at for earlier, later in pairwise(told)]
-    assert max(one.size for one in client.messages) <= MOST_BYTES, [one.size for one in client.messages]
+    assert max(one.size for one in client.messages) <= MOST_BYTES, [
+        (one.size, sorted(one.names)) for one in client.messages if one.size > MOST_BYTES
+    ]
     assert min(apart) >= 0.95, apart
     assert median(apart) <= 1.5, apart
     # Beside the ticks, once they have begun: the answer to the click, and Reflex's word that it is done.
@@ -197,6 +211,26 @@ async def test_the_watch_ends_with_the_run_and_shows_how(database: Database, wor
         assert client.of(SyncState, "tab") == "Cancelled · Initial sync"
         assert client.of(SyncState, "can_resume") is True
         assert client.of(SyncState, "again_href") == f"/syncs/new?like={running}"
+
+
+async def test_events_that_come_stand_above_those_that_were_read(
+    database: Database, workspace_id: UUID, running: UUID
+) -> None:
+    async with watching(database, workspace_id, running) as client:
+        assert await holds(lambda: _count(client, 1), within=5)
+        before = client.of(SyncState, "events")
+        await execute(database, workspace_id, _NEWS, running, count=2)
+
+        async def shown() -> bool:
+            return len(client.of(SyncState, "fresh") or ()) == 2
+
+        assert await holds(shown, within=8)
+        assert {row["external_id"] for row in client.of(SyncState, "fresh")} == {"cus_new_1", "cus_new_2"}
+        assert client.of(SyncState, "more_fresh") is False
+        assert client.of(SyncState, "events") == before
+        await client.send(SyncState, "newest_events")
+        assert {row["external_id"] for row in client.of(SyncState, "events")[:2]} == {"cus_new_1", "cus_new_2"}
+        assert client.of(SyncState, "fresh") == []
 
 
 async def test_the_pace_is_drawn_and_its_table_comes_when_it_is_opened(

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 import orjson
 import pytest
 from sqlalchemy import event, text
 
+from dashboard.pages.sync_rows import retried_text
 from sync_core.domain.vocabulary import EntityType, Phase, SessionStatus
 from sync_core.errors import Refusal
 from sync_core.sandbox.launch import SandboxProcess
-from sync_core.services import findings, progress_view
-from sync_core.services.pace import Pace
-from sync_core.services.progress_view import ProgressView, Pulse, Watch, coverage
+from sync_core.services import findings, progress_view, run_windows
+from sync_core.services.pace import Pace, Retried, retried_by_entity
+from sync_core.services.progress_view import EntityLine, ProgressView, Pulse, Watch
+from sync_core.services.run_windows import coverage
 from sync_core.store import runs
 from sync_core.store.database import Database
 from sync_core.store.watching import Stretch
 from tests.conftest import make_workspace
 from tests.services import actor_of, small_sandbox
-from tests.support import config, enqueue, sync
+from tests.support import config, enqueue, holds, sync
 
 CUSTOMERS = EntityType.CUSTOMERS
 
@@ -98,7 +101,7 @@ async def test_a_finished_sync_is_verified_and_covered(
 async def test_a_run_under_way_shows_what_is_read_of_the_range(database: Database, workspace_id: UUID) -> None:
     session_id = await running(database, workspace_id)
     found = await look(database, workspace_id, session_id)
-    lanes = await progress_view.lanes(database, actor_of(workspace_id), session_id, CUSTOMERS)
+    lanes = await run_windows.lanes(database, actor_of(workspace_id), session_id, CUSTOMERS)
 
     (customers,) = found.entities
     assert customers.cells == (0,) * 35 + (10,) * 25
@@ -106,10 +109,115 @@ async def test_a_run_under_way_shows_what_is_read_of_the_range(database: Databas
     assert [step.state for step in found.steps] == ["done", "now", "next", "next"]
     assert found.page_age == pytest.approx(1.0, abs=0.5)
     assert isinstance(lanes, tuple)
-    assert [(lane.left, lane.width, lane.read, lane.pages) for lane in lanes] == [
-        (0.5, pytest.approx(1 / 6), 0.5, 2),
-        (0.0, 0.5, 0.0, 0),
+    assert [(lane.left, lane.width, lane.read, lane.pages, lane.at) for lane in lanes] == [
+        (0.5, pytest.approx(1 / 6), 0.5, 2, 3500),
+        (0.0, 0.5, 0.0, 0, None),
     ]
+
+
+async def test_a_lane_names_the_request_that_brought_its_last_page(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    """A window of a real run, as it was before its last page."""
+    ended = await sync(database, workspace_id, sandbox.url, config(CUSTOMERS))
+    await execute(
+        database,
+        workspace_id,
+        "UPDATE payment_sync_windows SET status = 'open' WHERE session_id = :id AND cursor IS NOT NULL",
+        id=ended.session_id,
+    )
+    lanes = await run_windows.lanes(database, actor_of(workspace_id), ended.session_id, CUSTOMERS)
+    assert isinstance(lanes, tuple)
+    assert lanes
+    assert all(lane.request_id.startswith("req_") for lane in lanes)
+
+
+async def test_each_entity_type_has_a_rate_and_retries_of_its_own(database: Database, workspace_id: UUID) -> None:
+    stats = {
+        "retries": {
+            "customers": {"causes": {"rate": 3, "network": 1}, "until": 4e9},
+            "invoices": {"causes": {"server": 2}, "until": 1.0},
+        }
+    }
+    session_id = await running(database, workspace_id, stats=stats)
+    watch = Watch(database, actor_of(workspace_id), session_id)
+    (before,) = (await again(watch)).entities
+    await execute(
+        database,
+        workspace_id,
+        "UPDATE payment_sync_entity_runs SET created = created + 120 WHERE session_id = :id AND entity_type = 'customers'",
+        id=session_id,
+    )
+    seen: list[EntityLine] = []
+
+    async def moved() -> bool:
+        seen[:] = (await again(watch)).entities
+        return seen[0].rate is not None
+
+    assert await holds(moved, within=10)
+    (customers,) = seen
+    assert (before.rate, before.eta) == (None, None)
+    assert customers.rate is not None
+    assert 0 < customers.rate <= 120
+    assert customers.eta is None  # two looks are no pace to go by
+    assert customers.retried.causes == (("rate", 3), ("network", 1))
+    assert customers.retried.again_in is not None
+    assert customers.retried.again_in > 0
+
+
+@pytest.mark.parametrize(
+    ("stats", "is_open", "entity", "expected"),
+    [
+        pytest.param({}, True, "invoices", None, id="none"),
+        pytest.param(
+            {
+                "invoices": {"causes": {"rate": 1}, "until": 130.0},
+                "subscription_items": {"causes": {"rate": 5}, "until": 0},
+            },
+            True,
+            "invoices",
+            Retried((("rate", 1),), 30.0),
+            id="one waits",
+        ),
+        pytest.param(
+            {
+                "subscriptions": {"causes": {"server": 1}, "until": 90.0},
+                "subscription_items": {"causes": {"server": 2, "rate": 1}, "until": 80.0},
+            },
+            True,
+            "subscriptions",
+            Retried((("server", 3), ("rate", 1)), None),
+            id="nested lists belong to their object, all made by now",
+        ),
+        pytest.param(
+            {"prices": {"causes": {"body": 2}, "until": 130.0}},
+            False,
+            "prices",
+            Retried((("body", 2),), None),
+            id="of a run that ended none waits",
+        ),
+    ],
+)
+def test_retries_are_told_by_entity_type(
+    stats: dict[str, Any], *, is_open: bool, entity: str, expected: Retried | None
+) -> None:
+    assert retried_by_entity({"retries": stats}, 100.0, is_open=is_open).get(entity) == expected
+
+
+@pytest.mark.parametrize(
+    ("retried", "said"),
+    [
+        pytest.param(Retried(), "", id="none"),
+        pytest.param(Retried((("lock", 1),)), "1 retry: object locked 1", id="one"),
+        pytest.param(
+            Retried((("rate", 1200), ("network", 1)), 3.2),
+            "1,201 retries: rate limit 1,200, network 1; again in 4 s",
+            id="waiting",
+        ),
+    ],
+)
+def test_retries_are_said_with_their_reasons(retried: Retried, said: str) -> None:
+    assert retried_text(retried) == said
 
 
 @pytest.mark.parametrize(
@@ -226,7 +334,7 @@ async def test_another_workspaces_run_cannot_be_watched(database: Database, work
     session_id = await running(database, workspace_id)
     stranger = actor_of(await make_workspace(database, "Other"))
     found = await Watch(database, stranger, session_id).look()
-    lanes = await progress_view.lanes(database, stranger, session_id, CUSTOMERS)
+    lanes = await run_windows.lanes(database, stranger, session_id, CUSTOMERS)
 
     assert isinstance(found, Refusal)
     assert isinstance(lanes, Refusal)

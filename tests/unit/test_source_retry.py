@@ -124,7 +124,9 @@ def test_missing_permission_is_named(message: str, permission: str | None) -> No
     ],
 )
 def test_delay(attempt: int, outcome: Outcome, roll: float, delay: float) -> None:
-    assert next_step(attempt, outcome, elapsed=0.0, roll=roll) == Retry(delay)
+    step = next_step(attempt, outcome, elapsed=0.0, roll=roll)
+    assert isinstance(step, Retry)
+    assert (step.delay, step.cause) == (delay, retry_cause(outcome))
 
 
 @pytest.mark.parametrize("cause", list(Cause))
