@@ -240,6 +240,15 @@ class Verification(BaseModel):
     missing_ids: dict[str, list[str]]
 
 
+class PlanApproval(BaseModel):
+    """`status` is not_needed, needed or approved; `at` epoch seconds. Where `automatic_without_warnings`, a plan without any needs nobody."""
+
+    status: str
+    by: str | None
+    at: int | None
+    automatic_without_warnings: bool
+
+
 class SyncReport(BaseModel):
     """`matrix` is by entity type and action; in a dry run it is what would happen.
 
@@ -252,6 +261,10 @@ class SyncReport(BaseModel):
     summary: str
     status: str
     valid_until: int | None
+    plan_hash: str | None
+    superseded_by: str | None
+    approval: PlanApproval
+    apply_seconds: list[float] | None = Field(description="How long applying it may take: the least and the most.")
     exit_code: int
     requests: int
     reads: dict[str, float]

@@ -55,10 +55,10 @@ def button_link(
     return anchor(*([icon(icon_name)] if icon_name else []), text, href=href, class_name=named, **props)
 
 
-def id_chip(value: Any, *, label: str = "Copy id") -> rx.Component:
-    """An id in a fixed-width face, cut when there is no room, whole on hover and in the clipboard."""
+def id_chip(value: Any, *, label: str = "Copy id", shown: Any = None) -> rx.Component:
+    """An id in a fixed-width face, cut when there is no room (or `shown` instead), whole on hover and in the clipboard."""
     return rx.el.span(
-        rx.el.span(value, title=value),
+        rx.el.span(value if shown is None else shown, title=value),
         rx.el.button(icon("copy", 12), type="button", aria_label=label, custom_attrs={"data-copy": value}),
         class_name="chip",
     )

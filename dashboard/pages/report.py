@@ -15,6 +15,7 @@ from dashboard.pages.report_lines import lines
 from dashboard.pages.report_rows import FRESHNESS, AppliedRow, CellRow, MatrixLine
 from dashboard.pages.report_state import FRESHNESS_ABOUT, ReportState
 from sync_core.domain.vocabulary import Action
+from sync_core.services.plan_approval import ApprovalState
 from sync_core.services.report import Freshness
 
 
@@ -48,7 +49,7 @@ def actions() -> rx.Component:
                 rx.fragment(),
             ),
             rx.cond(
-                ReportState.can_apply,
+                ReportState.can_apply & ((ReportState.approval != ApprovalState.NEEDED.value) | needs_nobody()),
                 ui.button("Apply this plan", variant="primary", icon_name="check", on_click=ReportState.ask_apply),
                 rx.fragment(),
             ),
@@ -96,6 +97,7 @@ def head() -> rx.Component:
     return ui.card(
         rx.el.p(ReportState.sentence, class_name="sentence"),
         rx.cond(ReportState.is_dry, fate(), rx.fragment()),
+        rx.cond(ReportState.is_dry & ReportState.can_apply, approval(), rx.fragment()),
         rx.el.div(
             parts.figure("Objects read", ReportState.objects),
             parts.figure("Requests to Stripe", ReportState.requests, note=ReportState.reads),
@@ -111,6 +113,19 @@ def head() -> rx.Component:
             rx.cond(
                 ReportState.until != "",
                 parts.figure("Valid until", ui.moment(ReportState.until, ReportState.until_utc)),
+                rx.fragment(),
+            ),
+            rx.cond(
+                ReportState.to_apply != "",
+                parts.figure("Time to apply", ReportState.to_apply, note="at the pace of this workspace"),
+                rx.fragment(),
+            ),
+            rx.cond(
+                ReportState.plan_hash != "",
+                parts.figure(
+                    "Plan",
+                    ui.id_chip(ReportState.plan_hash, label="Copy the plan's hash", shown=ReportState.plan_hash[:10]),
+                ),
                 rx.fragment(),
             ),
             class_name="figures",
@@ -134,7 +149,51 @@ def fate() -> rx.Component:
             ],
             rx.fragment(),
         ),
+        rx.cond(
+            (ReportState.freshness == Freshness.SUPERSEDED.value) & (ReportState.later_href != ""),
+            ui.link(ReportState.later, ReportState.later_href),
+            rx.fragment(),
+        ),
         rx.foreach(ReportState.applied, applied),
+    )
+
+
+def needs_nobody() -> rx.Var[bool]:
+    """Whether the checks were looked at, none warns, and that is enough here."""
+    looked = ReportState.looked_at == ReportState.session_id
+    return ReportState.clean_counts & looked & (ReportState.warnings.length() == 0)
+
+
+def approval() -> rx.Component:
+    """Whose word the plan waits for, or whose it has."""
+    waits = ui.row(
+        ui.pill("Needs approval", "warn", "user-check"),
+        rx.el.span("Somebody else than ", ReportState.by, " has to approve it before it is applied."),
+        rx.cond(
+            ReportState.may_approve,
+            ui.button("Approve this plan", small=True, icon_name="check", on_click=ReportState.approve),
+            rx.fragment(),
+        ),
+    )
+    return rx.match(
+        ReportState.approval,
+        (
+            ApprovalState.NEEDED.value,
+            rx.cond(
+                needs_nobody(),
+                ui.row(ui.pill("Needs no approval", "success", "check"), rx.el.span("No check warns of it.")),
+                waits,
+            ),
+        ),
+        (
+            ApprovalState.APPROVED.value,
+            ui.row(
+                ui.pill("Approved", "success", "user-check"),
+                rx.el.span("by ", ReportState.approved_by, ", "),
+                ui.moment(ReportState.approved_at, ReportState.approved_utc),
+            ),
+        ),
+        rx.fragment(),
     )
 
 

@@ -24,7 +24,7 @@ def drift() -> rx.Component:
             ),
             flush=True,
             id="drift",
-            class_name="plan-rows",
+            class_name="plan-rows reflow",
             actions=[ui.button_link("Plan all anew", ReportState.again_href, icon_name="rotate-cw", small=True)],
         ),
         rx.fragment(),

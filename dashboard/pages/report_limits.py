@@ -9,6 +9,8 @@ from typing import Any
 from sync_core.errors import Refusal
 from sync_core.services.plan_limits import Limits
 
+_TICKED = ("confirm", "approval", "approve_clean")
+
 
 @dataclass(frozen=True, slots=True)
 class LimitsForm:
@@ -17,11 +19,17 @@ class LimitsForm:
     money: str = ""
     duplicates: str = ""
     confirm: bool = False
+    approval: bool = False
+    approve_clean: bool = False
 
     @classmethod
     def of(cls, limits: Limits) -> LimitsForm:
         return cls(
-            str(limits.share_updated), str(limits.canceled), str(limits.money), str(limits.duplicates), limits.confirm
+            str(limits.share_updated),
+            str(limits.canceled),
+            str(limits.money),
+            str(limits.duplicates),
+            *(getattr(limits, name) for name in _TICKED),
         )
 
 
@@ -32,4 +40,4 @@ def limits_of(form: Mapping[str, Any]) -> Limits | Refusal:
         if not word.isascii() or not word.isdigit() or len(word) > 9:
             return Refusal("limit_out_of_range", "Each limit is a whole number.", field=name)
         numbers[name] = int(word)
-    return Limits(**numbers, confirm=form.get("confirm") is not None)
+    return Limits(**numbers, **{name: form.get(name) is not None for name in _TICKED})

@@ -37,7 +37,7 @@ def lines() -> rx.Component:
             ui.button_link("Close", parts.report_href(ReportState.session_id), icon_name="x", small=True),
         ],
         id="rows",
-        class_name="plan-rows",
+        class_name="plan-rows reflow",
     )
 
 

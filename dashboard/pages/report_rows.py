@@ -13,6 +13,7 @@ from sync_core.services.findings import Effect, Orphans
 from sync_core.services.guardrails import FieldBar, Guardrail, Reason
 from sync_core.services.record_views import href
 from sync_core.services.report import Freshness, Line, LineQuery, ReportView, field_label
+from sync_core.store.plan_facts import Later
 from sync_core.store.plan_samples import NUMBERS, SampleKind
 
 
@@ -335,8 +336,17 @@ def applied(report: ReportView) -> list[AppliedRow]:
     ]
 
 
+def later_href(one: Later) -> str:
+    return parts.report_href(one.id) if one.dry_run else parts.run_href(one.id)
+
+
+def later_about(one: Later) -> str:
+    return "The newer dry run" if one.dry_run else "The sync that wrote since"
+
+
 FRESHNESS = {
     Freshness.FRESH: ("Fresh", "success", "circle-check"),
+    Freshness.SUPERSEDED: ("Superseded", "warn", "history"),
     Freshness.EXPIRED: ("Expired", "warn", "clock-alert"),
     Freshness.APPLIED: ("Applied", "info", "check-check"),
     Freshness.UNFINISHED: ("Not finished", "neutral", "circle-dashed"),

@@ -28,11 +28,12 @@ from dashboard.pages.sync_state import SyncState
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import Action, EntityType
 from sync_core.errors import Refusal
-from sync_core.services import drift, findings, plan_apply, plan_limits, report, sessions
+from sync_core.services import drift, findings, plan_apply, plan_approval, plan_limits, report, sessions
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.drift import Drift, DriftPage
 from sync_core.services.findings import TransitionView
 from sync_core.services.guardrails import Level
+from sync_core.services.plan_approval import ApprovalState
 from sync_core.services.record_views import When
 from sync_core.services.report import Freshness, LineQuery, ReportView
 from sync_core.store.database import get_database
@@ -63,6 +64,16 @@ class ReportState(PageState):
     missing_ids: str = ""
     objects: str = ""
     can_apply: bool = False
+    plan_hash: str = ""
+    to_apply: str = ""
+    later_href: str = ""
+    later: str = ""
+    approval: str = ""
+    approved_by: str = ""
+    approved_at: str = ""
+    approved_utc: str = ""
+    clean_counts: bool = False
+    may_approve: bool = False
     again_href: str = ""
     may_run: bool = False
     applied: list[AppliedRow] = []
@@ -159,9 +170,27 @@ class ReportState(PageState):
         self.proof, self.is_proven = ("", False) if proof is None else (proof.sentence, proof.is_complete)
         self.missing_ids = ", ".join(lost[:5]) + ("…" if len(lost) > 5 else "") or "see the run"
         self.can_apply = found.can_apply and actor.can(Permission.RUN_SYNC)
+        self._show_standing(found, actor)
         self.applied = rows.applied(found)
         self.mix = charts.mix_rows(found.matrix)
         self.matrix, self.totals, self.total = rows.matrix(found, query), rows.totals(found), f"{found.total:,}"
+
+    def _show_standing(self, found: ReportView, actor: Actor) -> None:
+        """What the plan is called, how long it takes to apply, what came after it, and whose word it waits for."""
+        view, approval = found.session, found.approval
+        at = When.of(approval.at, actor.time_zone)
+        self.plan_hash = view.plan_hash
+        self.to_apply = "" if found.apply_seconds is None else parts.about(*found.apply_seconds).removesuffix(" left")
+        self.later_href = "" if found.later is None else rows.later_href(found.later)
+        self.later = "" if found.later is None else rows.later_about(found.later)
+        self.approval, self.approved_by, self.clean_counts = approval.state.value, approval.by, approval.clean_counts
+        self.approved_at, self.approved_utc = at.text, at.utc
+        self.may_approve = (
+            found.can_apply
+            and approval.state is ApprovalState.NEEDED
+            and actor.can(Permission.RUN_SYNC)
+            and view.created_by.casefold() != actor.label.casefold()
+        )
 
     async def _read_lines(self, actor: Actor, query: LineQuery) -> None:
         session_id = UUID(self.session_id)
@@ -205,7 +234,7 @@ class ReportState(PageState):
             self.warnings = [one.message for one in found.guardrails if one.level is Level.WARN]
             self.limits, self.must_confirm = LimitsForm.of(limits), limits.confirm
             self.may_limit = actor.can(Permission.MANAGE_WORKSPACE)
-            may_drift = self.freshness == Freshness.FRESH
+            may_drift = self.freshness in (Freshness.FRESH, Freshness.SUPERSEDED)
         if may_drift:
             await self._read_drift(actor, session_id)
 
@@ -262,6 +291,19 @@ class ReportState(PageState):
         self._show_drift(found, turned=bool(cursor))
 
     @rx.event
+    async def approve(self) -> Any:
+        """The plan that is on the screen, and no other."""
+        session_id = self._id()
+        if session_id is None:
+            return None
+        found = await plan_approval.approve(get_database(), await self._actor(), session_id, self.plan_hash)
+        if isinstance(found, Refusal):
+            self._refuse(found)
+            return None
+        self._say("The plan is approved. It can be applied now.")
+        return ReportState.load
+
+    @rx.event
     async def ask_limits(self) -> None:
         self.limiting, self.limits_error = True, ""
 
@@ -281,7 +323,7 @@ class ReportState(PageState):
             return None
         self.limiting, self.looked_at = False, ""
         self._say("The limits are kept, for every plan of this workspace.")
-        return ReportState.look
+        return [ReportState.load, ReportState.look]
 
     @rx.event
     async def close_apply(self) -> None:
@@ -319,6 +361,7 @@ def _shown(text: str) -> str:
 
 FRESHNESS_ABOUT = {
     Freshness.FRESH: "It can be applied exactly as it is.",
+    Freshness.SUPERSEDED: "It is no longer the newest word. Applied all the same, what has changed since is planned anew.",
     Freshness.EXPIRED: "Plans expire after 24 hours: Stripe has moved on. Make a new dry run.",
     Freshness.APPLIED: "It has been applied.",
     Freshness.UNFINISHED: "The dry run did not come to its end: there is no whole plan.",

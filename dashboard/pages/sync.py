@@ -260,7 +260,7 @@ def entity(one: rx.Var[EntityRow], path: rx.Var[str], retried: rx.Var[str]) -> r
             ],
             class_name="figures",
         ),
-        rx.cond(retried, rx.el.p(ui.icon("rotate-cw", 12), " ", retried, class_name="muted small"), rx.fragment()),
+        rx.cond(retried, ui.row(ui.icon("rotate-cw", 12), retried, class_name="muted small"), rx.fragment()),
         rx.cond(one.proven != "", rx.el.p(one.proven, class_name="muted small"), rx.fragment()),
         rx.cond(
             (one.windows != "") | (SyncState.lane_entity == one.entity),

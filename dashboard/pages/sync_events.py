@@ -43,6 +43,7 @@ def view() -> rx.Component:
         ),
         title="Events",
         flush=True,
+        class_name="reflow",
         actions=[
             ui.select(
                 "event-kind",

@@ -148,7 +148,7 @@ def proven(verified: Verified) -> str:
 
 def _pace(line: EntityLine) -> str:
     """How fast it goes and how long it may still take, as far as either can be told."""
-    if line.is_done or line.rate is None:
+    if line.is_done or line.rate is None or not line.processed:
         return ""
     left = f", {parts.about(*line.eta)}" if line.eta is not None else ""
     return f"{parts.rate(line.rate)}{left}"

@@ -26,6 +26,7 @@ from sync_core.engine.verify import Verify
 from sync_core.store import run_state
 from sync_core.store.canary import first_changes
 from sync_core.store.landing import Landing, WindowRow, new_window, read_windows
+from sync_core.store.plan_facts import keep_hash
 from sync_core.store.related import last_places
 from sync_core.store.run_state import EntityRow
 from sync_core.store.runs import Task
@@ -58,6 +59,8 @@ class Phases:
         await self._enter(Phase.FETCH, (entity for entity in ORDER if run.requested(entity)))
         await together(self._fetch(entities, windows), self._plan(planners))
         await Verify(run, self.lander, planners).work()
+        if run.row.config.dry_run:
+            await run.write(lambda session: keep_hash(session, held))
 
     async def _canary(self) -> dict[EntityType, list[str]] | None:
         """What a run of the first few is about; None for one of everything."""

@@ -40,6 +40,7 @@ def of_session(column: str = "session_id") -> ForeignKeyConstraint:
 class SyncSession(SQLModel, table=True):
     """One run. `range_start` and `ceiling` are epoch seconds: objects with range_start <= created < ceiling belong to it.
 
+    `plan_hash` names the plan of a dry run that came to its end; who approved it did so of the plan that `approved_hash` names.
     `task` is set while an ended run is taken up again for a part of it: errors to retry, or records to repair.
     """
 
@@ -84,6 +85,10 @@ class SyncSession(SQLModel, table=True):
     source_session_id: UUID | None = Field(default=None, sa_column=uuid_col(nullable=True))
     range_start: int | None = Field(default=None, sa_column=int_col(BigInteger, default=None, nullable=True))
     ceiling: int | None = Field(default=None, sa_column=int_col(BigInteger, default=None, nullable=True))
+    plan_hash: str | None = Field(default=None, sa_column=text_col(nullable=True))
+    approved_hash: str | None = Field(default=None, sa_column=text_col(nullable=True))
+    approved_by: str | None = Field(default=None, sa_column=text_col(nullable=True))
+    approved_at: datetime | None = Field(default=None, sa_column=time_col())
     cancel_requested_at: datetime | None = Field(default=None, sa_column=time_col())
     created_by: str = Field(default="", sa_column=text_col(default=""))
     started_at: datetime | None = Field(default=None, sa_column=time_col())

@@ -79,7 +79,7 @@ async def guardrails(
     """Every check, the passed ones too: a person should see that they were made."""
     return (
         *_shares(view, limits),
-        *_money(bars, limits),
+        *money(bars, limits),
         *await _canceled(session, view, limits),
         *_deleted(reasons),
         *await _twice(session, view, limits),
@@ -101,10 +101,10 @@ def _shares(view: SessionView, limits: Limits) -> list[Guardrail]:
     return rails or [Guardrail("Share updated", Level.OK, "No record that is here already is written over.")]
 
 
-def _money(bars: Sequence[FieldBar], limits: Limits) -> list[Guardrail]:
+def money(bars: Sequence[FieldBar], limits: Limits) -> list[Guardrail]:
     rails = []
     for bar in bars:
-        if not bar.money or not (bar.updates or bar.conflicts):
+        if not bar.money or not (bar.updates or bar.conflicts) or _is_told(bar, bars):
             continue
         action = Action.UPDATE if bar.updates else Action.CONFLICT
         written = f"{bar.updates:,} written" if bar.updates else f"{bar.conflicts:,} to review"
@@ -112,6 +112,19 @@ def _money(bars: Sequence[FieldBar], limits: Limits) -> list[Guardrail]:
         level = Level.WARN if bar.updates >= limits.money else Level.NOTE
         rails.append(Guardrail("Money", level, message, bar.entity, action, bar.name))
     return rails or [Guardrail("Money", Level.OK, "No amount and no currency changes.")]
+
+
+# One amount in two fields: in whole minor units, and exactly. The exact one changes below a minor unit too.
+_TWINS = {"unit_amount": "unit_amount_decimal", "unit_amount_decimal": "unit_amount"}
+
+
+def _is_told(bar: FieldBar, bars: Sequence[FieldBar]) -> bool:
+    """Whether the bar's twin warns of the same changes: the one with more of them, or else the amount in minor units."""
+    twin = next((one for one in bars if one.entity is bar.entity and one.name == _TWINS.get(bar.name)), None)
+    if twin is None:
+        return False
+    mine, others = (bar.updates, bar.conflicts), (twin.updates, twin.conflicts)
+    return others > mine or (others == mine and bar.name == "unit_amount_decimal")
 
 
 async def _canceled(session: AsyncSession, view: SessionView, limits: Limits) -> list[Guardrail]:

@@ -22,7 +22,8 @@ _FORBIDDEN = Refusal("forbidden", "Your role may not change the limits of checks
 class Limits:
     """`share_updated` and `canceled` are per cent, above which there is a warning; the others counts, from which on there is one.
 
-    With `confirm` a plan with warnings is only applied by somebody who says that they were looked at.
+    With `confirm` a plan with warnings is only applied by somebody who says that they were looked at. With `approval` a plan is applied
+    when somebody else than who made it has approved it; with `approve_clean` one without warnings needs nobody.
     """
 
     share_updated: int = 20
@@ -30,6 +31,8 @@ class Limits:
     money: int = 1
     duplicates: int = 25
     confirm: bool = False
+    approval: bool = False
+    approve_clean: bool = False
 
 
 async def read(database: Database, actor: Actor) -> Limits:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -17,15 +17,18 @@ from sync_core.domain.mapping import describe
 from sync_core.domain.progress import EntityProgress
 from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, SessionStatus
 from sync_core.errors import Refusal
-from sync_core.services import sessions
+from sync_core.services import plan_limits, sessions
 from sync_core.services.actor import Actor, Permission
+from sync_core.services.plan_approval import Approval, approval_of
 from sync_core.services.reads import Reads
 from sync_core.services.record_views import value_text
 from sync_core.services.session_views import SessionReport, SessionView, Verification
 from sync_core.settings import get_settings
+from sync_core.store import plan_facts
 from sync_core.store import reports as store
 from sync_core.store import sessions as session_store
 from sync_core.store.database import Database
+from sync_core.store.plan_facts import Later
 from sync_core.store.plan_samples import SampleKind, samples
 from sync_core.store.reports import AppliedRun, PlanRef, PlanRow
 
@@ -38,6 +41,7 @@ class Freshness(StrEnum):
 
     UNFINISHED = "unfinished"
     FRESH = "fresh"
+    SUPERSEDED = "superseded"
     EXPIRED = "expired"
     APPLIED = "applied"
 
@@ -62,7 +66,10 @@ class MatrixRow:
 
 @dataclass(frozen=True, slots=True)
 class ReportView:
-    """`valid_until` is epoch seconds, None for a run that is no dry run or did not end. `seconds` is how long it took."""
+    """`valid_until` is epoch seconds, None for a run that is no dry run or did not end. `seconds` is how long it took.
+
+    `later` is the run that makes the plan old news, `apply_seconds` how long applying it may take.
+    """
 
     session: SessionView
     matrix: tuple[MatrixRow, ...]
@@ -71,6 +78,9 @@ class ReportView:
     freshness: Freshness
     valid_until: int | None
     applied: tuple[AppliedRun, ...]
+    later: Later | None
+    approval: Approval
+    apply_seconds: tuple[float, float] | None
     reads: Reads
     seconds: int | None
     verified: bool | None
@@ -90,7 +100,8 @@ class ReportView:
 
     @property
     def can_apply(self) -> bool:
-        return self.freshness is Freshness.FRESH
+        """A plan that is old news can be: what has changed since is planned anew."""
+        return self.freshness in (Freshness.FRESH, Freshness.SUPERSEDED)
 
     @property
     def exit_code(self) -> int:
@@ -189,8 +200,12 @@ async def summary(database: Database, actor: Actor, session_id: UUID) -> ReportV
     async with database.workspace(actor.workspace_id) as session:
         applied = await store.applied(session, plan_of(view))
         made = await session_store.reads_of_account(session, actor.workspace_id, session_id)
+        later = await plan_facts.superseded_by(session, actor.workspace_id, session_id) if view.has_plan else None
+        rates = await plan_facts.apply_rates(session, actor.workspace_id) if view.has_plan else []
+        limits = plan_limits.of((await session_store.defaults(session, actor.workspace_id)).settings)
     requests = sum(one.requests for one in view.entities)
-    return _report(view, applied, Reads(requests, made, get_settings().monthly_reads))
+    reads = Reads(requests, made, get_settings().monthly_reads)
+    return _report(view, applied, reads, later, approval_of(view, limits), rates)
 
 
 async def lines(database: Database, actor: Actor, session_id: UUID, query: LineQuery) -> Lines | Refusal:
@@ -304,7 +319,23 @@ def counts_of(progress: EntityProgress) -> dict[Action, int]:
     }
 
 
-def _report(view: SessionView, applied: list[AppliedRun], reads: Reads) -> ReportView:
+_UNTRIED_RATES: Final = (2_000.0, 6_000.0)
+
+
+def apply_seconds(rows: int, rates: Sequence[float]) -> tuple[float, float]:
+    """How long applying so many rows may take, by the paces at which plans were applied here before; the start of a run included."""
+    known = rates or _UNTRIED_RATES
+    return 1 + rows / max(known), 2 + rows / min(known)
+
+
+def _report(
+    view: SessionView,
+    applied: list[AppliedRun],
+    reads: Reads,
+    later: Later | None,
+    approval: Approval,
+    rates: Sequence[float],
+) -> ReportView:
     matrix = tuple(
         MatrixRow(one.progress.entity_type, one.requested, counts_of(one.progress), one.progress.processed)
         for one in view.entities
@@ -318,9 +349,12 @@ def _report(view: SessionView, applied: list[AppliedRun], reads: Reads) -> Repor
         matrix=matrix,
         totals={action: sum(row.counts[action] for row in matrix) for action in Action},
         sentence=whole.sentence,
-        freshness=_freshness(applied, valid_until),
+        freshness=_freshness(applied, valid_until, later),
         valid_until=valid_until,
         applied=tuple(applied),
+        later=later,
+        approval=approval,
+        apply_seconds=apply_seconds(sum(row.total for row in matrix), rates) if view.has_plan else None,
         reads=reads,
         seconds=None if view.started_at is None or view.completed_at is None else view.completed_at - view.started_at,
         verified=whole.verified,
@@ -328,13 +362,15 @@ def _report(view: SessionView, applied: list[AppliedRun], reads: Reads) -> Repor
     )
 
 
-def _freshness(applied: list[AppliedRun], valid_until: int | None) -> Freshness:
+def _freshness(applied: list[AppliedRun], valid_until: int | None, later: Later | None) -> Freshness:
     done = (SessionStatus.FAILED, SessionStatus.CANCELLED)
     if any(run.limit is None and SessionStatus(run.status) not in done for run in applied):
         return Freshness.APPLIED
     if valid_until is None:
         return Freshness.UNFINISHED
-    return Freshness.FRESH if time.time() < valid_until else Freshness.EXPIRED
+    if time.time() >= valid_until:
+        return Freshness.EXPIRED
+    return Freshness.FRESH if later is None else Freshness.SUPERSEDED
 
 
 def json_view(report: ReportView) -> dict[str, Any]:
@@ -346,6 +382,10 @@ def json_view(report: ReportView) -> dict[str, Any]:
         "summary": report.sentence,
         "status": report.freshness.value,
         "valid_until": report.valid_until,
+        "plan_hash": view.plan_hash or None,
+        "superseded_by": None if report.later is None else str(report.later.id),
+        "approval": report.approval.to_json(),
+        "apply_seconds": None if report.apply_seconds is None else [round(one, 1) for one in report.apply_seconds],
         "exit_code": report.exit_code,
         "verified": report.verified,
         "verification": None if report.verification is None else report.verification.to_json(),

@@ -219,6 +219,7 @@ def markdown(head: ReportView, found: Findings) -> str:
         f"# {title} {str(head.session.id)[:8]}",
         "",
         head.sentence,
+        *([f"Plan {head.session.plan_hash}"] if head.session.plan_hash else []),
         "",
         f"| Entity type | {columns} | Total |",
         f"| --- | {' | '.join('---:' for _ in Action)} | ---: |",

@@ -70,6 +70,10 @@ class SessionView:
     created_at: int
     updated_at: int
     queued: datetime
+    plan_hash: str
+    approved_hash: str
+    approved_by: str
+    approved_at: int | None
 
     @property
     def has_plan(self) -> bool:
@@ -154,6 +158,10 @@ def session_view(workspace_id: UUID, stored: StoredSession, runs: Sequence[Store
         created_at=int(stored.created_at.timestamp()),
         updated_at=int(changed.timestamp()),
         queued=stored.created_at,
+        plan_hash=stored.plan_hash or "",
+        approved_hash=stored.approved_hash or "",
+        approved_by=stored.approved_by or "",
+        approved_at=epoch(stored.approved_at),
     )
 
 

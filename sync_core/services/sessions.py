@@ -13,8 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.vocabulary import EntityType, EventType, SessionStatus
 from sync_core.errors import Refusal
+from sync_core.services import plan_limits
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.connections import NOT_CONNECTED
+from sync_core.services.plan_limits import Limits
 from sync_core.services.session_views import (
     DEFAULT_CONFIG,
     EventListing,
@@ -128,9 +130,12 @@ async def resume(database: Database, actor: Actor, session_id: UUID) -> SessionV
 
 
 async def apply(
-    database: Database, actor: Actor, source_session_id: UUID, *, limit: int | None = None
+    database: Database, actor: Actor, source_session_id: UUID, *, limit: int | None = None, clean_hash: str = ""
 ) -> SessionView | Refusal:
-    """Carry out a dry run's plan, all of it or its first `limit` objects. Nothing is fetched again."""
+    """Carry out a dry run's plan, all of it or its first `limit` objects. Nothing is fetched again.
+
+    `clean_hash` is of the plan that was found without warnings: where that is enough, it needs nobody's approval.
+    """
     if not actor.can(Permission.RUN_SYNC):
         return _FORBIDDEN
     if limit is not None and limit < 1:
@@ -141,7 +146,12 @@ async def apply(
         source = await store.read(session, workspace_id, source_session_id)
         if source is None:
             return NOT_FOUND
-        refusal = _not_a_plan(source) or await _not_applicable(session, workspace_id, source)
+        limits = plan_limits.of((await store.defaults(session, workspace_id)).settings)
+        refusal = (
+            _not_a_plan(source)
+            or _not_approved(source, limits, clean_hash)
+            or await _not_applicable(session, workspace_id, source)
+        )
         if refusal is not None or source.connection_id is None:
             return refusal or NOT_CONNECTED
         session_id = await runs.enqueue(
@@ -235,6 +245,17 @@ def _not_a_plan(source: StoredSession) -> Refusal | None:
         message = f"This plan is older than {PLAN_HOURS} hours. Make a new dry run: Stripe has moved on since."
         return Refusal("plan_expired", message, status=409)
     return None
+
+
+def _not_approved(source: StoredSession, limits: Limits, clean_hash: str) -> Refusal | None:
+    if not limits.approval:
+        return None
+    if source.plan_hash is not None:
+        clean = limits.approve_clean and clean_hash == source.plan_hash
+        if clean or source.approved_hash == source.plan_hash:
+            return None
+    message = "This workspace applies a plan only when somebody else than who made it has approved it, in its report."
+    return Refusal("plan_not_approved", message, status=409)
 
 
 async def _not_applicable(session: AsyncSession, workspace_id: UUID, source: StoredSession) -> Refusal | None:

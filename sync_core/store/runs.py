@@ -171,7 +171,7 @@ async def request_cancel(session: AsyncSession, workspace_id: UUID, session_id: 
 
 # A task does not make a plan younger than its reading: a dry run keeps the time at which it ended.
 _REQUEUE = text(
-    "UPDATE payment_sync_sessions SET status = 'pending', cancel_requested_at = NULL, error_summary = NULL,"
+    "UPDATE payment_sync_sessions SET status = 'pending', cancel_requested_at = NULL, error_summary = NULL, plan_hash = NULL,"
     " completed_at = CASE WHEN dry_run AND CAST(:task AS jsonb) IS NOT NULL THEN completed_at END, task = CAST(:task AS jsonb)"
     " WHERE workspace_id = :workspace AND id = :session AND status = ANY(:statuses) RETURNING id"
 )

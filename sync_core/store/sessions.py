@@ -48,6 +48,10 @@ class StoredSession:
     completed_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    plan_hash: str | None
+    approved_hash: str | None
+    approved_by: str | None
+    approved_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ class Position:
 
 _COLUMNS = (
     "id, session_type, status, phase, config, stats, error_summary, connection_id, source_session_id, range_start, ceiling,"
-    " cancel_requested_at IS NOT NULL AS cancel_requested, created_by, started_at, completed_at, created_at, updated_at"
+    " cancel_requested_at IS NOT NULL AS cancel_requested, created_by, started_at, completed_at, created_at, updated_at,"
+    " plan_hash, approved_hash, approved_by, approved_at"
 )
 _MINE = "workspace_id = :workspace AND deleted_at IS NULL"
 _ONE = text(f"SELECT {_COLUMNS} FROM payment_sync_sessions WHERE {_MINE} AND id = :session")

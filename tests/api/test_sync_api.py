@@ -11,11 +11,14 @@ from sqlalchemy import text
 
 from sync_core.engine.drive import drive
 from sync_core.sandbox.launch import SandboxProcess
+from sync_core.services import plan_limits
 from sync_core.services.api_keys import KeyLevel
+from sync_core.services.plan_limits import Limits
 from sync_core.store.database import Database
 from tests.api.conftest import Client, issued
 from tests.api.test_access import assert_error
 from tests.conftest import make_workspace
+from tests.services import actor_of
 from tests.support import taken
 
 INITIAL = "/sync/stripe/initial"
@@ -155,6 +158,21 @@ async def test_a_plan_older_than_a_day_is_not_applied(
 
     assert (await call("GET", f"{SESSIONS}/{plan['id']}/report")).json()["status"] == "expired"
     assert_error(await call("POST", f"{SESSIONS}/{plan['id']}/apply"), 409, "plan_expired")
+
+
+@pytest.mark.usefixtures("connected")
+async def test_a_plan_that_waits_for_a_second_person_is_not_applied(
+    call: Client, database: Database, api_sandbox: SandboxProcess
+) -> None:
+    await plan_limits.save(database, actor_of(call.workspace_id), Limits(approval=True))
+    plan = (await call("POST", INITIAL, {"entity_types": ["products"], "dry_run": True})).json()
+    await driven(database, api_sandbox, plan["id"])
+    shown = (await call("GET", f"{SESSIONS}/{plan['id']}/report")).json()
+
+    assert (shown["status"], shown["approval"]["status"], shown["superseded_by"]) == ("fresh", "needed", None)
+    assert len(shown["plan_hash"]) == 64
+    assert 0 < shown["apply_seconds"][0] <= shown["apply_seconds"][1]
+    assert_error(await call("POST", f"{SESSIONS}/{plan['id']}/apply"), 409, "plan_not_approved")
 
 
 @pytest.mark.usefixtures("connected")

@@ -1,0 +1,63 @@
+"""The report's page as a client drives it: whose word a plan waits for, and who can give it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from dashboard.pages.report_state import ReportState
+from sync_core.domain.vocabulary import EntityType, Role
+from sync_core.sandbox.launch import SandboxProcess
+from sync_core.services import plan_limits
+from sync_core.services.plan_limits import Limits
+from sync_core.store import database as database_module
+from sync_core.store.database import Database
+from tests.events._browser import browser
+from tests.services import actor_of, small_sandbox
+from tests.support import config, sync
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxProcess]:
+    with small_sandbox(customers=30) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("maker", "role", "may", "after"),
+    [
+        pytest.param("ben@example.com", Role.OPERATOR, True, "approved", id="somebody else's plan"),
+        pytest.param("operator@example.com", Role.OPERATOR, False, "needed", id="one's own plan"),
+        pytest.param("ben@example.com", Role.VIEWER, False, "needed", id="may only look"),
+    ],
+)
+async def test_a_plan_is_approved_in_its_report_by_somebody_else(
+    database: Database,
+    workspace_id: UUID,
+    sandbox: SandboxProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    maker: str,
+    role: Role,
+    may: bool,
+    after: str,
+) -> None:
+    """Where the button is not shown, the event behind it does nothing either."""
+    monkeypatch.setattr(database_module, "_database", database)
+    await plan_limits.save(database, actor_of(workspace_id), Limits(approval=True))
+    plan = (await sync(database, workspace_id, sandbox.url, config(EntityType.PRODUCTS, dry_run=True))).session_id
+    async with database.workspace(workspace_id) as session:
+        await session.execute(text("UPDATE payment_sync_sessions SET created_by = :maker"), {"maker": maker})
+
+    async with browser(database, workspace_id, f"/syncs/{plan}/report", role) as client:
+        await client.send(ReportState, "load")
+        assert client.of(ReportState, "approval") == "needed"
+        assert client.of(ReportState, "may_approve") is may
+        assert len(client.of(ReportState, "plan_hash")) == 64
+        await client.send(ReportState, "approve")
+        await client.send(ReportState, "load")
+        assert client.of(ReportState, "approval") == after
+        assert client.of(ReportState, "approved_by") in (None, "", f"{role.value}@example.com")
