@@ -1,7 +1,7 @@
 """What names a plan, and who approved it.
 
 Revision ID: 4d7e0b92a6c3
-Revises: 90b3e5d7c1f6
+Revises: a4c07e51b9d2
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "4d7e0b92a6c3"
-down_revision = "90b3e5d7c1f6"
+down_revision = "a4c07e51b9d2"
 branch_labels = None
 depends_on = None
 
