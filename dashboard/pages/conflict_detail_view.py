@@ -8,6 +8,7 @@ import reflex as rx
 
 from dashboard import components as ui
 from dashboard.pages.conflict_filters import PATH, SNOOZES
+from dashboard.pages.conflict_ignored import ASK
 from dashboard.pages.conflict_keys import assets, key_help
 from dashboard.pages.conflict_presence import presence
 
@@ -228,7 +229,11 @@ def choice(state: Any, one: Any) -> rx.Component:
             side("Becomes", rx.cond(one.settled, text(one.result), rx.el.span("?", class_name="muted")), "result"),
             class_name="side-row",
         ),
-        rx.cond(one.choosable, choosing(state, one), rx.fragment()),
+        rx.cond(
+            one.choosable,
+            rx.el.div(choosing(state, one), ignoring(state, one), class_name="row choosing"),
+            rx.fragment(),
+        ),
         rx.cond((state.editing == one.key) & state.may_resolve, editor(state, one), rx.fragment()),
         class_name=rx.cond(one.nested, "conflict-field nested", "conflict-field"),
         tab_index=rx.cond(one.choosable, 0, -1),
@@ -293,6 +298,20 @@ def choosing(state: Any, one: Any) -> rx.Component:
         role="group",
         aria_label="Take for " + one.label,
         class_name="segmented",
+    )
+
+
+def ignoring(state: Any, one: Any) -> rx.Component:
+    """The way to have the field never asked about again; it is the page of rules that does it, and says what it means."""
+    return rx.cond(
+        state.may_manage & ~one.nested,
+        ui.anchor(
+            "Ignore for ever…",
+            rx.el.span(": ", one.label, class_name="sr-only"),
+            href=f"{PATH}/rules?{ASK}=" + state.entity.to(str) + "." + one.key.to(str),
+            class_name="xsmall muted ignoring",
+        ),
+        rx.fragment(),
     )
 
 

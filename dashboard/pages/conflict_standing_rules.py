@@ -12,6 +12,7 @@ from dashboard import components as ui
 from dashboard.navigation import add_page
 from dashboard.pages.conflict_batches import BATCHES
 from dashboard.pages.conflict_filters import EXPORTS, PATH
+from dashboard.pages.conflict_ignored import IgnoredState, ignored_fields
 from dashboard.pages.conflict_keys import assets
 from dashboard.pages.conflict_rows import plural
 from dashboard.state import PageState
@@ -177,7 +178,7 @@ def view() -> rx.Component:
         rx.cond(
             RulesState.problem != "",
             ui.callout(RulesState.problem, kind="danger"),
-            rx.cond(RulesState.loaded, _rules(), ui.card_skeleton(5)),
+            rx.cond(RulesState.loaded, ui.stack(_rules(), ignored_fields()), ui.card_skeleton(5)),
         ),
         _remove_dialog(),
         _import_dialog(),
@@ -292,4 +293,4 @@ def _import_dialog() -> rx.Component:
 
 
 def register(app: rx.App) -> None:
-    add_page(app, view, route=RULES, title="Rules for conflicts", on_load=[RulesState.load])
+    add_page(app, view, route=RULES, title="Rules for conflicts", on_load=[RulesState.load, IgnoredState.load])

@@ -22,15 +22,21 @@ from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, Strategy
 
 @dataclass(frozen=True, slots=True)
 class Strategies:
-    """The narrowest that is set wins: the field's, the entity type's, the run's."""
+    """The narrowest that is set wins: the field's, the entity type's, the run's.
+
+    `ignored` fields are left alone whatever is set: ours stays, and is not asked about.
+    """
 
     default: Strategy = Strategy.SKIP
     by_entity: Mapping[EntityType, Strategy] = field(default_factory=dict)
     by_field: Mapping[tuple[EntityType, str], Strategy] = field(default_factory=dict)
+    ignored: frozenset[tuple[EntityType, str]] = frozenset()
 
     def of(self, entity: EntityType, name: str | None = None) -> Strategy:
         """The strategy of a field, or of the record as a whole when none is named."""
         if name is not None:
+            if (entity, name) in self.ignored:
+                return Strategy.SKIP
             narrow = self.by_field.get((entity, name))
             if narrow is not None:
                 return narrow
@@ -41,6 +47,7 @@ class Strategies:
             "default": self.default.value,
             "entities": {entity.value: strategy.value for entity, strategy in self.by_entity.items()},
             "fields": {f"{entity.value}.{name}": one.value for (entity, name), one in self.by_field.items()},
+            "ignored": sorted(f"{entity.value}.{name}" for entity, name in self.ignored),
         }
 
     @classmethod
@@ -49,11 +56,13 @@ class Strategies:
         return cls(
             Strategy(data.get("default", Strategy.SKIP)),
             {EntityType(entity): Strategy(one) for entity, one in data.get("entities", {}).items()},
-            {_field_key(path): Strategy(one) for path, one in data.get("fields", {}).items()},
+            {field_key(path): Strategy(one) for path, one in data.get("fields", {}).items()},
+            frozenset(field_key(path) for path in data.get("ignored", ())),
         )
 
 
-def _field_key(path: str) -> tuple[EntityType, str]:
+def field_key(path: str) -> tuple[EntityType, str]:
+    """`customers.phone`, taken apart. Raises ValueError for what is no field."""
     word, _, name = path.partition(".")
     entity = EntityType(word)
     if name not in NAMES[entity]:

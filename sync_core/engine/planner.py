@@ -41,6 +41,7 @@ def guarded(strategies: Strategies) -> Strategies:
         careful(strategies.default),
         {entity: careful(one) for entity, one in strategies.by_entity.items()},
         {key: careful(one) for key, one in strategies.by_field.items()},
+        strategies.ignored,
     )
 
 

@@ -22,6 +22,7 @@ from sync_core.models.review import (
     ConflictPreviewItem,
     ConflictRule,
     ConflictViewer,
+    IgnoredField,
 )
 from sync_core.models.running import PaceSample, Preset, Schedule
 from sync_core.models.staging import PlanItem, StagedObject
@@ -54,6 +55,7 @@ __all__ = [
     "CustomerWallet",
     "Delegation",
     "EntityRun",
+    "IgnoredField",
     "Invoice",
     "Lease",
     "Membership",

@@ -14,6 +14,7 @@ from sync_core.models.base import (
     bool_col,
     int_col,
     jsonb_col,
+    one_of,
     tenant_fk,
     text_col,
     time_col,
@@ -133,3 +134,16 @@ class ConflictViewer(SQLModel, table=True):
     conflict_id: UUID = Field(sa_column=uuid_col(primary_key=True))
     user_id: UUID = Field(sa_column=uuid_col(primary_key=True))
     seen_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
+
+
+class IgnoredField(SQLModel, table=True):
+    """A field that syncs leave alone, from the next one on: ours stays, and a difference is no conflict."""
+
+    __tablename__ = "payment_sync_ignored_fields"
+    __table_args__: ClassVar[Any] = (workspace_fk(), one_of("entity_type", EntityType))
+
+    workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    entity_type: EntityType = Field(sa_column=word_col(EntityType, primary_key=True))
+    field: str = Field(sa_column=text_col(primary_key=True))
+    created_by: str = Field(sa_column=text_col())
+    created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))

@@ -213,7 +213,7 @@ async def _effects(
 ) -> tuple[tuple[Effect, ...], bool]:
     """Each strategy by the rules of the planner itself, on the first rows of each action, scaled up where there are more."""
     sums: dict[Strategy, Counter[Action]] = {strategy: Counter() for strategy in Strategy}
-    exact = True
+    exact, chosen = True, view.config.strategies
     differing = (Action.UPDATE, Action.CONFLICT, Action.SKIP)
     for entity in _having(view, *differing):
         rows = await store.compared(session, plan, entity, cap=_EFFECTS_OF)
@@ -222,9 +222,9 @@ async def _effects(
         scale = whole / looked
         exact = exact and whole == looked
         for strategy, tally in sums.items():
-            for action, count in _tally(entity, strategy, rows).items():
+            strategies = Strategies(strategy, ignored=chosen.ignored)
+            for action, count in _tally(entity, strategies, rows).items():
                 tally[action] += round(count * scale)
-    chosen = view.config.strategies
     pure = not chosen.by_entity and not chosen.by_field
     return tuple(
         Effect(
@@ -238,8 +238,7 @@ async def _effects(
     ), exact
 
 
-def _tally(entity: EntityType, strategy: Strategy, rows: Sequence[Compared]) -> Counter[Action]:
-    strategies = Strategies(strategy)
+def _tally(entity: EntityType, strategies: Strategies, rows: Sequence[Compared]) -> Counter[Action]:
     return Counter(_decided(entity, strategies, row) for row in rows)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from uuid import UUID, uuid4
 
@@ -17,6 +17,7 @@ from sync_core.domain.merge import Strategies
 from sync_core.domain.vocabulary import EntityType, ReasonCode, SessionStatus, SessionType, TaskKind
 from sync_core.models import EntityRun, SyncSession
 from sync_core.store.database import DbRole
+from sync_core.store.ignored_fields import ignored_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,11 @@ async def enqueue(
     session_type: SessionType = SessionType.INITIAL,
     source_session_id: UUID | None = None,
 ) -> UUID | None:
-    """Queue a run; the next tick takes it. None when a run of this workspace is open already."""
+    """Queue a run; the next tick takes it. None when a run of this workspace is open already.
+
+    The fields that the workspace ignores now go with it: a configuration from elsewhere brings none of its own.
+    """
+    config = replace(config, strategies=replace(config.strategies, ignored=await ignored_keys(session, workspace_id)))
     session_id = uuid4()
     try:
         async with session.begin_nested():

@@ -105,3 +105,20 @@ def test_two_people_on_one_conflict_see_each_other(open_page: Opener) -> None:
     expect(ben.locator("[data-beat]")).to_have_count(0)
     # Sooner than a lease lasts: leaving a page is said.
     expect(ana.get_by_text("is viewing")).to_have_count(0, timeout=15_000)
+
+
+def test_a_field_is_ignored_from_a_conflict_and_taken_back(owner: Page) -> None:
+    visit(owner, "/conflicts")
+    owner.get_by_role("link", name="Ours 44", exact=True).click()
+    expect(owner.get_by_role("heading", name="Ours 44")).to_be_visible()
+    owner.get_by_role("link", name=re.compile("^Ignore for ever.*Phone")).click()
+    dialog = owner.get_by_role("dialog", name="Ignore Customers: Phone?")
+    expect(dialog).to_be_visible()
+    assert wrong_with(owner, "ignore-field") == []
+    dialog.get_by_role("button", name="Ignore it").click()
+    expect(dialog).to_have_count(0)
+    row = owner.get_by_role("row", name=re.compile("Customers: Phone"))
+    expect(row).to_be_visible()
+    assert wrong_with(owner, "ignored-fields") == []
+    row.get_by_role("button", name="Take back").click()
+    expect(row).to_have_count(0)

@@ -12,6 +12,7 @@ import pytest
 from dashboard.pages.conflict_batches import BatchState, HistoryState
 from dashboard.pages.conflict_bulk import BulkState
 from dashboard.pages.conflict_detail import ConflictState
+from dashboard.pages.conflict_ignored import IgnoredState
 from dashboard.pages.conflict_keys import KeysState
 from dashboard.pages.conflict_presence import PresenceState
 from dashboard.pages.conflict_standing_rules import RulesState
@@ -201,6 +202,26 @@ async def test_a_previewed_rule_is_kept_tried_and_switched_on(listing: Browser) 
     assert listing.redirects[-1].startswith("/conflicts/batches/")
 
 
+async def test_a_field_is_ignored_with_a_second_word_where_money_is_meant(
+    database: Database, workspace_id: UUID
+) -> None:
+    async with browser(database, workspace_id, "/conflicts/rules?ignore=invoices.amount_due") as client:
+        await client.send(RulesState, "load")
+        assert client.of(IgnoredState, "asking_label") == "Invoices: Amount due"
+        await client.send(IgnoredState, "ignore", form={})
+        assert client.of(IgnoredState, "ask_problem").startswith("It says what somebody pays")
+        await client.send(IgnoredState, "ignore", form={"money": True})
+        assert client.redirects == ["/conflicts/rules"]
+        client.at("/conflicts/rules")
+        await client.send(IgnoredState, "load")
+        assert [(row["label"], row["open"]) for row in client.of(IgnoredState, "rows")] == [
+            ("Invoices: Amount due", "")
+        ]
+        assert client.of(IgnoredState, "asking") == ""
+        await client.send(IgnoredState, "heed", path="invoices.amount_due")
+        assert client.of(IgnoredState, "rows") == []
+
+
 async def test_a_batch_has_an_address_and_the_history_leads_to_it(
     listing: Browser, database: Database, workspace_id: UUID
 ) -> None:
@@ -267,6 +288,8 @@ FORGED: list[tuple[type[Any], str, dict[str, Any]]] = [
     (ConflictState, "reopen_with_mine", {}),
     (PresenceState, "beat", {}),
     (PresenceState, "leave", {}),
+    (IgnoredState, "ignore", {"form": {"money": True}}),
+    (IgnoredState, "heed", {"path": "__class__"}),
     (ConflictsState, "pick", {"row_id": "nonsense"}),
     (ConflictsState, "pick_everything", {}),
     (ConflictsState, "assign_picked", {"assignee": "nobody"}),

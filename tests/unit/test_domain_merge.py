@@ -171,6 +171,17 @@ MIXTURES: dict[str, tuple[Strategies, Stored, Values, Decision]] = {
             changed=("name", "phone"),
         ),
     ),
+    "an ignored field is left alone, whatever its own strategy says": (
+        replace(fields(FLAG, name=OVERWRITE), ignored=frozenset({(CUSTOMERS, "name")})),
+        _EDITED,
+        _BOTH,
+        Decision(
+            Action.UPDATE,
+            write=values(name="Ours", phone="2"),
+            base=values(name="Base", phone="2"),
+            changed=("name", "phone"),
+        ),
+    ),
     "a local edit is kept while another field takes Stripe's": (
         fields(FLAG),
         _EDITED,
@@ -299,8 +310,15 @@ def test_the_narrowest_strategy_wins() -> None:
 
 
 def test_strategies_survive_json() -> None:
-    strategies = Strategies(SKIP, {CUSTOMERS: FLAG}, {(CUSTOMERS, "email"): OVERWRITE})
-    stored_as = {"default": "skip", "entities": {"customers": "flag"}, "fields": {"customers.email": "overwrite"}}
+    strategies = Strategies(
+        SKIP, {CUSTOMERS: FLAG}, {(CUSTOMERS, "email"): OVERWRITE}, frozenset({(CUSTOMERS, "phone")})
+    )
+    stored_as = {
+        "default": "skip",
+        "entities": {"customers": "flag"},
+        "fields": {"customers.email": "overwrite"},
+        "ignored": ["customers.phone"],
+    }
     assert strategies.to_json() == stored_as
     assert Strategies.from_json(stored_as) == strategies
     assert Strategies.from_json({}) == Strategies(SKIP)
@@ -312,6 +330,7 @@ WRONG = {
     "entity of a field": {"fields": {"coupons.name": "skip"}},
     "field": {"fields": {"customers.balance": "skip"}},
     "no field": {"fields": {"customers": "skip"}},
+    "ignored field": {"ignored": ["customers.balance"]},
 }
 
 
