@@ -1,7 +1,7 @@
 """Fields that syncs leave alone.
 
 Revision ID: c2e95d13f7a8
-Revises: a4c07e51b9d2
+Revises: 4d7e0b92a6c3
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "c2e95d13f7a8"
-down_revision = "a4c07e51b9d2"
+down_revision = "4d7e0b92a6c3"
 branch_labels = None
 depends_on = None
 
