@@ -65,9 +65,9 @@ class IgnoredState(PageState):
             return
         self.rows = [ignored_row(one, actor.time_zone) for one in found]
         self.may_manage, self.chosen = actor.can(Permission.MANAGE_WORKSPACE), ""
-        self._ask(dict(self.router.url.query_parameters).get(ASK, "") if self.may_manage else "")
+        self._about(dict(self.router.url.query_parameters).get(ASK, "") if self.may_manage else "")
 
-    def _ask(self, path: str) -> None:
+    def _about(self, path: str) -> None:
         self.asking, self.ask_problem = (path if path in LABELS else ""), ""
         self.asking_label, self.asking_money = LABELS.get(path, ""), path in MONEY
 
@@ -77,11 +77,11 @@ class IgnoredState(PageState):
 
     @rx.event
     async def ask(self) -> None:
-        self._ask(self.chosen)
+        self._about(self.chosen)
 
     @rx.event
     async def keep(self) -> None:
-        self._ask("")
+        self._about("")
 
     @rx.event
     async def ignore(self, form: dict[str, Any]) -> Any:
@@ -91,7 +91,7 @@ class IgnoredState(PageState):
             self.ask_problem = done.message
             return None
         self._say(f"{self.asking_label} is ignored from the next sync on.")
-        self._ask("")
+        self._about("")
         # The address may still ask for it.
         return rx.redirect(f"{PATH}/rules", replace=True)
 

@@ -34,10 +34,7 @@ class PresenceState(PageState):
         await self._leave(besides=asked)
         if asked:
             self._at = asked
-            others = said(await conflict_presence.look(get_database(), await self._actor(), UUID(asked)))
-            # What is assigned is sent.
-            if self.others != others:
-                self.others = others
+            self._put(others=said(await conflict_presence.look(get_database(), await self._actor(), UUID(asked))))
 
     @rx.event
     async def leave(self) -> None:
