@@ -65,8 +65,8 @@ PLACES = (
 def add_page(
     app: rx.App, view: Callable[[], rx.Component], *, route: str, title: str, on_load: Sequence[Any] = ()
 ) -> None:
-    """`on_load` runs after the shell's own: who is signed in, where, and what waits for review."""
-    loads = [ShellState.load, *on_load]
+    """`on_load` runs before the shell's own (who is signed in, where, what waits for review): content is what people wait for."""
+    loads = [*on_load, ShellState.load]
     LOADS.update(one.fn.__qualname__ for one in loads)
     app.add_page(view, route=route, title=f"{title} · Cyphera Sync", on_load=loads)
 

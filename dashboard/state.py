@@ -39,6 +39,7 @@ class PageState(rx.State):
     notice_kind: str = "info"
     notice_number: int = 0
     _noticed_at: float = 0.0
+    _failed_on: str = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         for name, value in list(vars(cls).items()):
@@ -94,13 +95,19 @@ class PageState(rx.State):
         if isinstance(failure, SignedOut):
             self.signed_out = True
         elif handler in LOADS:
-            self.failed = True
+            self.failed, self._failed_on = True, _visit()
         else:
             self._say("That didn't work. Nothing was changed; try again.", "danger")
 
 
+def _visit() -> str:
+    """What the events of one `on_load` have in common."""
+    context = EventContext.get()
+    return context.parent_txid or context.txid
+
+
 class ShellState(PageState):
-    """What stands around every page."""
+    """What stands around every page. It comes after the page's own content."""
 
     ready: bool = False
     email: str = ""
@@ -115,7 +122,8 @@ class ShellState(PageState):
     async def load(self) -> None:
         if time.monotonic() - self._noticed_at >= NOTICE_SECONDS:
             self._put(notice="")
-        self._put(failed=False)
+        if self._failed_on != _visit():
+            self._put(failed=False)
         found = await self._signed_in()
         actor = found.actor
         around = await standing.read(get_database(), actor)

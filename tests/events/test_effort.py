@@ -113,3 +113,11 @@ async def test_whoever_is_there_is_asked_once_an_event(visitor: Browser) -> None
         assert (opened(), asked()) == (number, number)
     assert visitor.of(ConflictsState, "picked") == [first, *others]
     assert visitor.of(ConflictsState, "members") == ["owner@example.com"]
+
+
+async def test_content_comes_before_what_stands_around_it(visitor: Browser, database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE workspaces SET name = 'Renamed'")
+    await go(visitor, next_conflicts(visitor))
+    order = [name for message in visitor.messages for name in ("rows", "workspace") if name in message.names]
+    assert order == ["rows", "workspace"]
