@@ -23,9 +23,9 @@ VALUES (%(workspace)s, 'acct_large', false, 'secret', '1234', 'f', 'x', true) RE
 """
 _RUNS = """
 INSERT INTO payment_sync_sessions (workspace_id, entity_types, connection_id, config, status, phase, dry_run, created_at, started_at,
-  completed_at)
+  completed_at, created_by)
 SELECT %(workspace)s, '{customers,invoices}', %(connection)s, %(config)s, (ARRAY['completed', 'completed', 'partial', 'failed', 'cancelled'])[1 + i %% 5],
-  'done', i %% 3 = 0, at, at, at + interval '4 minutes'
+  'done', i %% 3 = 0, at, at, at + interval '4 minutes', CASE WHEN i %% 400 = 0 THEN 'ben' ELSE 'ana' END
 FROM (SELECT i, now() - i * interval '6 hours' AS at FROM generate_series(1, %(runs)s) i) made RETURNING id
 """
 # A tenth disagrees, a twentieth was edited here, some are deleted, some have no name.

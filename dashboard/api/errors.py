@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from sync_core.errors import Refusal
 from sync_core.services.conflict_views import ConflictRefusal
-from sync_core.services.connections import ConnectRefusal
+from sync_core.services.connection_views import ConnectRefusal
 
 log = structlog.get_logger()
 T = TypeVar("T")

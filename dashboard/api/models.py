@@ -128,6 +128,7 @@ class Connection(BaseModel):
     livemode: bool
     sandbox: bool
     key: ConnectionKey
+    former_key_last4: str | None = Field(description="Of the key before, which is kept until the new one has worked.")
     webhook_secret_set: bool
     checks: list[Check]
     checked_at: int | None

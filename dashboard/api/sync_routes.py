@@ -29,8 +29,10 @@ from sync_core.domain.vocabulary import Action, EntityType, EventType, ReasonCod
 from sync_core.services import drift, plan_apply, problems, report, report_export, sessions
 from sync_core.services import estimate as estimates
 from sync_core.services.report_export import Format
+from sync_core.store.sessions import RunFilter
 
 router = APIRouter(prefix="/sync/stripe", tags=["sync"])
+_LATEST = 253_402_300_799
 
 
 class Paging(BaseModel):
@@ -41,6 +43,10 @@ class Paging(BaseModel):
 class SessionQuery(Paging):
     status: SessionStatus | None = None
     dry_run: bool | None = None
+    entity_type: EntityType | None = None
+    created_by: str | None = Field(default=None, max_length=320, description="Who started it, as `created_by` says.")
+    since: int | None = Field(default=None, ge=0, le=_LATEST, description="Started from then on, in epoch seconds.")
+    until: int | None = Field(default=None, ge=0, le=_LATEST, description="Started before then, in epoch seconds.")
 
 
 class DriftQuery(BaseModel):
@@ -97,7 +103,8 @@ async def estimate(
 async def list_sessions(
     actor: CallingActor, database: OpenDatabase, query: Annotated[SessionQuery, Query()]
 ) -> dict[str, Any]:
-    page = granted(await sessions.list_sessions(database, actor, **query.model_dump()))
+    only = RunFilter(**query.model_dump(exclude={"cursor", "limit"}))
+    page = granted(await sessions.list_sessions(database, actor, cursor=query.cursor, limit=query.limit, only=only))
     return _listed([one.to_json() for one in page.items], page.cursor)
 
 

@@ -15,7 +15,7 @@ from dashboard.state import PageState
 from sync_core.errors import Refusal
 from sync_core.services import attempts, connections
 from sync_core.services.actor import Permission
-from sync_core.services.checks import CheckName
+from sync_core.services.check_results import CheckName
 from sync_core.settings import get_settings
 from sync_core.store.database import get_database
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from sync_core.services.checks import Check, CheckName, CheckStatus
-from sync_core.services.connections import ConnectionView
+from sync_core.services.check_results import Check, CheckName, CheckStatus
+from sync_core.services.connection_views import ConnectionView
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Card:
     sandbox: bool = False
     masked_key: str = ""
     key_kind: str = ""
+    former: str = ""
     checked: str = ""
     since: str = ""
     webhook: bool = False
@@ -84,6 +85,7 @@ def card(view: ConnectionView, time_zone: str) -> Card:
         sandbox=view.is_sandbox,
         masked_key=view.masked_key,
         key_kind="Restricted key" if view.key_kind == "restricted" else "Secret key",
+        former=f"…{view.former_last4}" if view.former_last4 else "",
         checked="" if view.checked_at is None else _moment(view.checked_at, zone),
         since=_moment(view.created_at, zone),
         webhook=view.has_webhook_secret,

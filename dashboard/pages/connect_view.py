@@ -8,7 +8,7 @@ import reflex as rx
 
 from dashboard import components as ui
 from dashboard.api.forms import KEY_FORM, WEBHOOK_FORM
-from sync_core.services.checks import CheckStatus
+from sync_core.services.check_results import CheckStatus
 
 _NEEDS = (
     ("Customers", "rak_customer_read"),
@@ -78,6 +78,14 @@ def _account(state: Any) -> rx.Component:
         ui.key_values(
             ("Account", ui.id_chip(card.account_id, label="Copy account id")),
             ("Key", ui.row(ui.code(card.masked_key), rx.el.span(card.key_kind, class_name="muted small"))),
+            ui.key_value(
+                "Former key",
+                ui.row(
+                    ui.code(card.former),
+                    rx.el.span("kept until the new one has worked in a sync or a check", class_name="muted small"),
+                ),
+                hidden=card.former == "",
+            ),
             ui.key_value("Country, currency", card.details, hidden=card.details == ""),
             ("Connected", card.since),
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,10 +11,11 @@ import reflex as rx
 from dashboard import components as ui
 from dashboard.navigation import add_page
 from dashboard.pages import run_parts as parts
+from dashboard.pages.history_filters import Filters
 from dashboard.state import PageState
-from sync_core.domain.vocabulary import Action, SessionStatus
+from sync_core.domain.vocabulary import Action, EntityType, SessionStatus
 from sync_core.errors import Refusal
-from sync_core.services import history
+from sync_core.services import history, sessions
 from sync_core.services.history import PastRun
 from sync_core.services.record_views import When
 from sync_core.store.database import get_database
@@ -44,8 +45,8 @@ class HistoryState(PageState):
     loaded: bool = False
     runs: list[RunRow] = []
     chosen: list[str] = []
-    status: str = ""
-    kind: str = ""
+    filters: Filters = Filters()
+    starters: list[str] = []
     narrowed: bool = False
     first_url: str = ""
     next_url: str = ""
@@ -56,33 +57,33 @@ class HistoryState(PageState):
     async def load(self) -> None:
         words = dict(self.router.url.query_parameters)
         actor = await self._actor()
-        status = words.get("status", "")
-        kind = words.get("kind", "")
+        wanted = Filters.parse(words)
         found = await history.page(
-            get_database(),
-            actor,
-            cursor=words.get("after") or None,
-            status=SessionStatus(status) if status in {one.value for one in SessionStatus} else None,
-            dry_run={"dry": True, "real": False}.get(kind),
+            get_database(), actor, cursor=words.get("after") or None, only=wanted.asked(actor.time_zone)
         )
         if isinstance(found, Refusal):
             self._refuse(found)
             self.loaded = True
             return
-        self.status, self.kind, self.narrowed = status, kind, bool(status or kind)
+        starters = await sessions.starters(get_database(), actor)
+        self.filters, self.narrowed = wanted, wanted.any
+        # One who is asked for by an address has to be among the choices, whether there is a run or not.
+        self.starters = sorted({*starters, wanted.by} - {""})
         self.chosen, self.compare_href, self.record_error = [], "", ""
         self.runs = [run_row(one, actor.time_zone) for one in found.runs]
-        self.first_url = _href(status, kind) if words.get("after") else ""
-        self.next_url = _href(status, kind, found.cursor) if found.cursor else ""
+        self.first_url = wanted.href() if words.get("after") else ""
+        self.next_url = wanted.href(found.cursor) if found.cursor else ""
         self.loaded = True
 
     @rx.event
-    async def show_status(self, value: str) -> Any:
-        return rx.redirect(_href(value if value in {one.value for one in SessionStatus} else "", self.kind))
+    async def narrow(self, name: str, value: str) -> Any:
+        words = asdict(self.filters)
+        return rx.redirect(Filters.parse(words | {name: value}).href()) if name in words else None
 
     @rx.event
-    async def show_kind(self, value: str) -> Any:
-        return rx.redirect(_href(self.status, value if value in ("dry", "real") else ""))
+    async def narrow_days(self, form: dict[str, Any]) -> Any:
+        days = {name: str(form.get(name) or "") for name in ("since", "until")}
+        return rx.redirect(Filters.parse(asdict(self.filters) | days).href())
 
     @rx.event
     async def choose(self, session_id: str) -> None:
@@ -102,11 +103,6 @@ class HistoryState(PageState):
             self.record_error = "Give a Stripe id, such as cus_NffrFeUfNV2Hib."
             return None
         return rx.redirect("/syncs/record?" + urlencode({"id": word}))
-
-
-def _href(status: str, kind: str, after: str = "") -> str:
-    words = {name: word for name, word in (("status", status), ("kind", kind), ("after", after)) if word}
-    return f"/syncs?{urlencode(words)}" if words else "/syncs"
 
 
 def run_row(run: PastRun, zone: str) -> RunRow:
@@ -144,50 +140,110 @@ def view() -> rx.Component:
 
 
 def tools() -> rx.Component:
-    return ui.spread(
+    chosen = HistoryState.filters
+    return ui.stack(
         ui.row(
-            ui.select(
-                "history-kind",
-                [("", "Dry runs and syncs"), ("dry", "Dry runs"), ("real", "Syncs")],
-                label="Kind",
-                value=HistoryState.kind,
-                on_change=HistoryState.show_kind,
+            _narrowed_by(
+                "kind", "Kind", [("", "Dry runs and syncs"), ("dry", "Dry runs"), ("real", "Syncs")], chosen.kind
             ),
-            ui.select(
-                "history-status",
+            _narrowed_by(
+                "status",
+                "Status",
                 [("", "Any status"), *((one.value, one.label) for one in SessionStatus)],
-                label="Status",
-                value=HistoryState.status,
-                on_change=HistoryState.show_status,
+                chosen.status,
             ),
-        ),
-        rx.el.form(
-            rx.el.label("History of one record", html_for="record-id", class_name="sr-only"),
-            rx.el.div(
-                rx.el.input(
-                    id="record-id",
-                    name="id",
-                    placeholder="History of one record: its Stripe id",
-                    auto_complete="off",
-                    max_length=255,
-                    class_name="input",
-                    style={"minWidth": "min(320px, 58vw)"},
-                    **ui.described("record-id", error=HistoryState.record_error),
+            _narrowed_by(
+                "entity",
+                "Entity type",
+                [("", "Any entity type"), *((one.value, one.label) for one in EntityType)],
+                chosen.entity,
+            ),
+            _narrowed_by(
+                "by",
+                "Who started it",
+                rx.fragment(
+                    rx.el.option("Started by anybody", value=""),
+                    rx.foreach(HistoryState.starters, lambda name: rx.el.option(name, value=name, key=name)),
                 ),
-                ui.button("Show", type="submit"),
-                style={"display": "flex", "gap": "var(--s2)"},
+                chosen.by,
             ),
-            ui.field_error("record-id", HistoryState.record_error),
-            on_submit=HistoryState.find_record,
-            class_name="field",
+            rx.cond(
+                HistoryState.narrowed, ui.button_link("Show all", "/syncs", icon_name="x", small=True), rx.fragment()
+            ),
         ),
+        ui.spread(days(), of_record()),
+        gap="sm",
+    )
+
+
+def _narrowed_by(name: str, label: str, options: Any, value: Any) -> rx.Component:
+    return ui.select(
+        f"history-{name}",
+        options,
+        label=label,
+        value=value,
+        on_change=lambda chosen: HistoryState.narrow(name, chosen),
+        style={"width": "auto", "maxWidth": "100%"},
+    )
+
+
+def days() -> rx.Component:
+    return rx.el.form(
+        ui.row(
+            _day("since", "Started from", HistoryState.filters.since),
+            _day("until", "until", HistoryState.filters.until),
+            ui.button("Show these days", type="submit"),
+        ),
+        on_submit=HistoryState.narrow_days,
+        aria_label="Days on which they were started",
+    )
+
+
+def _day(name: str, label: str, value: Any) -> rx.Component:
+    return rx.el.label(
+        label,
+        rx.el.input(
+            name=name,
+            type="date",
+            # Another day in the address is another input: a default is taken once only.
+            key=name + value,
+            default_value=value,
+            class_name="input",
+            style={"width": "auto"},
+        ),
+        class_name="row small",
+    )
+
+
+def of_record() -> rx.Component:
+    return rx.el.form(
+        rx.el.label("History of one record", html_for="record-id", class_name="sr-only"),
+        rx.el.div(
+            rx.el.input(
+                id="record-id",
+                name="id",
+                placeholder="History of one record: its Stripe id",
+                auto_complete="off",
+                max_length=255,
+                class_name="input",
+                style={"minWidth": "min(320px, 58vw)"},
+                **ui.described("record-id", error=HistoryState.record_error),
+            ),
+            ui.button("Show", type="submit"),
+            style={"display": "flex", "gap": "var(--s2)"},
+        ),
+        ui.field_error("record-id", HistoryState.record_error),
+        on_submit=HistoryState.find_record,
+        class_name="field",
     )
 
 
 def nothing() -> rx.Component:
     return rx.cond(
         HistoryState.narrowed,
-        ui.empty_state("Nothing matches", "No sync has this kind and status.", "Show all", "/syncs"),
+        ui.empty_state(
+            "Nothing matches", "No sync is all of this: take something back, or show all.", "Show all", "/syncs"
+        ),
         ui.empty_state(
             "No syncs yet",
             "A dry run shows what a sync would do, without writing anything.",

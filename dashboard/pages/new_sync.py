@@ -41,6 +41,7 @@ from sync_core.services.session_views import Listing
 from sync_core.services.start_request import StartRequest
 from sync_core.settings import get_settings
 from sync_core.store.database import get_database
+from sync_core.store.sessions import RunFilter
 
 _SPANS = {"all", "custom", *PRESETS}
 _STRATEGIES = {strategy.value for strategy in Strategy}
@@ -145,7 +146,7 @@ class NewSyncState(PageState):
     async def _running(self) -> str:
         actor = await self._actor()
         for status in (SessionStatus.RUNNING, SessionStatus.PENDING):
-            page = await sessions.list_sessions(get_database(), actor, status=status, limit=1)
+            page = await sessions.list_sessions(get_database(), actor, only=RunFilter(status=status), limit=1)
             if isinstance(page, Listing) and page.items:
                 return f"/syncs/{page.items[0].id}"
         return ""

@@ -19,6 +19,7 @@ from sync_core.domain.vocabulary import SessionStatus
 from sync_core.engine.context import Run
 from sync_core.engine.drive import MOST_ATTEMPTS, drive, refuse
 from sync_core.errors import ConfigError, FatalRunError
+from sync_core.jobs.keys import working_source
 from sync_core.settings import Settings, get_settings
 from sync_core.store import run_state, runs
 from sync_core.store.clock import shared_clock
@@ -98,7 +99,11 @@ async def run_once(database: Database, settings: Settings, session_id: UUID, end
     clock = await patiently(lambda: shared_clock(database))
     async with http_client() as http:
         url = base_url(settings, is_sandbox=connection.is_sandbox)
-        source = StripeSource(api_key=key, base_url=url, http=http, governor=governor, clock=clock)
+
+        def source_with(one: str) -> StripeSource:
+            return StripeSource(api_key=one, base_url=url, http=http, governor=governor, clock=clock)
+
+        source = await working_source(database, settings, held, row, source_with(key), source_with)
         status = await drive(Run(database, held, row, source, governor), lease_seconds=settings.lease_seconds)
     if ended is not None and status in (SessionStatus.COMPLETED, SessionStatus.PARTIAL):
         await ended(database, held.workspace_id, session_id)

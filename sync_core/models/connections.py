@@ -23,7 +23,10 @@ from sync_core.models.base import (
 
 
 class Connection(SQLModel, table=True):
-    """A workspace's Stripe account. The key is an envelope (AES-256-GCM); only its last four characters are readable."""
+    """A workspace's Stripe account. The key is an envelope (AES-256-GCM); only its last four characters are readable.
+
+    The `former` key stays until the one that replaced it has worked.
+    """
 
     __tablename__ = "payment_connections"
     __table_args__: ClassVar[Any] = (
@@ -51,6 +54,9 @@ class Connection(SQLModel, table=True):
     key_last4: str = Field(sa_column=text_col())
     key_fingerprint: str = Field(sa_column=text_col())
     key_ciphertext: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    former_ciphertext: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    former_last4: str | None = Field(default=None, sa_column=text_col(nullable=True))
+    former_fingerprint: str | None = Field(default=None, sa_column=text_col(nullable=True))
     webhook_ciphertext: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     checks: list[Any] = Field(default_factory=list, sa_column=jsonb_col(nullable=False, default="[]"))
     checked_at: datetime | None = Field(default=None, sa_column=time_col())
@@ -68,6 +74,7 @@ class WebhookEvent(SQLModel, table=True):
         Index(
             "ix_payment_webhook_inbox_due", "workspace_id", "received_at", postgresql_where=text("processed_at IS NULL")
         ),
+        Index("ix_payment_webhook_inbox_recent", "workspace_id", text("received_at DESC")),
     )
 
     workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))

@@ -37,6 +37,17 @@ def of_session(column: str = "session_id") -> ForeignKeyConstraint:
     return tenant_fk(column, "payment_sync_sessions", ondelete="CASCADE")
 
 
+def _runs_of(entity: EntityType) -> Index:
+    """Under row-level security no GIN index may be asked about `entity_types`: each has an index of its own."""
+    return Index(
+        f"ix_payment_sync_sessions_{entity.value}",
+        "workspace_id",
+        text("created_at DESC"),
+        text("id DESC"),
+        postgresql_where=text(f"deleted_at IS NULL AND '{entity.value}' = ANY (entity_types)"),
+    )
+
+
 class SyncSession(SQLModel, table=True):
     """One run. `range_start` and `ceiling` are epoch seconds: objects with range_start <= created < ceiling belong to it.
 
@@ -55,6 +66,15 @@ class SyncSession(SQLModel, table=True):
             "workspace_id",
             "source_session_id",
             postgresql_where=text("source_session_id IS NOT NULL"),
+        ),
+        *(_runs_of(entity) for entity in EntityType),
+        Index(
+            "ix_payment_sync_sessions_by",
+            "workspace_id",
+            "created_by",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("deleted_at IS NULL"),
         ),
         Index(
             "idx_payment_sync_sessions_status", "workspace_id", "status", postgresql_where=text("deleted_at IS NULL")

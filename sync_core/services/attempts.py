@@ -17,8 +17,9 @@ import structlog
 from sync_core.errors import Refusal
 from sync_core.services import connections
 from sync_core.services.actor import Actor
-from sync_core.services.checks import Check, Report
-from sync_core.services.connections import ConnectionView, ConnectRefusal
+from sync_core.services.check_results import Check
+from sync_core.services.checks import Report
+from sync_core.services.connection_views import ConnectionView, ConnectRefusal
 from sync_core.settings import Settings
 from sync_core.store.database import Database
 

@@ -1,17 +1,18 @@
-"""What is asked of a Stripe key before it is kept: nine checks, each with its own result and its own way out."""
+"""What is asked of a Stripe key before it is kept: nine checks, each with its own result and its own way out; and whether webhooks come."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Self
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
 
 import httpx
 
-from sync_core.domain.vocabulary import EntityType, Word
+from sync_core.domain.vocabulary import EntityType
 from sync_core.errors import Refusal
+from sync_core.services.check_results import OF_KEY, Check, CheckName, CheckStatus, Part
 from sync_core.stripe_source import (
     STRIPE_VERSION,
     Account,
@@ -30,62 +31,8 @@ _PATIENCE_SECONDS: Final = 8.0
 _CLOCK_TOLERANCE_SECONDS: Final = 60
 
 
-class CheckName(Word):
-    KEY_FORMAT = "key_format", "Key format"
-    REACHABLE = "reachable", "Stripe is reachable"
-    ACCEPTED = "accepted", "Stripe accepts the key"
-    ACCOUNT = "account", "Account"
-    MODE = "mode", "Test or live mode"
-    PERMISSIONS = "permissions", "Read permissions"
-    VERSION = "version", "API version"
-    CLOCK = "clock", "Clocks agree"
-    SCOPE = "scope", "Least privilege"
-
-
-class CheckStatus(Word):
-    PASSED = "passed", "Passed"
-    WARNING = "warning", "Worth a look"
-    FAILED = "failed", "Failed"
-    SKIPPED = "skipped", "Not reached"
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One entity type of the permissions check; `permission` is Stripe's name for what is missing."""
-
-    entity_type: EntityType
-    ok: bool
-    permission: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """`hint` says what to do about it. `code` is REST's word for the refusal it leads to; `checked_at` epoch seconds."""
-
-    name: CheckName
-    status: CheckStatus
-    message: str
-    hint: str = ""
-    code: str = ""
-    parts: tuple[Part, ...] = ()
-    took_ms: int | None = None
-    request_id: str | None = None
-    checked_at: int = 0
-
-    @property
-    def failed(self) -> bool:
-        return self.status is CheckStatus.FAILED
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "label": self.name.label}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
-        parts = tuple(
-            Part(EntityType(one["entity_type"]), one["ok"], one.get("permission")) for one in data.get("parts", ())
-        )
-        return cls(**(known | {"name": CheckName(data["name"]), "status": CheckStatus(data["status"]), "parts": parts}))
+_BY_ACCOUNT: Final = (CheckName.REACHABLE, CheckName.ACCEPTED, CheckName.ACCOUNT)
+_BY_PROBES: Final = (CheckName.PERMISSIONS, CheckName.VERSION, CheckName.CLOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +75,20 @@ async def examine(
     http: httpx.AsyncClient,
     bound: Bound | None = None,
     report: Report | None = None,
+    only: CheckName | None = None,
 ) -> Examined:
-    """Run all checks, reporting each as it ends. Those that an earlier failure makes pointless are skipped."""
-    return await _Examination(api_key, base_url, http, bound, report or (lambda _: None)).run()
+    """Run all checks of the key, reporting each as it ends. Those that an earlier failure makes pointless are skipped.
+
+    With `only`, that one by itself: no more is asked of Stripe than it takes.
+    """
+    tell = report or (lambda _: None)
+    if only is None:
+        return await _Examination(api_key, base_url, http, bound, tell).run()
+    # What others find on the way is not told.
+    examined = await _Examination(api_key, base_url, http, bound, lambda _: None).run_only(only)
+    for check in examined.checks:
+        tell(check)
+    return examined
 
 
 class _Examination:
@@ -164,6 +122,26 @@ class _Examination:
             self._done(_scope(key))
         return self._ended(key)
 
+    async def run_only(self, only: CheckName) -> Examined:
+        """What others find on the way is left out, unless it is what stands in the way."""
+        key = check_key_format(self._api_key)
+        if isinstance(key, Refusal):
+            self._done(Check(only, CheckStatus.FAILED, key.message, code=key.code))
+            return Examined(tuple(self._checks), None, None, 0)
+        if only in _BY_ACCOUNT:
+            if await self._asks_account(self._source(key)):
+                self._compare(key)
+        elif only in _BY_PROBES:
+            await self._probe(self._source(key), whole=only is CheckName.PERMISSIONS)
+        else:
+            for check in (_format_passed(key), _mode_check(key, self._bound), _scope(key)):
+                self._done(check)
+        found = tuple(check for check in self._checks if check.name is only)
+        in_the_way = next((check for check in self._checks if check.failed), None)
+        if not found and in_the_way is not None:
+            found = (replace(in_the_way, name=only),)
+        return Examined(found, key, self._account, self._requests)
+
     def _source(self, key: KeyInfo) -> StripeSource:
         governor = Governor(LocalSlots(), account="examined", mode=key.mode, cap_share=1.0)
         return StripeSource(
@@ -181,7 +159,7 @@ class _Examination:
 
     def _ended(self, key: KeyInfo | None) -> Examined:
         reached = {check.name for check in self._checks}
-        for name in CheckName:
+        for name in OF_KEY:
             if name not in reached:
                 self._done(Check(name, CheckStatus.SKIPPED, "Not checked: an earlier check failed."))
         return Examined(tuple(self._checks), key, self._account, self._requests)
@@ -207,11 +185,10 @@ class _Examination:
         self._done(_account_check(self._account, self._bound))
         self._done(_mode_check(key, self._bound))
 
-    async def _probe(self, source: StripeSource) -> None:
+    async def _probe(self, source: StripeSource, *, whole: bool = True) -> None:
         began = time.monotonic()
-        self._requests += len(EntityType)
         try:
-            probes = await asyncio.gather(*(source.probe(entity) for entity in EntityType))
+            probes = await (self._every(source) if whole else self._first(source))
         except (StripeUnavailable, AuthRefused, RequestRefused) as broken:
             message = f"Stripe stopped answering: {broken.message}"
             self._done(Check(CheckName.PERMISSIONS, CheckStatus.FAILED, message, "Try again.", "stripe_unreachable"))
@@ -219,6 +196,20 @@ class _Examination:
         self._done(_permissions(probes, int((time.monotonic() - began) * 1000)))
         self._done(_version(probes))
         self._done(_clock(probes))
+
+    async def _every(self, source: StripeSource) -> list[Probe]:
+        self._requests += len(EntityType)
+        return await asyncio.gather(*(source.probe(entity) for entity in EntityType))
+
+    async def _first(self, source: StripeSource) -> list[Probe]:
+        """Up to the first that the key may read: it tells Stripe's version and time."""
+        probes: list[Probe] = []
+        for entity in EntityType:
+            self._requests += 1
+            probes.append(await source.probe(entity))
+            if probes[-1].ok:
+                break
+        return probes
 
 
 def _format_passed(key: KeyInfo) -> Check:

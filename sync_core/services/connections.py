@@ -5,10 +5,9 @@ A key is only ever read from what a person or the operator gives, sealed, and op
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,7 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sync_core.errors import Refusal
 from sync_core.sandbox.keys import DEMO_KEY
 from sync_core.services.actor import Actor, Permission
-from sync_core.services.checks import Bound, Check, CheckName, Examined, Report, examine
+from sync_core.services.check_results import OF_KEY, CheckName, CheckStatus
+from sync_core.services.checks import Bound, Examined, Report, examine
+from sync_core.services.connection_views import ConnectionView, ConnectRefusal, phrase, refused, view_of
 from sync_core.settings import Settings, get_settings
 from sync_core.store import connections as store
 from sync_core.store.audit import record
@@ -37,68 +38,10 @@ NO_CONNECTION = Refusal("not_connected", "No Stripe account is connected.", stat
 _FORBIDDEN = Refusal("forbidden", "Your role may not change the connection. Ask an admin.", status=403)
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectRefusal(Refusal):
-    """With what was found out about the key before it was refused."""
-
-    checks: tuple[Check, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionView:
-    """What may be shown of a connection. Times are epoch seconds; `confirmation` is to be typed to disconnect."""
-
-    id: UUID
-    account_id: str
-    account_name: str | None
-    country: str | None
-    default_currency: str | None
-    livemode: bool
-    is_sandbox: bool
-    key_kind: str
-    key_last4: str
-    has_webhook_secret: bool
-    checks: tuple[Check, ...]
-    checked_at: int | None
-    created_at: int
-    updated_at: int
-
-    @property
-    def mode(self) -> str:
-        return "live" if self.livemode else "test"
-
-    @property
-    def masked_key(self) -> str:
-        return f"{'rk' if self.key_kind == 'restricted' else 'sk'}_{self.mode}_…{self.key_last4}"
-
-    @property
-    def confirmation(self) -> str:
-        return self.account_name or self.account_id
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "id": str(self.id),
-            "object": "connection",
-            "provider": "stripe",
-            "account_id": self.account_id,
-            "account_name": self.account_name,
-            "country": self.country,
-            "default_currency": self.default_currency,
-            "livemode": self.livemode,
-            "sandbox": self.is_sandbox,
-            "key": {"kind": self.key_kind, "last4": self.key_last4},
-            "webhook_secret_set": self.has_webhook_secret,
-            "checks": [check.to_json() for check in self.checks],
-            "checked_at": self.checked_at,
-            "created_at": self.created_at,
-            "updated_at": self.updated_at,
-        }
-
-
 async def current(database: Database, actor: Actor) -> ConnectionView | None:
     async with database.workspace(actor.workspace_id) as session:
         found = await store.active(session, actor.workspace_id)
-    return None if found is None else _view(found)
+        return None if found is None else await view_of(session, actor.workspace_id, found)
 
 
 async def connect(
@@ -109,7 +52,7 @@ async def connect(
     The old key stays in use until the new one has passed everything. `report` hears of each check as it ends.
     """
     if not actor.can(Permission.MANAGE_CONNECTION):
-        return _refused(_FORBIDDEN, ())
+        return refused(_FORBIDDEN, ())
     return await _connect(
         database, actor.workspace_id, actor.label, api_key, settings=settings or get_settings(), report=report
     )
@@ -121,7 +64,7 @@ async def connect_sandbox(
     """The sandbox's ready account, where the operator offers it."""
     settings = settings or get_settings()
     if not settings.demo:
-        return _refused(Refusal("sandbox_off", "The sandbox is not switched on here.", status=404), ())
+        return refused(Refusal("sandbox_off", "The sandbox is not switched on here.", status=404), ())
     return await connect(database, actor, DEMO_KEY, settings=settings, report=report)
 
 
@@ -165,15 +108,30 @@ async def recheck(
     if found is None:
         return NOT_CONNECTED
     key = store.reveal_key(actor.workspace_id, found.id, found.key_ciphertext, settings)
-    only = (lambda _: None) if report is None else (lambda check: report(check) if name in (None, check.name) else None)
-    examined = await _examine(database, key, settings, is_sandbox=found.is_sandbox, bound=_bound(found), report=only)
-    kept = {check["name"]: check for check in found.checks}
-    new = {check.name.value: check.to_json() for check in examined.checks if name in (None, check.name)}
-    checks = [(kept | new)[one.value] for one in CheckName if one.value in kept | new]
+    new: dict[str, Any] = {}
+    if name is not CheckName.WEBHOOK:
+        examined = await _examine(
+            database, key, settings, is_sandbox=found.is_sandbox, bound=_bound(found), report=report, only=name
+        )
+        new = {check.name.value: check.to_json() for check in examined.checks}
+    kept = {check["name"]: check for check in found.checks} | new
     async with database.workspace(actor.workspace_id) as session:
-        await store.save_checks(session, actor.workspace_id, found, checks)
+        await store.save_checks(session, actor.workspace_id, found, [kept[one] for one in OF_KEY if one in kept])
+        if _works(new):
+            await store.forget_former(session, actor.workspace_id, found.id, found.key_fingerprint)
         again = await store.active(session, actor.workspace_id)
-    return NOT_CONNECTED if again is None else _view(again)
+        if again is None:
+            return NOT_CONNECTED
+        view = await view_of(session, actor.workspace_id, again)
+    if report is not None and name in (None, CheckName.WEBHOOK):
+        report(view.checks[-1])
+    return view
+
+
+def _works(new: Mapping[str, Any]) -> bool:
+    """Whether everything that a sync needs of the key has just been read with it."""
+    permissions = new.get(CheckName.PERMISSIONS.value)
+    return permissions is not None and permissions["status"] == CheckStatus.PASSED
 
 
 async def disconnect(database: Database, actor: Actor, confirmation: str) -> Refusal | None:
@@ -185,9 +143,9 @@ async def disconnect(database: Database, actor: Actor, confirmation: str) -> Ref
         found = await store.active(session, actor.workspace_id)
         if found is None:
             return NOT_CONNECTED
-        phrase = _view(found).confirmation
-        if confirmation.strip() != phrase:
-            return Refusal("confirmation_mismatch", f"Type “{phrase}” to disconnect.", field="confirmation")
+        wanted = phrase(found)
+        if confirmation.strip() != wanted:
+            return Refusal("confirmation_mismatch", f"Type “{wanted}” to disconnect.", field="confirmation")
         if await store.open_run(session, actor.workspace_id) is not None:
             return Refusal("sync_running", "A sync is running on this connection. Cancel it first.", status=409)
         await store.disconnect(session, actor.workspace_id, found.id)
@@ -215,7 +173,8 @@ async def set_webhook_secret(
         await _seal_webhook(session, actor.workspace_id, found.id, secret, settings or get_settings())
         action = "connection.webhook_secret_set" if secret else "connection.webhook_secret_removed"
         await record(session, actor.workspace_id, actor.label, action, target=str(found.id), details={})
-    return replace(_view(found), has_webhook_secret=bool(secret))
+        again = await store.active(session, actor.workspace_id)
+        return NOT_CONNECTED if again is None else await view_of(session, actor.workspace_id, again)
 
 
 async def webhook_secrets(database: Database, workspace_id: UUID, *, settings: Settings | None = None) -> list[str]:
@@ -269,19 +228,37 @@ async def _connect(
         before = await store.active(session, workspace_id)
     examined = await _examine(database, key, settings, is_sandbox=is_sandbox, bound=_bound(before), report=report)
     if examined.refusal is not None:
-        return _refused(examined.refusal, examined.checks)
-    return await _keep(database, workspace_id, label, key, examined, is_sandbox=is_sandbox, settings=settings)
+        return refused(examined.refusal, examined.checks)
+    kept = await _keep(database, workspace_id, label, key, examined, is_sandbox=is_sandbox, settings=settings)
+    if report is not None and isinstance(kept, ConnectionView):
+        report(kept.checks[-1])
+    return kept
 
 
 async def _examine(
-    database: Database, key: str, settings: Settings, *, is_sandbox: bool, bound: Bound | None, report: Report | None
+    database: Database,
+    key: str,
+    settings: Settings,
+    *,
+    is_sandbox: bool,
+    bound: Bound | None,
+    report: Report | None,
+    only: CheckName | None = None,
 ) -> Examined:
     async with http_client() as http:
         examined = await examine(
-            key, base_url=store.base_url(settings, is_sandbox=is_sandbox), http=http, bound=bound, report=report
+            key,
+            base_url=store.base_url(settings, is_sandbox=is_sandbox),
+            http=http,
+            bound=bound,
+            report=report,
+            only=only,
         )
-    if examined.account is not None:
-        await count_reads(database, examined.account.id, examined.requests)
+    # One check by itself may not have asked whose the key is.
+    known = bound.account_id if bound is not None and only is not None else None
+    account_id = examined.account.id if examined.account is not None else known
+    if account_id is not None and examined.requests:
+        await count_reads(database, account_id, examined.requests)
     return examined
 
 
@@ -303,7 +280,7 @@ async def _keep(
         if before is not None and not _same_account(before, identity):
             message = f"Meanwhile this workspace was connected to {before.account_name or before.account_id}."
             raced = Refusal("account_differs", f"{message} Disconnect that first.", field="api_key", status=409)
-            return _refused(raced, examined.checks)
+            return refused(raced, examined.checks)
         former = None if before is not None else await store.former(session, workspace_id, identity)
         connection_id = before.id if before is not None else former or uuid4()
         sealed = _sealed(key, examined, workspace_id, connection_id, settings)
@@ -313,9 +290,9 @@ async def _keep(
         details = {"account_id": identity.account_id, "livemode": identity.livemode, "last4": sealed.last4}
         await record(session, workspace_id, label, action, target=str(connection_id), details=details)
         found = await store.active(session, workspace_id)
-    if found is None:
-        raise LookupError(f"connection {connection_id} vanished in its own transaction")
-    return _view(found)
+        if found is None:
+            raise LookupError(f"connection {connection_id} vanished in its own transaction")
+        return await view_of(session, workspace_id, found)
 
 
 def _identity(examined: Examined, *, is_sandbox: bool) -> Identity:
@@ -366,30 +343,3 @@ async def _seal_webhook(
 
 def _bound(found: StoredConnection | None) -> Bound | None:
     return None if found is None else Bound(found.account_id, found.account_name, found.livemode)
-
-
-def _refused(refusal: Refusal, checks: tuple[Check, ...]) -> ConnectRefusal:
-    return ConnectRefusal(refusal.code, refusal.message, refusal.field, refusal.status, checks)
-
-
-def _view(found: StoredConnection) -> ConnectionView:
-    return ConnectionView(
-        id=found.id,
-        account_id=found.account_id,
-        account_name=found.account_name,
-        country=found.country,
-        default_currency=found.default_currency,
-        livemode=found.livemode,
-        is_sandbox=found.is_sandbox,
-        key_kind=found.key_kind,
-        key_last4=found.key_last4,
-        has_webhook_secret=found.webhook_ciphertext is not None,
-        checks=tuple(Check.from_json(check) for check in found.checks),
-        checked_at=_epoch(found.checked_at),
-        created_at=int(found.created_at.timestamp()),
-        updated_at=int(found.updated_at.timestamp()),
-    )
-
-
-def _epoch(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp())

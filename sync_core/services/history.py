@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from sync_core.domain.fields import ORDER
-from sync_core.domain.vocabulary import Action, Choice, EntityType, SessionStatus
+from sync_core.domain.vocabulary import Action, Choice, EntityType
 from sync_core.errors import Refusal
 from sync_core.services import sessions
 from sync_core.services.actor import Actor, Permission
@@ -17,6 +17,7 @@ from sync_core.services.report import Line, counts_of, field_label, line
 from sync_core.services.session_views import SessionView
 from sync_core.store import reports as store
 from sync_core.store.database import Database
+from sync_core.store.sessions import RunFilter
 
 _RUNS: Final = 100
 _LONGEST_ID: Final = 255
@@ -47,14 +48,13 @@ async def page(
     actor: Actor,
     *,
     cursor: str | None = None,
-    status: SessionStatus | None = None,
-    dry_run: bool | None = None,
+    only: RunFilter = RunFilter(),  # noqa: B008 - it can't be changed
     limit: int = 25,
 ) -> Page | Refusal:
     """The newest first."""
     if not actor.can(Permission.VIEW):
         return _FORBIDDEN
-    found = await sessions.list_sessions(database, actor, cursor=cursor, limit=limit, status=status, dry_run=dry_run)
+    found = await sessions.list_sessions(database, actor, cursor=cursor, limit=limit, only=only)
     if isinstance(found, Refusal):
         return found
     return Page(tuple(past(view) for view in found.items), found.cursor)

@@ -12,7 +12,7 @@ from sync_core.domain.vocabulary import EntityType, SessionStatus, SyncStatus
 from sync_core.errors import Refusal
 from sync_core.services import connections, history
 from sync_core.services.actor import Actor, Permission
-from sync_core.services.connections import ConnectionView
+from sync_core.services.connection_views import ConnectionView
 from sync_core.services.history import PastRun
 from sync_core.store import overview as store
 from sync_core.store.database import Database

@@ -32,7 +32,7 @@ from sync_core.store import connections, runs
 from sync_core.store import sessions as store
 from sync_core.store.audit import record
 from sync_core.store.database import Database
-from sync_core.store.sessions import Position, StoredSession
+from sync_core.store.sessions import Position, RunFilter, StoredSession
 
 MOST_ROWS: Final = 100
 PLAN_HOURS: Final = 24
@@ -80,21 +80,24 @@ async def list_sessions(
     *,
     cursor: str | None = None,
     limit: int = 25,
-    status: SessionStatus | None = None,
-    dry_run: bool | None = None,
+    only: RunFilter = RunFilter(),  # noqa: B008 - it can't be changed
 ) -> Listing | Refusal:
     after = _position(cursor)
     if isinstance(after, Refusal):
         return after
     limit = max(1, min(limit, MOST_ROWS))
     async with database.workspace(actor.workspace_id) as session:
-        rows = await store.page(
-            session, actor.workspace_id, limit=limit + 1, after=after, status=status, dry_run=dry_run
-        )
+        rows = await store.page(session, actor.workspace_id, limit=limit + 1, after=after, only=only)
         shown, more = _cut(rows, limit)
         counted = await store.entity_runs(session, actor.workspace_id, [row.id for row in shown])
     items = tuple(session_view(actor.workspace_id, row, counted[row.id]) for row in shown)
     return Listing(items, _cursor(shown[-1].created_at, shown[-1].id) if more else None)
+
+
+async def starters(database: Database, actor: Actor) -> tuple[str, ...]:
+    """Who has started syncs of this workspace, to choose from."""
+    async with database.workspace(actor.workspace_id) as session:
+        return tuple(await store.starters(session, actor.workspace_id))
 
 
 async def cancel(database: Database, actor: Actor, session_id: UUID) -> SessionView | Refusal:

@@ -43,6 +43,8 @@ class StoredConnection:
     key_last4: str
     key_fingerprint: str
     key_ciphertext: bytes
+    former_ciphertext: bytes | None
+    former_last4: str | None
     webhook_ciphertext: bytes | None
     checks: list[dict[str, Any]]
     checked_at: datetime | None
@@ -74,7 +76,7 @@ class SealedKey:
 
 _COLUMNS = (
     "id, account_id, account_name, country, default_currency, account_created, livemode, is_sandbox, key_kind, key_last4,"
-    " key_fingerprint, key_ciphertext, webhook_ciphertext, checks, checked_at, created_at, updated_at, disconnected_at"
+    " key_fingerprint, key_ciphertext, former_ciphertext, former_last4, webhook_ciphertext, checks, checked_at, created_at, updated_at, disconnected_at"
 )
 _ACTIVE = text(
     f"SELECT {_COLUMNS} FROM payment_connections"
@@ -86,6 +88,11 @@ _FORMER = text(
     "SELECT id FROM payment_connections WHERE workspace_id = :workspace AND account_id = :account AND livemode = :livemode"
     " AND is_sandbox = :is_sandbox ORDER BY disconnected_at DESC NULLS FIRST LIMIT 1"
 )
+# What is kept of keys before is the last one that worked: not one that was replaced before it had, nor the very key that is kept again.
+_FORMER_KEY = (
+    "CASE WHEN excluded.key_fingerprint = coalesce(c.former_fingerprint, '') OR c.disconnected_at IS NOT NULL THEN NULL"
+    " WHEN c.former_ciphertext IS NOT NULL OR excluded.key_fingerprint = c.key_fingerprint THEN c.former_{0} ELSE c.key_{0} END"
+)
 # A key that may not read its account does not make us forget what an earlier one told.
 _SAVE = text(
     "INSERT INTO payment_connections AS c (workspace_id, id, account_id, account_name, country, default_currency, account_created,"
@@ -96,7 +103,8 @@ _SAVE = text(
     " country = coalesce(excluded.country, c.country), default_currency = coalesce(excluded.default_currency, c.default_currency),"
     " account_created = coalesce(excluded.account_created, c.account_created), key_kind = excluded.key_kind,"
     " key_last4 = excluded.key_last4, key_fingerprint = excluded.key_fingerprint, key_ciphertext = excluded.key_ciphertext,"
-    " checks = excluded.checks, checked_at = now(), disconnected_at = NULL"
+    " checks = excluded.checks, checked_at = now(), disconnected_at = NULL,"
+    + ", ".join(f" former_{part} = {_FORMER_KEY.format(part)}" for part in ("ciphertext", "last4", "fingerprint"))
 )
 _CHECKED = text(
     "UPDATE payment_connections SET checks = CAST(:checks AS jsonb), checked_at = now()"
@@ -107,8 +115,13 @@ _WEBHOOK = text(
 )
 # What is disconnected is forgotten: the row stays for its runs, its secrets do not.
 _DISCONNECT = text(
-    "UPDATE payment_connections SET disconnected_at = now(), key_ciphertext = '', webhook_ciphertext = NULL"
+    "UPDATE payment_connections SET disconnected_at = now(), key_ciphertext = '', webhook_ciphertext = NULL,"
+    " former_ciphertext = NULL, former_last4 = NULL, former_fingerprint = NULL"
     " WHERE workspace_id = :workspace AND id = :id AND disconnected_at IS NULL RETURNING id"
+)
+_FORGET_FORMER = text(
+    "UPDATE payment_connections SET former_ciphertext = NULL, former_last4 = NULL, former_fingerprint = NULL"
+    " WHERE workspace_id = :workspace AND id = :id AND key_fingerprint = :fingerprint AND former_ciphertext IS NOT NULL"
 )
 _BUSY = text("SELECT session_id FROM payment_sync_leases WHERE workspace_id = :workspace")
 
@@ -185,6 +198,12 @@ async def save_webhook_secret(
     session: AsyncSession, workspace_id: UUID, connection_id: UUID, ciphertext: bytes | None
 ) -> None:
     await session.execute(_WEBHOOK, {"workspace": workspace_id, "id": connection_id, "ciphertext": ciphertext})
+
+
+async def forget_former(session: AsyncSession, workspace_id: UUID, connection_id: UUID, fingerprint: str) -> None:
+    """The key has worked: the one before it is not needed any more. Nothing happens when the key is another one by now."""
+    bound = {"workspace": workspace_id, "id": connection_id, "fingerprint": fingerprint}
+    await session.execute(_FORGET_FORMER, bound)
 
 
 async def disconnect(session: AsyncSession, workspace_id: UUID, connection_id: UUID) -> bool:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from sync_core.store.database import in_index_order
+
 _PUT = text(
     "INSERT INTO payment_webhook_inbox (workspace_id, event_id, event_type, account_id, payload)"
     " VALUES (:workspace, :id, :type, :account, CAST(:payload AS json)) ON CONFLICT DO NOTHING RETURNING event_id"
 )
+_LAST = text(
+    "SELECT received_at, event_type FROM payment_webhook_inbox WHERE workspace_id = :workspace"
+    " ORDER BY received_at DESC LIMIT 1"
+)
+
+
+async def last(session: AsyncSession, workspace_id: UUID) -> tuple[datetime, str] | None:
+    """When the last event came, and of what type."""
+    await in_index_order(session)
+    row = (await session.execute(_LAST, {"workspace": workspace_id})).one_or_none()
+    return None if row is None else (row.received_at, row.event_type)
 
 
 async def put(

@@ -26,6 +26,8 @@ class ConnectionRow:
     livemode: bool
     is_sandbox: bool
     key_ciphertext: bytes
+    key_fingerprint: str
+    former_ciphertext: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Beat:
 
 _RUN = """
 SELECT s.config, s.phase, s.source_session_id, s.range_start, s.ceiling, s.task, c.id, c.account_id, c.account_created, c.livemode,
-  c.is_sandbox, c.key_ciphertext
+  c.is_sandbox, c.key_ciphertext, c.key_fingerprint, c.former_ciphertext
 FROM payment_sync_sessions s JOIN payment_connections c ON c.workspace_id = s.workspace_id AND c.id = s.connection_id
 WHERE s.workspace_id = %(workspace)s AND s.id = %(session)s
 """

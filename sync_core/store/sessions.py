@@ -62,6 +62,18 @@ class Position:
     id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs; None for any. Of `entity_type`: runs that were asked for it. Started from `since` on and before `until`, epoch seconds."""
+
+    status: SessionStatus | None = None
+    dry_run: bool | None = None
+    entity_type: EntityType | None = None
+    created_by: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
 _COLUMNS = (
     "id, session_type, status, phase, config, stats, error_summary, connection_id, source_session_id, range_start, ceiling,"
     " cancel_requested_at IS NOT NULL AS cancel_requested, created_by, started_at, completed_at, created_at, updated_at,"
@@ -131,8 +143,7 @@ async def page(
     *,
     limit: int,
     after: Position | None = None,
-    status: SessionStatus | None = None,
-    dry_run: bool | None = None,
+    only: RunFilter = RunFilter(),
 ) -> list[StoredSession]:
     """The newest first."""
     wanted = [_MINE]
@@ -140,18 +151,39 @@ async def page(
     if after is not None:
         wanted.append("(created_at, id) < (:at, :after)")
         bound |= {"at": after.at, "after": after.id}
-    if status is not None:
-        wanted.append("status = :status")
-        bound["status"] = status.value
-    if dry_run is not None:
-        wanted.append("dry_run = :dry_run")
-        bound["dry_run"] = dry_run
+    named = {"status": only.status and only.status.value, "dry_run": only.dry_run, "created_by": only.created_by}
+    for name, value in named.items():
+        if value is not None:
+            wanted.append(f"{name} = :{name}")
+            bound[name] = value
+    for name, sign, moment in (("since", ">=", only.since), ("until", "<", only.until)):
+        if moment is not None:
+            wanted.append(f"created_at {sign} to_timestamp(:{name})")
+            bound[name] = moment
+    if only.entity_type is not None:
+        # A word of ours, written out: it is how the index of the entity type is known.
+        wanted.append(f"'{only.entity_type.value}' = ANY(entity_types)")
     sql = (
         f"SELECT {_COLUMNS} FROM payment_sync_sessions WHERE {' AND '.join(wanted)}"
         " ORDER BY created_at DESC, id DESC LIMIT :limit"
     )
     await in_index_order(session)
     return [_stored(row) for row in await session.execute(text(sql), bound)]
+
+
+# From one name to the next by the index: a workspace has a handful, and may have any number of runs.
+_WHO = text(
+    "WITH RECURSIVE known(name) AS ((SELECT created_by FROM payment_sync_sessions WHERE workspace_id = :workspace"
+    " AND deleted_at IS NULL ORDER BY created_by LIMIT 1) UNION ALL SELECT (SELECT created_by FROM payment_sync_sessions"
+    " WHERE workspace_id = :workspace AND deleted_at IS NULL AND created_by > known.name ORDER BY created_by LIMIT 1)"
+    " FROM known WHERE known.name IS NOT NULL) SELECT name FROM known WHERE name <> '' LIMIT 100"
+)
+
+
+async def starters(session: AsyncSession, workspace_id: UUID) -> list[str]:
+    """Who has started runs here, people and programs."""
+    await in_index_order(session)
+    return list((await session.execute(_WHO, {"workspace": workspace_id})).scalars())
 
 
 async def entity_runs(

@@ -12,15 +12,19 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from sync_core.domain.vocabulary import EntityType, Role
+from sync_core.domain.vocabulary import EntityType, Role, SessionStatus
 from sync_core.errors import Refusal
+from sync_core.jobs import child
 from sync_core.sandbox.keys import DEMO_KEY
 from sync_core.sandbox.launch import SandboxProcess
-from sync_core.services import checks, connections
-from sync_core.services.checks import Check, CheckName, CheckStatus
-from sync_core.services.connections import ConnectionView, ConnectRefusal
+from sync_core.services import checks, connections, sessions
+from sync_core.services.check_results import OF_KEY, Check, CheckName, CheckStatus
+from sync_core.services.connection_views import ConnectionView, ConnectRefusal
+from sync_core.services.session_views import SessionView
+from sync_core.services.start_request import StartRequest
 from sync_core.settings import Settings
 from sync_core.store import connections as store
+from sync_core.store.crypto import Purpose, load_keyring
 from sync_core.store.database import Database
 from tests.conftest import make_workspace
 from tests.services import KEY, SANDBOX_KEY, actor_of, audit_actions, settings_for, small_sandbox
@@ -60,7 +64,7 @@ async def test_a_good_key_is_kept_and_never_shown(database: Database, workspace_
     assert (view.account_name, view.mode, view.key_last4) == ("Sandbox Industries", "test", KEY[-4:])
     assert not view.is_sandbox
     assert [check.name for check in view.checks] == list(CheckName)
-    assert all(check.status is CheckStatus.PASSED for check in view.checks)
+    assert all(check.status is CheckStatus.PASSED for check in view.checks if check.name in OF_KEY)
     assert [check.name for check in heard] == list(CheckName)
     assert KEY not in json.dumps(view.to_json())
     assert await connections.current(database, actor_of(workspace_id)) == view
@@ -220,6 +224,51 @@ async def test_checks_run_again_one_by_one(
     assert [check.name for check in heard] == list(CheckName)
 
 
+async def metered(database: Database) -> int:
+    async with database.system() as session:
+        found = await session.execute(text("SELECT coalesce(sum(reads), 0) FROM payment_sync_read_meter"))
+        return int(found.scalar_one())
+
+
+LISTS = [f"GET /v1/{entity.value}" for entity in EntityType]
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        pytest.param(CheckName.KEY_FORMAT, [], id="format"),
+        pytest.param(CheckName.REACHABLE, ["GET /v1/account"], id="reachable"),
+        pytest.param(CheckName.ACCEPTED, ["GET /v1/account"], id="accepted"),
+        pytest.param(CheckName.ACCOUNT, ["GET /v1/account"], id="account"),
+        pytest.param(CheckName.MODE, [], id="mode"),
+        pytest.param(CheckName.PERMISSIONS, LISTS, id="permissions"),
+        pytest.param(CheckName.VERSION, LISTS[:1], id="version"),
+        pytest.param(CheckName.CLOCK, LISTS[:1], id="clock"),
+        pytest.param(CheckName.SCOPE, [], id="scope"),
+        pytest.param(CheckName.WEBHOOK, [], id="webhook"),
+    ],
+)
+async def test_one_check_asks_stripe_no_more_than_it_needs(
+    database: Database,
+    workspace_id: UUID,
+    settings: Settings,
+    sandbox: SandboxProcess,
+    name: CheckName,
+    asked: list[str],
+) -> None:
+    before = await connected(database, workspace_id, settings)
+    made = await metered(database)
+    sandbox.reset_stats()
+    heard: list[Check] = []
+    after = await connections.recheck(database, actor_of(workspace_id), name, settings=settings, report=heard.append)
+
+    assert sandbox.stats()["requests_by_endpoint"] == dict.fromkeys(asked, 1)
+    assert [check.name for check in heard] == [name]
+    assert isinstance(after, ConnectionView)
+    assert [(check.name, check.status) for check in after.checks] == [(one.name, one.status) for one in before.checks]
+    assert await metered(database) == made + len(asked)
+
+
 async def test_the_version_that_stripe_answers_in_is_looked_at(
     database: Database, workspace_id: UUID, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,6 +344,151 @@ async def test_webhook_secrets_are_sealed(database: Database, workspace_id: UUID
     assert await connections.webhook_secrets(database, workspace_id, settings=settings) == ["whsec_0123456789"]
     other = await make_workspace(database, "Other")
     assert await connections.webhook_secrets(database, other, settings=settings) == []
+
+
+@pytest.mark.parametrize(
+    ("secret", "events", "status", "says"),
+    [
+        pytest.param("", [], CheckStatus.SKIPPED, "No signing secret", id="not set up"),
+        pytest.param("whsec_0123456789", [], CheckStatus.WARNING, "no event has come yet", id="nothing came"),
+        pytest.param(
+            "whsec_0123456789",
+            [("3 hours", "customer.updated"), ("9 days", "price.created")],
+            CheckStatus.PASSED,
+            "The last event came 3 hours ago: customer.updated.",
+            id="events came",
+        ),
+        pytest.param(
+            "whsec_0123456789", [("5 s", "ping")], CheckStatus.PASSED, "less than a minute ago: ping", id="just now"
+        ),
+    ],
+)
+async def test_whether_webhooks_come_is_among_the_checks(
+    database: Database,
+    workspace_id: UUID,
+    settings: Settings,
+    *,
+    secret: str,
+    events: list[tuple[str, str]],
+    status: CheckStatus,
+    says: str,
+) -> None:
+    actor = actor_of(workspace_id)
+    await connected(database, workspace_id, settings)
+    await connections.set_webhook_secret(database, actor, secret, settings=settings)
+    async with database.workspace(workspace_id) as session:
+        for age, kind in events:
+            await session.execute(
+                text(
+                    "INSERT INTO payment_webhook_inbox (workspace_id, event_id, event_type, payload, received_at)"
+                    " VALUES (:w, :id, :kind, '{}', now() - CAST(:age AS interval))"
+                ),
+                {"w": workspace_id, "id": f"evt_{kind}", "kind": kind, "age": age},
+            )
+    view = await connections.recheck(database, actor, CheckName.WEBHOOK, settings=settings)
+
+    assert isinstance(view, ConnectionView)
+    found = view.checks[-1]
+    assert (found.name, found.status) == (CheckName.WEBHOOK, status)
+    assert says in found.message
+
+
+ROLLED = "sk_test_rolled_0123456789zz"
+
+
+async def former_of(database: Database, workspace_id: UUID) -> str | None:
+    view = await connections.current(database, actor_of(workspace_id))
+    assert view is not None
+    return view.former_last4
+
+
+async def test_the_key_before_stays_until_the_new_one_has_worked_in_a_sync(
+    database: Database, workspace_id: UUID, settings: Settings
+) -> None:
+    await connected(database, workspace_id, settings)
+    after = await connected(database, workspace_id, settings, ROLLED)
+    kept = await former_of(database, workspace_id)
+    ended = await run_to_its_end(database, workspace_id, settings)
+
+    assert (after.key_last4, kept) == (ROLLED[-4:], KEY[-4:])
+    assert ended == SessionStatus.COMPLETED
+    assert await former_of(database, workspace_id) is None
+
+
+async def test_a_sync_goes_on_with_the_key_before_where_the_new_one_does_not_work(
+    database: Database, workspace_id: UUID, settings: Settings
+) -> None:
+    """It was fit when it came, and was revoked since."""
+    await connected(database, workspace_id, settings)
+    view = await connected(database, workspace_id, settings, ROLLED)
+    sealed = load_keyring(settings).seal(
+        "sk_test_revoked_0123456789", workspace_id=workspace_id, connection_id=view.id, purpose=Purpose.API_KEY
+    )
+    async with database.workspace(workspace_id) as session:
+        await session.execute(text("UPDATE payment_connections SET key_ciphertext = :key"), {"key": sealed})
+
+    assert await run_to_its_end(database, workspace_id, settings) == SessionStatus.COMPLETED
+    assert await former_of(database, workspace_id) == KEY[-4:]
+    assert "connection.former_key_used" in await audit_actions(database, workspace_id)
+
+
+@pytest.mark.parametrize(
+    ("then", "left"),
+    [
+        pytest.param([ROLLED], KEY[-4:], id="once"),
+        pytest.param([ROLLED, ROLLED], KEY[-4:], id="the same again"),
+        pytest.param([ROLLED, "sk_test_third_0123456789yy"], KEY[-4:], id="twice before it worked"),
+        pytest.param([ROLLED, KEY], None, id="back to the one before"),
+        pytest.param([KEY], None, id="the very same"),
+    ],
+)
+async def test_what_is_kept_is_the_last_key_that_worked(
+    database: Database, workspace_id: UUID, settings: Settings, then: list[str], left: str | None
+) -> None:
+    for key in [KEY, *then]:
+        await connected(database, workspace_id, settings, key)
+    assert await former_of(database, workspace_id) == left
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        pytest.param(None, None, id="all"),
+        pytest.param(CheckName.PERMISSIONS, None, id="everything is read"),
+        pytest.param(CheckName.CLOCK, KEY[-4:], id="a part is read"),
+        pytest.param(CheckName.SCOPE, KEY[-4:], id="nothing is asked"),
+    ],
+)
+async def test_a_check_that_reads_everything_shows_that_the_new_key_works(
+    database: Database, workspace_id: UUID, settings: Settings, name: CheckName | None, left: str | None
+) -> None:
+    await connected(database, workspace_id, settings)
+    await connected(database, workspace_id, settings, ROLLED)
+    await connections.recheck(database, actor_of(workspace_id), name, settings=settings)
+    assert await former_of(database, workspace_id) == left
+
+
+async def test_disconnecting_forgets_the_key_before_too(
+    database: Database, workspace_id: UUID, settings: Settings
+) -> None:
+    await connected(database, workspace_id, settings)
+    view = await connected(database, workspace_id, settings, ROLLED)
+    await connections.disconnect(database, actor_of(workspace_id), view.confirmation)
+    async with database.workspace(workspace_id) as session:
+        left = await session.execute(
+            text("SELECT former_ciphertext, former_last4, former_fingerprint FROM payment_connections")
+        )
+    assert left.one() == (None, None, None)
+
+
+async def run_to_its_end(database: Database, workspace_id: UUID, settings: Settings) -> str:
+    """As the server starts it, in this process."""
+    started = await sessions.start(database, actor_of(workspace_id), StartRequest(entity_types=(EntityType.PRODUCTS,)))
+    assert isinstance(started, SessionView)
+    await child.run_once(database, settings, started.id)
+    ended = await sessions.get(database, actor_of(workspace_id), started.id)
+    assert isinstance(ended, SessionView)
+    return ended.status
 
 
 async def test_the_environment_connects_the_first_workspace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -44,6 +45,7 @@ from sync_core.services.records import RecordQuery
 from sync_core.services.report import LineQuery
 from sync_core.store.database import Database
 from sync_core.store.record_lists import SORTS, Sort
+from sync_core.store.sessions import RunFilter
 from tests.conftest import database_named, make_workspace, on_server
 from tests.large_data import Large, make_large
 from tests.services import actor_of
@@ -234,9 +236,10 @@ async def one_record(database: Database, actor: Actor, _large: Large) -> Any:
 
 def runs(**wanted: Any) -> Look:
     async def look(database: Database, actor: Actor, _large: Large) -> Any:
-        page = await history.page(database, actor, **wanted)
+        only = RunFilter(**wanted)
+        page = await history.page(database, actor, only=only)
         assert not isinstance(page, Refusal)
-        return await history.page(database, actor, cursor=page.cursor, **wanted) if page.cursor else page
+        return await history.page(database, actor, cursor=page.cursor, only=only) if page.cursor else page
 
     return look
 
@@ -268,6 +271,15 @@ LISTS: dict[str, Look] = {
     "history: dry runs": runs(dry_run=True),
     **{f"history: {status.value}": runs(status=status) for status in SessionStatus},
     "history: failed dry runs": runs(status=SessionStatus.FAILED, dry_run=True),
+    **{f"history: of {entity.value}": runs(entity_type=entity) for entity in EntityType},
+    "history: by one who started many": runs(created_by="ana"),
+    "history: by one who started few": runs(created_by="ben"),
+    "history: by nobody we know": runs(created_by="eve", entity_type=EntityType.PRICES),
+    "history: of some days": runs(since=int(time.time()) - 200 * 86_400, until=int(time.time()) - 100 * 86_400),
+    "history: all at once": runs(
+        entity_type=EntityType.INVOICES, created_by="ben", since=0, status=SessionStatus.COMPLETED, dry_run=False
+    ),
+    "history: who started them": lambda database, actor, _large: sessions.starters(database, actor),
     "events: all": events(),
     **{f"events: {kind.value}": events(event_type=kind) for kind in EventType},
     **{f"report: {action.value}": lines(action=action) for action in Action},

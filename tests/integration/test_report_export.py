@@ -18,6 +18,7 @@ from sync_core.services import history
 from sync_core.services.history import Comparison, Page, RecordHistory
 from sync_core.services.report_export import Export, Format, export, formula_safe
 from sync_core.store.database import Database
+from sync_core.store.sessions import RunFilter
 from tests.conftest import make_workspace
 from tests.services import actor_of, small_sandbox
 from tests.support import config, enqueue, rows, sync
@@ -116,7 +117,7 @@ async def test_history_lists_runs_newest_first_by_pages(
     first = await history.page(database, actor, limit=1)
     assert isinstance(first, Page)
     second = await history.page(database, actor, limit=1, cursor=first.cursor)
-    dry = await history.page(database, actor, dry_run=True, status=SessionStatus.COMPLETED)
+    dry = await history.page(database, actor, only=RunFilter(dry_run=True, status=SessionStatus.COMPLETED))
 
     assert isinstance(second, Page)
     assert isinstance(dry, Page)

@@ -14,10 +14,11 @@ from sync_core.engine.drive import drive
 from sync_core.errors import Refusal
 from sync_core.sandbox.launch import SandboxProcess
 from sync_core.services import connections, sessions
-from sync_core.services.connections import ConnectionView
+from sync_core.services.connection_views import ConnectionView
 from sync_core.services.session_views import EventListing, Listing, SessionReport, SessionView
 from sync_core.services.start_request import StartRequest
 from sync_core.store.database import Database
+from sync_core.store.sessions import RunFilter
 from tests.conftest import make_workspace
 from tests.services import KEY, actor_of, audit_actions, settings_for, small_sandbox
 from tests.support import stored_ids, taken
@@ -256,8 +257,8 @@ async def test_lists_go_back_page_by_page(database: Database, workspace_id: UUID
         assert isinstance(page, Listing)
         seen += [one.id for one in page.items]
         cursor = page.cursor
-    dry = await sessions.list_sessions(database, actor, dry_run=True, status=SessionStatus.CANCELLED)
-    running = await sessions.list_sessions(database, actor, status=SessionStatus.RUNNING)
+    dry = await sessions.list_sessions(database, actor, only=RunFilter(dry_run=True, status=SessionStatus.CANCELLED))
+    running = await sessions.list_sessions(database, actor, only=RunFilter(status=SessionStatus.RUNNING))
     wrong = await sessions.list_sessions(database, actor, cursor="zz-top")
 
     assert seen == made[::-1]
