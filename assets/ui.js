@@ -87,6 +87,9 @@
     attributeFilter: ["data-at"],
   });
 
+  // A document that is left takes its state with it: the next one would be told all that any page ever showed here, and ask again anyway.
+  addEventListener("pagehide", () => sessionStorage.removeItem("token"));
+
   const setNavigation = (open) => {
     document.documentElement.classList.toggle("nav-open", open);
     document.querySelectorAll("[data-nav-toggle]").forEach((one) => one.setAttribute("aria-expanded", String(open)));

@@ -10,7 +10,6 @@ from dashboard import components as ui
 from dashboard.navigation import add_page
 from dashboard.pages.record_form import edit_form
 from dashboard.pages.record_state import RecordState
-from dashboard.pages.records import sync_pill
 
 _CARD = RecordState.card
 
@@ -219,6 +218,10 @@ def raw_card() -> rx.Component:
             )
         ],
     )
+
+
+def sync_pill(status: Any, deleted: Any) -> rx.Component:
+    return rx.cond(deleted, ui.pill("Deleted", "neutral", "trash-2"), ui.sync_status_pill(status))
 
 
 def register(app: rx.App) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,12 @@ _HINTS = {
 }
 
 
+_DELETED = "deleted"
+_LONGEST = 70
+_ROWS = 25
+"""With one message; one is at most 16 kB."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tab:
     label: str
@@ -43,6 +50,36 @@ class Heading:
     href: str
     sorted: str
     number: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Of one record, and short: many of them are one message. A cell is its text, a quieter
+    second line, and UTC where it is a time; `sync` is a SyncStatus or "deleted"."""
+
+    id: str
+    title: str
+    note: str
+    cells: list[list[str]]
+    sync: str
+    stripe_id: str
+
+
+def line(row: Row) -> Line:
+    cells = [[clipped(one.text), clipped(one.note), one.hint] for one in row.cells]
+    return Line(
+        id=row.record_id,
+        title=clipped(row.title),
+        note=clipped(row.note),
+        cells=[*cells, [row.created, "", row.created_utc]],
+        sync=_DELETED if row.deleted else row.status,
+        stripe_id=row.external_id,
+    )
+
+
+def clipped(text: str) -> str:
+    """The record's own page has all of it."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rstrip()}…"
 
 
 def headings(query: RecordQuery, page: RecordsPage) -> list[Heading]:
@@ -72,9 +109,12 @@ def tabs(query: RecordQuery, page: RecordsPage) -> list[Tab]:
 
 
 class RecordsState(PageState):
+    """`more` are the rows of a large page that come with a second message."""
+
     tabs: list[Tab] = []
     headings: list[Heading] = []
-    rows: list[Row] = []
+    rows: list[Line] = []
+    more: list[Line] = []
     kind: str = "customers"
     hint: str = ""
     search: str = ""
@@ -97,21 +137,25 @@ class RecordsState(PageState):
         return RecordQuery.parse(kind, dict(self.router.url.query_parameters))
 
     @rx.event
-    async def load(self) -> None:
+    async def load(self) -> AsyncIterator[None]:
         query = self._query()
         page = await records.list_records(get_database(), await self._actor(), query)
         if isinstance(page, Refusal):
             self.problem, self.loaded = page.message, True
             return
         self.problem, self.kind, self.hint = "", query.entity.value, _HINTS[query.entity]
-        self.tabs, self.headings, self.rows = tabs(query, page), headings(query, page), page.rows
+        lines = [line(row) for row in page.rows]
+        self.tabs, self.headings, self.rows, self.more = tabs(query, page), headings(query, page), lines[:_ROWS], []
         self.search, self.size = query.search, str(query.size)
-        self.status = "deleted" if query.deleted else query.status.value if query.status else ""
+        self.status = _DELETED if query.deleted else query.status.value if query.status else ""
         self.total, self.crowded = page.total, page.crowded
         self.narrowed = bool(query.search or self.status)
         self.plain_url = RecordQuery(query.entity, size=query.size).url
         self.first_url, self.previous_url, self.next_url = page.first_url, page.previous_url, page.next_url
         self.loaded = True
+        if lines[_ROWS:]:
+            yield
+            self.more = lines[_ROWS:]
 
     @rx.event
     async def find(self, form: dict[str, Any]) -> Any:
@@ -123,7 +167,7 @@ class RecordsState(PageState):
     @rx.event
     async def show_status(self, value: str) -> Any:
         status = SyncStatus(value) if value in {one.value for one in SyncStatus} else None
-        return rx.redirect(self._query().having(status=status, deleted=value == "deleted").url)
+        return rx.redirect(self._query().having(status=status, deleted=value == _DELETED).url)
 
     @rx.event
     async def show_size(self, value: str) -> Any:
@@ -131,7 +175,7 @@ class RecordsState(PageState):
         return rx.redirect(self._query().having(size=size).url)
 
 
-_STATUSES = (("", "Any status"), *((one.value, one.label) for one in SyncStatus), ("deleted", "Deleted"))
+_STATUSES = (("", "Any status"), *((one.value, one.label) for one in SyncStatus), (_DELETED, "Deleted"))
 _SIZES = tuple((str(one), f"{one} a page") for one in PAGE_SIZES)
 
 
@@ -237,7 +281,7 @@ def table() -> rx.Component:
         rx.el.table(
             rx.el.caption("Records", class_name="sr-only"),
             rx.el.thead(rx.el.tr(rx.foreach(RecordsState.headings, heading))),
-            rx.el.tbody(rx.foreach(RecordsState.rows, record_row)),
+            rx.el.tbody(rx.foreach(RecordsState.rows, record_row), rx.foreach(RecordsState.more, record_row)),
             class_name="table",
         ),
         tab_index=0,
@@ -259,32 +303,30 @@ def heading(one: Any) -> rx.Component:
 def record_row(row: Any) -> rx.Component:
     return rx.el.tr(
         rx.el.th(
-            ui.link(row.title, "/records/" + RecordsState.kind + "/" + row.record_id),
+            ui.link(row.title, "/records/" + RecordsState.kind + "/" + row.id),
             rx.cond(row.note != "", rx.el.div(row.note, class_name="muted xsmall"), rx.fragment()),
             scope="row",
             style={"minWidth": "160px"},
         ),
         rx.foreach(row.cells, cell),
-        rx.el.td(ui.moment(row.created, row.created_utc)),
-        rx.el.td(sync_pill(row.status, row.deleted)),
         rx.el.td(
-            rx.cond(row.external_id != "", ui.id_chip(row.external_id, label="Copy Stripe id"), rx.fragment()),
+            rx.cond(row.sync == _DELETED, ui.pill("Deleted", "neutral", "trash-2"), ui.sync_status_pill(row.sync))
+        ),
+        rx.el.td(
+            rx.cond(row.stripe_id != "", ui.id_chip(row.stripe_id, label="Copy Stripe id"), rx.fragment()),
             style={"maxWidth": "170px"},
         ),
-        key=row.record_id,
+        key=row.id,
     )
 
 
-def cell(one: Any) -> rx.Component:
+def cell(one: Any, place: Any) -> rx.Component:
+    """Its column's heading says whether it is a number; the first one is the row's own."""
     return rx.el.td(
-        rx.el.span(one.text, title=one.hint),
-        rx.cond(one.note != "", rx.el.div(one.note, class_name="muted xsmall"), rx.fragment()),
-        class_name=rx.cond(one.number, "number nowrap", "nowrap"),
+        rx.cond(one[2] != "", ui.moment(one[0], one[2]), rx.el.span(one[0])),
+        rx.cond(one[1] != "", rx.el.div(one[1], class_name="muted xsmall"), rx.fragment()),
+        class_name=rx.cond(RecordsState.headings[place + 1].number, "number nowrap", "nowrap"),
     )
-
-
-def sync_pill(status: Any, deleted: Any) -> rx.Component:
-    return rx.cond(deleted, ui.pill("Deleted", "neutral", "trash-2"), ui.sync_status_pill(status))
 
 
 def register(app: rx.App) -> None:

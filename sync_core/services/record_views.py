@@ -56,8 +56,6 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Kept small: a page of these is one message to the browser, and that is to stay below 16 kB."""
-
     record_id: str
     title: str
     note: str

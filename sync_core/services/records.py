@@ -25,7 +25,7 @@ from sync_core.store.record_details import RecordDetail
 from sync_core.store.record_lists import COUNT_END, SORTS, Listing, Position, Sort
 from sync_core.store.records import RecordState, read_states, update_values
 
-PAGE_SIZES = (25, 50, 100)
+PAGE_SIZES = (25, 50)
 SEARCH_LENGTH = 200
 RAW_LENGTH = 200_000
 _AUDITED_LENGTH = 200

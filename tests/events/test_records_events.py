@@ -62,7 +62,7 @@ CHOICES: dict[str, tuple[str, dict[str, Any], str]] = {
     "a status": ("show_status", {"value": "conflict"}, "/records/customers?status=conflict"),
     "deleted ones": ("show_status", {"value": "deleted"}, "/records/customers?status=deleted"),
     "an unknown status": ("show_status", {"value": "x' OR 1=1"}, "/records/customers"),
-    "a page size": ("show_size", {"value": "100"}, "/records/customers?size=100"),
+    "a page size": ("show_size", {"value": "50"}, "/records/customers?size=50"),
     "an endless page": ("show_size", {"value": "100000"}, "/records/customers"),
 }
 

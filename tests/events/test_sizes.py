@@ -20,7 +20,8 @@ from tests.large_data import Large, make_large
 LOADS: dict[str, list[Any]] = dashboard.dashboard.app._load_events
 A_MESSAGE = 16_000
 DEFAULTS = 20_000
-ROWS = 100
+ROWS = 50
+_LONG_NAME = "'Hildegard Oppenheimer and Daughters Trading ' || external_id"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,11 @@ def large(server_url: str, template: str) -> Iterator[tuple[str, Large]]:
     on_server(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     url = database_named(server_url, name)
     workspace_id = asyncio.run(_workspace(url))
-    yield url, make_large(url, workspace_id, customers=4_000, invoices=1_000, conflicts=2_000, plan=4_000)
+    made = make_large(url, workspace_id, customers=4_000, invoices=1_000, conflicts=2_000, plan=4_000)
+    with psycopg.connect(url, autocommit=True) as connection:
+        for table, column in (("customers", "name"), ("payment_sync_conflicts", "label")):
+            connection.execute(f"UPDATE {table} SET {column} = {_LONG_NAME}")
+    yield url, made
     on_server(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
@@ -78,6 +83,30 @@ def ids_of(url: str, large: Large) -> dict[str, str]:
         "record_key": str(record),
         "batch_id": str(uuid4()),
     }
+
+
+LARGEST = {
+    "customers": ("records/[record_kind]", "/records/customers?size=50"),
+    "invoices": ("records/[record_kind]", "/records/invoices?size=50"),
+    "syncs": ("syncs", "/syncs"),
+    "conflicts": ("conflicts", "/conflicts"),
+    "settled conflicts": ("conflicts", "/conflicts?status=resolved"),
+    **{
+        f"objects to {action}": ("syncs/[sync_id]/report", f"/syncs/[sync_id]/report?entity=customers&action={action}")
+        for action in ("create", "update", "conflict", "error")
+    },
+}
+
+
+@pytest.mark.parametrize(("route", "path"), LARGEST.values(), ids=LARGEST.keys())
+async def test_a_list_at_its_largest_comes_in_small_messages(
+    visitor: tuple[Browser, Large], route: str, path: str
+) -> None:
+    client, made = visitor
+    client.path = path.replace("[sync_id]", str(made.session_id))
+    await client.send(LOADS[route][-1].state, LOADS[route][-1].fn.__name__)
+    assert any({"rows", "runs", "lines"} & message.names for message in client.messages)
+    assert [(message.size, sorted(message.names)) for message in client.messages if message.size > A_MESSAGE] == []
 
 
 @pytest.mark.parametrize("route", sorted(LOADS))
