@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from dashboard.api.models import Body
 from sync_core.domain.conflict_rules import Take
 from sync_core.domain.vocabulary import Choice, ConflictSort, ConflictStatus, Facet, Snooze
 from sync_core.errors import Refusal
-from sync_core.store.conflict_query import ConflictQuery, known
+from sync_core.store.conflict_query import MOST_DELTA, ConflictQuery, known
 
 _WRITABLE = r"^[^\x00]*$"
 _WORDS = r"^[a-z_,]*$"
@@ -40,7 +41,16 @@ class ConflictFilter(BaseModel):
     session_id: UUID | None = None
     assignee: str = Field(default="", max_length=1_000, pattern=_WRITABLE, description="nobody: those without one.")
     excluded: str = Field(default="", max_length=200, pattern=_WORDS, alias="not")
-    search: str = Field(default="", max_length=200, pattern=_WRITABLE, description="Part of a label or a Stripe id.")
+    search: str = Field(
+        default="", max_length=200, pattern=_WRITABLE, description="Part of a label, Stripe id, email or value."
+    )
+    amount_differs_by: Decimal | None = Field(
+        default=None,
+        ge=0,
+        le=MOST_DELTA,
+        allow_inf_nan=False,
+        description="At least so much, in the currency's own unit.",
+    )
     status: ConflictStatus = ConflictStatus.OPEN
     snoozed: bool = False
 
@@ -61,7 +71,7 @@ class ConflictFilter(BaseModel):
             excluded = frozenset(Facet(_FACETS.get(name, name)) for name in self.excluded.split(",") if name)
         except ValueError as wrong:
             return Refusal("filter_unknown", f"{wrong}.", field="filter")
-        return ConflictQuery(chosen, excluded, self.search, self.status, self.snoozed, sort)
+        return ConflictQuery(chosen, excluded, self.search, self.amount_differs_by, self.status, self.snoozed, sort)
 
 
 _FACETS = {"entity_type": "entity", "session_id": "run"}

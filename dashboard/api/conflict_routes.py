@@ -48,7 +48,7 @@ router = APIRouter(prefix="/sync/stripe/conflicts", tags=["conflicts"])
 
 
 class ConflictsQuery(ConflictFilter):
-    cursor: str | None = Field(default=None, max_length=600, description="`next_cursor` of the page before.")
+    cursor: str | None = Field(default=None, max_length=1_600, description="`next_cursor` of the page before.")
     limit: int = Field(default=25, ge=1, le=conflicts.LARGEST_PAGE)
     sort: ConflictSort = ConflictSort.NEWEST
 

@@ -66,7 +66,7 @@ class BulkState(PageState):
         self.opened, self.stage, self.problem, self.preview = True, "rule", "", PreviewRows()
         self.take, self.record, self.kept, self.keep_problem = "stripe", "", "", ""
         actor, query = await self._actor(), await self._selection()
-        self.may_keep = actor.can(Permission.MANAGE_WORKSPACE) and query.ids is None
+        self.may_keep = actor.can(Permission.MANAGE_WORKSPACE) and query.ids is None and not query.is_scanned
         found = await conflict_facets.facets(get_database(), actor, query)
         if not isinstance(found, Refusal):
             self.fields = [FieldTake(one.value, one.label, "") for one in found.values[Facet.FIELD][:_MOST_FIELDS]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from urllib.parse import urlencode
 
 from dashboard.pages.conflict_rows import plural
@@ -12,7 +13,7 @@ from sync_core.domain.fields import ALL_NAMES
 from sync_core.domain.vocabulary import ConflictSort, ConflictStatus, Facet, Snooze
 from sync_core.services.conflict_views import Facets, FacetValue
 from sync_core.services.record_views import When
-from sync_core.store.conflict_query import ConflictQuery, known
+from sync_core.store.conflict_query import MOST_DELTA, ConflictQuery, known
 
 PATH = "/conflicts"
 EXPORTS = "/exports/conflicts"
@@ -35,10 +36,20 @@ def query_of(parameters: Mapping[str, str]) -> ConflictQuery:
         chosen=chosen,
         excluded=frozenset(facet for facet in chosen if facet.value in inverted),
         search=parameters.get("q", "").replace("\x00", "").strip()[:SEARCH_LENGTH],
+        delta=amount_in(parameters.get("delta", "")),
         status=ConflictStatus.RESOLVED if parameters.get("status") == "resolved" else ConflictStatus.OPEN,
         snoozed=parameters.get("snoozed") == "1",
         sort=ConflictSort(word) if (word := parameters.get("sort", "")) in _SORTS else ConflictSort.NEWEST,
     )
+
+
+def amount_in(text: str) -> Decimal | None:
+    """None for what is no amount, or nothing that anybody's records differ by."""
+    try:
+        found = Decimal(text.strip()[:20])
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() and 0 < found <= MOST_DELTA else None
 
 
 _SORTS = frozenset(one.value for one in ConflictSort)
@@ -59,6 +70,7 @@ def address(query: ConflictQuery, path: str = PATH, **more: str) -> str:
         **{facet.value: ",".join(values) for facet, values in query.chosen.items()},
         "not": ",".join(sorted(facet.value for facet in query.excluded)),
         "q": query.search,
+        "delta": "" if query.delta is None else f"{query.delta:f}",
         "status": "" if query.status is ConflictStatus.OPEN else query.status.value,
         "snoozed": "1" if query.snoozed else "",
         "sort": "" if query.sort is ConflictSort.NEWEST else query.sort.value,
@@ -147,4 +159,7 @@ def chosen_filters(facets: Facets, query: ConflictQuery, zone: str) -> list[Face
             chips.append(FacetItem(text, "", address(toggled(query, facet, value)), current=True))
     if query.search:
         chips.append(FacetItem(f"“{query.search}”", "", address(replace(query, search="")), current=True))
+    if query.delta is not None:
+        text = f"Amounts differ by {query.delta:,f} or more"
+        chips.append(FacetItem(text, "", address(replace(query, delta=None)), current=True))
     return chips

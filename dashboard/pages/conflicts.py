@@ -20,6 +20,7 @@ from dashboard.pages.conflict_filters import (
     FacetGroup,
     FacetItem,
     address,
+    amount_in,
     chosen_filters,
     facet_groups,
     query_of,
@@ -55,6 +56,7 @@ class ConflictsState(PageState):
     headline: str = ""
     matching: int = 0
     search: str = ""
+    delta: str = ""
     sort: str = "newest"
     status: str = "open"
     snoozed: bool = False
@@ -132,6 +134,7 @@ class ConflictsState(PageState):
     def _show_query(self, query: ConflictQuery) -> None:
         self._put(
             search=query.search,
+            delta="" if query.delta is None else f"{query.delta:f}",
             status=query.status.value,
             snoozed=query.snoozed,
             sort=query.sort.value,
@@ -167,7 +170,9 @@ class ConflictsState(PageState):
     async def find(self, form: dict[str, Any]) -> Any:
         text = form.get("q")
         found = text.replace("\x00", "").strip()[:SEARCH_LENGTH] if isinstance(text, str) else ""
-        return rx.redirect(address(replace(self._query(), search=found)))
+        least = form.get("delta")
+        delta = amount_in(least) if isinstance(least, str) else None
+        return rx.redirect(address(replace(self._query(), search=found, delta=delta)))
 
     @rx.event
     async def sort_by(self, word: str) -> Any:

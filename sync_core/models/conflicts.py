@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, Column, Computed, Date, Index, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Computed, Date, Index, Numeric, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
@@ -42,7 +43,8 @@ class Conflict(SQLModel, table=True):
 
     `local`, `base` and `theirs` are whole value sets as of `revision`; `fields` names those that need a person.
     `choices` are pending or taken: {field: {"take": Choice, "value": …}}. `reopened_at` is set when a side changed after choices were
-    made; `reopens` is the settled conflict that they come from, where it was settled. `transitions` are those of `fields`. `cell` is all that it can be filtered by, as one text, `cell_key` its hash.
+    made; `reopens` is the settled conflict that they come from, where it was settled. `transitions` are those of `fields`. `search_key` begins with the label and goes on with the values that differ,
+    `amount_delta` is by how much amounts differ at the most. `cell` is all that it can be filtered by, as one text, `cell_key` its hash.
     """
 
     __tablename__ = "payment_sync_conflicts"
@@ -66,7 +68,7 @@ class Conflict(SQLModel, table=True):
             "status",
             text("created_at DESC"),
             text("id DESC"),
-            postgresql_include=["search_key", "snoozed_until", "snoozed_for", "cell_key"],
+            postgresql_include=["search_key", "snoozed_until", "snoozed_for", "cell_key", "amount_delta"],
         ),
         # The counts: few cells and days, so that PostgreSQL keeps each once with a list of rows.
         Index("ix_payment_sync_conflicts_cells", "workspace_id", "status", "cell", "opened_on"),
@@ -105,9 +107,15 @@ class Conflict(SQLModel, table=True):
         default=None,
         sa_column=Column(
             Text(collation="C"),
-            Computed("left(lower(label || ' ' || external_id), 200)", persisted=True),
+            Computed(
+                "left(lower(label || ' ' || external_id || ' ' || conflict_values(fields, local, theirs)), 250)",
+                persisted=True,
+            ),
             nullable=True,
         ),
+    )
+    amount_delta: Decimal | None = Field(
+        default=None, sa_column=Column(Numeric, Computed("conflict_delta(fields, local, theirs)", persisted=True))
     )
     assignee: str | None = Field(default=None, sa_column=text_col(nullable=True))
     snoozed_until: datetime | None = Field(default=None, sa_column=time_col())

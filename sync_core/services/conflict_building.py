@@ -220,7 +220,9 @@ def decision_view(stored: StoredDecision) -> DecisionView:
 def cursor_of(stored: StoredConflict, sort: ConflictSort, *, backward: bool = False) -> str:
     """A place in the list as part of an address."""
     key = stored.place(sort).key
-    plain = json.dumps([key.isoformat() if isinstance(key, datetime) else key, str(stored.id), backward])
+    plain = json.dumps(
+        [key.isoformat() if isinstance(key, datetime) else key, str(stored.id), backward], ensure_ascii=False
+    )
     return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
 
 

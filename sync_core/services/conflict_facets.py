@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -40,7 +41,7 @@ _AGING = frozenset({Age.MONTH, Age.OLDER})
 
 
 async def facets(database: Database, actor: Actor, query: ConflictQuery) -> Facets | Refusal:
-    """The search limits all counts."""
+    """The search limits all counts but that of everything."""
     if not actor.can(Permission.VIEW):
         return FORBIDDEN
     async with database.workspace(actor.workspace_id) as session:
@@ -52,8 +53,9 @@ async def facets_in(
 ) -> Facets:
     """`known` are the cells of the `wide` query, if they have been read already."""
     found = known or await cells(session, workspace_id, query.wide)
+    everything = await cells(session, workspace_id, query.wide.unscanned) if query.is_scanned else found
     starts = await store.session_starts(session, workspace_id, [*{cell.session_id for cell in found}])
-    return counted(query, found, starts)
+    return replace(counted(query, found, starts), total=sum(cell.count for cell in everything))
 
 
 def counted(query: ConflictQuery, found: Sequence[Cell], starts: Mapping[UUID, datetime]) -> Facets:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any, Self
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from sync_core.domain.vocabulary import (
 )
 from sync_core.store.database import driver
 
+MOST_DELTA = 10**15
 NOBODY = "nobody"
 """The assignee of what nobody looks after."""
 
@@ -34,12 +36,14 @@ NOBODY = "nobody"
 class ConflictQuery:
     """`chosen` holds the values of each facet, any of which fits; a facet in `excluded` takes all but them.
 
-    `search` finds a part of a label or Stripe id; `snoozed` are those put off until later; `ids` are rows picked one by one.
+    `search` finds a part of a label, a Stripe id, an email or a value that differs; `delta` is by how much amounts differ at least, in the
+    currency's own unit; `snoozed` are those put off until later; `ids` are rows picked one by one.
     """
 
     chosen: Mapping[Facet, tuple[str, ...]] = field(default_factory=dict)
     excluded: frozenset[Facet] = frozenset()
     search: str = ""
+    delta: Decimal | None = None
     status: ConflictStatus = ConflictStatus.OPEN
     snoozed: bool = False
     sort: ConflictSort = ConflictSort.NEWEST
@@ -62,7 +66,16 @@ class ConflictQuery:
     @property
     def by_cells(self) -> bool:
         """Whether a page of it is found by the keys of the cells that fit."""
-        return bool(self.chosen) and not self.search and self.ids is None
+        return bool(self.chosen) and not self.is_scanned and self.ids is None
+
+    @property
+    def unscanned(self) -> Self:
+        return replace(self, search="", delta=None)
+
+    @property
+    def is_scanned(self) -> bool:
+        """Whether it asks for what no cell says: each conflict is then looked at, in the list's index."""
+        return bool(self.search) or self.delta is not None
 
     def takes(self, facet: Facet, values: Sequence[str]) -> bool:
         """Whether a conflict with these values fits, as far as the facet goes."""
@@ -74,6 +87,7 @@ class ConflictQuery:
             "facets": {facet.value: list(values) for facet, values in sorted(self.chosen.items()) if values},
             "excluded": sorted(facet.value for facet in self.excluded if self.chosen.get(facet)),
             "search": self.search,
+            "delta": None if self.delta is None else str(self.delta),
             "status": self.status.value,
             "snoozed": self.snoozed,
             "ids": None if self.ids is None else [str(one) for one in self.ids],
@@ -146,6 +160,8 @@ def _plain(query: ConflictQuery) -> str:
         parts.append("c.id = ANY(%(picked)s)")
     if query.search:
         parts.append("strpos(c.search_key, %(search)s) > 0")
+    if query.delta is not None:
+        parts.append("c.amount_delta >= %(delta)s")
     return " AND ".join(parts)
 
 
@@ -154,6 +170,7 @@ def bound(workspace_id: UUID, query: ConflictQuery) -> dict[str, Any]:
         "workspace": workspace_id,
         "status": query.status.value,
         "search": query.search.lower(),
+        "delta": query.delta,
         "picked": list(query.ids or ()),
         **{facet.value: list(query.chosen.get(facet, ())) for facet in Facet},
     }
@@ -239,11 +256,11 @@ _GROUPED = (
 async def cells(session: AsyncSession, workspace_id: UUID, query: ConflictQuery) -> list[Cell]:
     """All that match, grouped by what is counted: few rows, from which every facet is summed up, and narrowed here."""
     wide = replace(query, chosen={})
-    sql = _GROUPED.format(later=_LATER, age=_AGE.format("c.opened_on"), conditions=_plain(replace(wide, search="")))
+    sql = _GROUPED.format(later=_LATER, age=_AGE.format("c.opened_on"), conditions=_plain(wide.unscanned))
     connection = await driver(session)
     found = await connection.execute(sql, bound(workspace_id, query))
     grouped = [Cell.of(row) for row in await found.fetchall()]
-    if query.search:
+    if query.is_scanned:
         grouped = await _searched(session, workspace_id, wide, {cell.key: cell for cell in grouped})
     if query.status is ConflictStatus.OPEN and query.ids is None:
         grouped = [cell for cell in grouped if cell.put_off is query.snoozed]

@@ -156,6 +156,10 @@ async def test_pages_and_filters(call: Client, disputed: list[dict[str, Any]]) -
     assert [one["id"] for one in [*first["data"], *second["data"]]] == [one["id"] for one in disputed]
     assert (none["data"], len(named["data"])) == ([], 3)
     assert (await call("GET", f"{CONFLICTS}?status=maybe")).status_code == 422
+    assert len((await call("GET", f"{CONFLICTS}?search=theirs")).json()["data"]) == 3
+    assert (await call("GET", f"{CONFLICTS}?amount_differs_by=0.5")).json()["data"] == []
+    for wrong in ("-1", "NaN", "much", "1e99"):
+        assert (await call("GET", f"{CONFLICTS}?amount_differs_by={wrong}")).status_code == 422
 
 
 async def test_another_workspaces_conflict_is_not_found(

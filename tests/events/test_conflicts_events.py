@@ -59,7 +59,13 @@ async def test_a_page_of_the_list_is_one_small_message(listing: Browser) -> None
 
 async def test_a_search_becomes_an_address(listing: Browser) -> None:
     await listing.send(ConflictsState, "find", form={"q": " ours 1 "})
-    assert listing.redirects == ["/conflicts?q=ours+1"]
+    await listing.send(ConflictsState, "find", form={"q": "ours", "delta": " 12.50 "})
+    await listing.send(ConflictsState, "find", form={"q": "", "delta": "much"})
+    assert listing.redirects == ["/conflicts?q=ours+1", "/conflicts?q=ours&delta=12.50", "/conflicts"]
+    listing.at("/conflicts", delta="12.50")
+    await listing.send(ConflictsState, "load")
+    assert listing.of(ConflictsState, "rows") == []
+    assert [chip["label"] for chip in listing.of(ConflictsState, "chosen")] == ["Amounts differ by 12.50 or more"]
 
 
 async def test_choosing_applying_and_undoing(database: Database, workspace_id: UUID) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID, uuid4
@@ -177,6 +178,10 @@ CONFLICTS: dict[str, ConflictQuery] = {
     "an assignee": ConflictQuery.of(assignee="ana@example.com"),
     "a search": ConflictQuery(search="ltd 1234"),
     "a search in vain": ConflictQuery(search="nobody at all"),
+    "a search for a value": ConflictQuery(search="stripe 1234"),
+    "a search for an email": ConflictQuery(search="81dc9bdb52d04dc20036dbd8313ed055@"),
+    "amounts that differ by so much": ConflictQuery(delta=Decimal(10)),
+    "amounts of an entity type, searched": replace(ConflictQuery.of(entity="invoices"), search="a", delta=Decimal(10)),
     "settled": ConflictQuery(status=ConflictStatus.RESOLVED),
     "put off": ConflictQuery(snoozed=True),
     "several": replace(ConflictQuery.of(entity="customers", field="name", reason="both_changed"), search="ltd"),

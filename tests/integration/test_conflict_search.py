@@ -1,0 +1,108 @@
+"""Conflicts found by what differs in them: an email, a value, by how much an amount differs."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+
+from sync_core.domain.money import EXPONENTS
+from sync_core.domain.vocabulary import ConflictSort, Facet
+from sync_core.errors import Refusal
+from sync_core.services import conflict_facets, conflicts
+from sync_core.services.actor import Actor
+from sync_core.services.conflicts import ConflictQuery
+from sync_core.store.database import Database
+from tests.conflict_data import make_conflicts
+from tests.support import rows
+
+
+async def labels(database: Database, actor: Actor, query: ConflictQuery) -> list[str]:
+    """As the list shows them, which the counts have to agree with."""
+    page = await conflicts.list_conflicts(database, actor, query)
+    counted = await conflict_facets.facets(database, actor, query)
+    assert not isinstance(page, Refusal)
+    assert not isinstance(counted, Refusal)
+    assert (counted.matching, counted.total) == (len(page.rows), len(await everything(database, actor)))
+    return [row.label for row in page.rows]
+
+
+async def everything(database: Database, actor: Actor) -> tuple[object, ...]:
+    page = await conflicts.list_conflicts(database, actor, ConflictQuery())
+    assert not isinstance(page, Refusal)
+    return page.rows
+
+
+SEARCHES = {
+    "its name": ("ours 2", ["Ours 2"]),
+    "its Stripe id": ("cus_3", ["Ours 3"]),
+    "its email": ("2@EXAMPLE", ["Ours 2"]),
+    "Stripe's value": ("stripe 1", ["Ours 1"]),
+    "a field that does not differ": ("gold", []),
+    "nothing of it": ("nobody", []),
+    "a wildcard": ("%", []),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), SEARCHES.values(), ids=SEARCHES)
+async def test_found_by(database: Database, workspace_id: UUID, text: str, expected: list[str]) -> None:
+    made = await make_conflicts(database, workspace_id, 3)
+    assert await labels(database, made.actor, ConflictQuery(search=text)) == expected
+
+
+_AMOUNTS = (
+    "UPDATE payment_sync_conflicts SET entity_type = 'invoices', fields = '{amount_due,total}',"
+    " local = jsonb_build_object('amount_due', 100, 'total', 500, 'currency', CAST(:code AS text)),"
+    " theirs = jsonb_build_object('amount_due', 100 + :due, 'total', 500 - :total, 'currency', CAST(:code AS text))"
+    " WHERE external_id = :id RETURNING amount_delta"
+)
+
+
+async def differing(database: Database, workspace_id: UUID, number: int, code: str, due: int, total: int) -> Decimal:
+    (found,) = await rows(database, workspace_id, _AMOUNTS, id=f"cus_{number}", code=code, due=due, total=total)
+    delta: Decimal = found["amount_delta"]
+    return delta
+
+
+async def test_found_by_how_much_amounts_differ(database: Database, workspace_id: UUID) -> None:
+    made = await make_conflicts(database, workspace_id, 4)
+    await differing(database, workspace_id, 1, "USD", 1_000, 5)
+    await differing(database, workspace_id, 2, "EUR", 0, 999)
+    await differing(database, workspace_id, 3, "JPY", 12, 0)
+    for least, expected in (("0.01", [3, 2, 1]), ("9.99", [3, 2, 1]), ("10", [3, 1]), ("10.01", [3]), ("12.01", [])):
+        found = await labels(database, made.actor, ConflictQuery(delta=Decimal(least)))
+        assert found == [f"Ours {number}" for number in expected], least
+    narrowed = ConflictQuery(chosen={Facet.ENTITY: ("invoices",)}, search="ours 1", delta=Decimal(10))
+    assert await labels(database, made.actor, narrowed) == ["Ours 1"]
+    assert (
+        await labels(database, made.actor, ConflictQuery(chosen={Facet.ENTITY: ("customers",)}, delta=Decimal(1))) == []
+    )
+
+
+async def test_amounts_differ_in_their_currencys_own_unit(database: Database, workspace_id: UUID) -> None:
+    sides = "jsonb_build_object('total', CAST({} AS int), 'currency', code)"
+    found = await rows(
+        database,
+        workspace_id,
+        f"SELECT code, conflict_delta('{{total}}', {sides.format(0)}, {sides.format(10_000)}) AS delta FROM unnest(CAST(:codes AS text[])) code",
+        codes=sorted(EXPONENTS),
+    )
+    assert {row["code"]: row["delta"] for row in found} == {
+        code: Decimal(10_000) / 10**exponent for code, exponent in EXPONENTS.items()
+    }
+
+
+async def test_a_page_of_long_names_in_another_script_has_a_next_one(database: Database, workspace_id: UUID) -> None:
+    """Its cursor is a name: it has to fit into an address."""
+    made = await make_conflicts(database, workspace_id, 3)
+    await rows(database, workspace_id, "UPDATE payment_sync_conflicts SET label = repeat('漢', 300) RETURNING id")
+    seen: list[UUID] = []
+    cursor = None
+    for _ in range(3):
+        page = await conflicts.list_conflicts(database, made.actor, ConflictQuery(sort=ConflictSort.NAME), cursor, 1)
+        assert not isinstance(page, Refusal)
+        seen += [row.id for row in page.rows]
+        cursor = page.next_cursor
+        assert len(cursor or "") <= 1_600
+    assert len(set(seen)) == 3
