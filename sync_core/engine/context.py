@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -80,19 +80,25 @@ class Run:
         return entity in self.row.config.entity_types
 
     @asynccontextmanager
-    async def session(self, *, by_key: bool = False) -> AsyncIterator[AsyncSession]:
+    async def session(self, *, by_key: bool = False, prepares: Sequence[str] = ()) -> AsyncIterator[AsyncSession]:
         """One transaction under the run's role."""
-        workspace_id = self.held.workspace_id
-        async with self.database.workspace(workspace_id, role=self.role, by_key=by_key, leased=True) as session:
+        async with self.database.workspace(
+            self.held.workspace_id, role=self.role, by_key=by_key, leased=True, prepares=prepares
+        ) as session:
             yield session
 
     async def write(
-        self, work: Callable[[AsyncSession], Awaitable[T]], *, by_key: bool = False, longest_delay: float = 5.0
+        self,
+        work: Callable[[AsyncSession], Awaitable[T]],
+        *,
+        by_key: bool = False,
+        prepares: Sequence[str] = (),
+        longest_delay: float = 5.0,
     ) -> T:
         """Do `work` in one transaction, again while the database is away. It must bear being done twice."""
 
         async def attempt() -> T:
-            async with self.session(by_key=by_key) as session:
+            async with self.session(by_key=by_key, prepares=prepares) as session:
                 return await work(session)
 
         def note(reason: str) -> None:

@@ -23,6 +23,9 @@ from sync_core.store.landing import Landing, StagedRow, WindowRow, new_window
 from sync_core.stripe_source import CursorGone, Page
 
 _WORTH_A_WINDOW_PAGES = 6
+# Their pages bring requests of their own, for long lists of items and lines, so that one window is slow and one more costs little.
+_WORTH_A_NESTED_WINDOW_PAGES = 2
+_NESTED = (EntityType.SUBSCRIPTIONS, EntityType.INVOICES)
 _STUCK_AFTER = 5
 # 2011, Stripe's first year: where cuts are put when the account's own first second is not known. Older objects are read all the same.
 _FIRST_YEAR = 1_293_840_000
@@ -41,6 +44,7 @@ class EntityFetch:
         self._page_size = run.row.config.batch_size
         self._restarts: Counter[tuple[int, int]] = Counter()
         self._left: dict[UUID, float] = {}
+        self._worth = _WORTH_A_NESTED_WINDOW_PAGES if entity in _NESTED else _WORTH_A_WINDOW_PAGES
         self._floor = run.row.connection.account_created or _FIRST_YEAR
 
     @property
@@ -113,7 +117,7 @@ class EntityFetch:
         left = estimate_remaining(inhabited, window.objects, newest, oldest)
         self._left[window.id] = left
         free = self._limit - len(self._active) - len(self._waiting)
-        parts = min(max(free, 0) + 1, int(left / self._page_size // _WORTH_A_WINDOW_PAGES))
+        parts = min(max(free, 0) + 1, int(left / self._page_size // self._worth))
         if parts < 2 or restart_from(bounds, oldest).seconds < 2 or oldest >= newest:
             return []
         cuts = split(bounds, oldest, parts, lambda second: float(max(0, second - self._floor)))

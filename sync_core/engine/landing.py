@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sync_core.domain.vocabulary import EntityType
 from sync_core.engine.context import Run
 from sync_core.engine.failpoints import hit
-from sync_core.store.landing import Landing, StagedRow, WindowRow, land
+from sync_core.store.landing import Landing, StagedRow, WindowRow, land, landing_table
 from sync_core.store.recognition import recognise
 
 _ROWS_PER_COMMIT = 2_000
@@ -76,7 +76,7 @@ class Lander:
             hit("land.before_commit")
             return left
 
-        left = await self._run.write(write, by_key=True)
+        left = await self._run.write(write, by_key=True, prepares=[landing_table(self._run.role)])
         hit("land.after_commit")
         self._run.tally.landed += len(together.rows)
         self._run.tally.planned += sum(left.known.values())

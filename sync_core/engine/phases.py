@@ -1,13 +1,14 @@
 """The five phases and how they overlap.
 
-Entity types without parents are planned and applied while they are still being fetched. The others wait until every parent is there:
-listed, or fetched by id because no list brought it.
+Entity types without parents are planned and applied while they are still being fetched. Each of the others as soon as it and those above
+it are listed, and the parents that no list brought are fetched by id; those below it may still be read then.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -37,6 +38,10 @@ class Phases:
         self._run = run
         self.lander = Lander(run)
         self._fetches: dict[EntityType, EntityFetch] = {}
+        self._listed = {entity: asyncio.Event() for entity in ORDER}
+        self._ripe = {entity: asyncio.Event() for entity in ORDER}
+        # How far each queue goes that is complete in itself: everything in it has its parents in it, or they are not to be had.
+        self._closed = dict.fromkeys(ORDER, 0)
         self._complete = asyncio.Event()
 
     def estimates(self) -> dict[str, int]:
@@ -56,7 +61,7 @@ class Phases:
             entity: Planner(run, entity, row.planned_seq, row.planned, only=None if some is None else some[entity])
             for entity, row in entities.items()
         }
-        await self._enter(Phase.FETCH, (entity for entity in ORDER if run.requested(entity)))
+        await self._enter(Phase.FETCH, ORDER)
         await together(self._fetch(entities, windows), self._plan(planners))
         await Verify(run, self.lander, planners).work()
         if run.row.config.dry_run:
@@ -82,32 +87,55 @@ class Phases:
             taken = await self._run.write(lambda session: last_places(session, scope))
         return {entity: max(row.landed_seq, row.planned_seq, taken[entity]) for entity, row in entities.items()}
 
-    async def _enter(self, phase: Phase, entities: Iterable[EntityType]) -> None:
-        held, chosen = self._run.held, list(entities)
+    async def _enter(self, phase: Phase, entities: Iterable[EntityType], *, whole: bool = True) -> None:
+        """For these entity types, and for the `whole` run."""
+        held, chosen = self._run.held, [entity for entity in entities if self._run.requested(entity)]
 
         async def enter(session: AsyncSession) -> None:
             for entity in chosen:
                 await run_state.set_entity_phase(session, held, entity, phase)
             # Last: whoever cancels waits for this row, and counters may be held by a batch.
-            await run_state.set_phase(session, held, phase)
+            if whole:
+                await run_state.set_phase(session, held, phase)
 
         await self._run.write(enter)
 
     async def _fetch(self, entities: dict[EntityType, EntityRow], windows: list[WindowRow]) -> None:
         run, task = self._run, self._run.row.task
         related = Related(run, self.lander)
-        if not run.is_applied_plan and task is None:
-            for entity in run.row.config.entity_types:
-                mine = [window for window in windows if window.entity is entity]
-                open_ones = [window for window in mine if window.status is WindowStatus.OPEN]
-                open_ones += await self._reopen(entity, mine)
-                self._fetches[entity] = EntityFetch(run, self.lander, entity, open_ones)
-            await together(*(fetch.work() for fetch in self._fetches.values()))
-        if any(row.failed for row in entities.values()) and not _is_repair(task):
+        failed = any(row.failed for row in entities.values()) and not _is_repair(task)
+        lists = not run.is_applied_plan and task is None
+        if lists:
+            await self._list(windows, *([] if failed else [self._ripen(related)]))
+        if failed:
             await Retry(run, self.lander, related).work()
-        if not run.is_applied_plan and task is None:
-            await related.work()
-        self._complete.set()
+            if lists:
+                await self._ripen(related)
+        for event in (*self._listed.values(), *self._ripe.values(), self._complete):
+            event.set()
+
+    async def _list(self, windows: list[WindowRow], *beside: Coroutine[Any, Any, None]) -> None:
+        run = self._run
+        for entity in run.row.config.entity_types:
+            mine = [window for window in windows if window.entity is entity]
+            open_ones = [window for window in mine if window.status is WindowStatus.OPEN]
+            open_ones += await self._reopen(entity, mine)
+            self._fetches[entity] = EntityFetch(run, self.lander, entity, open_ones)
+
+        async def read(entity: EntityType) -> None:
+            if entity in self._fetches:
+                await self._fetches[entity].work()
+            self._listed[entity].set()
+
+        await together(*(read(entity) for entity in ORDER), *beside)
+
+    async def _ripen(self, related: Related) -> None:
+        """In their order, so that whoever is ripe has everything above it ripe too."""
+        for entity in ORDER:
+            await self._listed[entity].wait()
+            await related.complete(entity)
+            self._closed = {one: self.lander.landed_seq(one) for one in ORDER}
+            self._ripe[entity].set()
 
     async def _reopen(self, entity: EntityType, windows: list[WindowRow]) -> list[WindowRow]:
         """New windows for what no window covers. There is none, unless rows of windows were lost; then nothing else would read it."""
@@ -125,17 +153,23 @@ class Phases:
             *(
                 planners[entity].work(
                     self.lander.landed[entity],
-                    self._complete,
+                    self._listed[entity],
                     lambda entity=entity: self.lander.landed_seq(entity),  # type: ignore[misc]
                 )
                 for entity in first
             )
         )
         phase = Phase.PLAN if self._run.row.config.dry_run else Phase.APPLY
-        await self._enter(phase, (entity for entity in ORDER if self._run.requested(entity) and entity not in first))
+        for entity in ORDER[len(first) :]:
+            await self._ripe[entity].wait()
+            await self._enter(phase, [entity], whole=entity is ORDER[-1])
+            # What was fetched by id may still wait for its own parents, unless it stands before these places.
+            closed = self._closed
+            for one in ORDER[: ORDER.index(entity) + 1]:
+                await planners[one].drain(closed[one])
+        await self._complete.wait()
         for entity in ORDER:
-            if entity not in first:
-                await planners[entity].drain()
+            await planners[entity].drain()
 
 
 def _is_repair(task: Task | None) -> bool:

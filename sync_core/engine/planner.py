@@ -26,6 +26,7 @@ from sync_core.store.related import claimed_records
 from sync_core.store.run_state import read_entities
 
 BATCH = 1_000
+_END = 2**62
 
 _RUN_TABLES = ("payment_sync_staged_objects", "payment_sync_plan_items")
 _UNFIT = (psycopg.DataError, psycopg.IntegrityError)
@@ -99,18 +100,19 @@ class Planner:
                 task.cancel()
         await self.drain()
 
-    async def drain(self) -> None:
-        while await self.batch():
+    async def drain(self, until: int = _END) -> None:
+        """To the end of the queue, or to this place in it."""
+        while self._seq < until and await self.batch(until):
             pass
 
-    async def batch(self) -> int:
-        """Plan the next batch in one transaction; the number of objects it held, 0 at the end of the queue."""
+    async def batch(self, until: int = _END) -> int:
+        """Plan the next batch in one transaction; the number of objects it held, 0 when there is none up to `until`."""
         if self._claimed is None:
             self._claimed = await self._run.write(
                 lambda session: claimed_records(session, self._run.scope, self._entity)
             )
         try:
-            done, upto = await self._run.write(self._attempt, by_key=True)
+            done, upto = await self._run.write(lambda session: self._attempt(session, until), by_key=True)
         except BatchMoved:
             entities = await self._run.write(
                 lambda session: read_entities(session, self._run.held.workspace_id, self._run.held.session_id)
@@ -139,9 +141,11 @@ class Planner:
             # They make the run quick, not right.
             log.warning("statistics.not_refreshed", error=str(failed.orig))
 
-    async def _attempt(self, session: AsyncSession) -> tuple[int, int]:
+    async def _attempt(self, session: AsyncSession, until: int) -> tuple[int, int]:
         scope = self._run.scope
-        candidates = await read_batch(session, scope, self._entity, after=self._seq, size=self._size, only=self._only)
+        candidates = await read_batch(
+            session, scope, self._entity, after=self._seq, until=until, size=self._size, only=self._only
+        )
         self._last_read = candidates
         if not candidates:
             return 0, self._seq

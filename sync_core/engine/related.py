@@ -28,17 +28,19 @@ class Related:
         self._absent: dict[EntityType, set[str]] = {entity: set() for entity in ORDER}
         self._doors = asyncio.Semaphore(_IN_FLIGHT)
 
-    async def work(self, of: Mapping[EntityType, set[str]] | None = None) -> None:
-        """From the youngest children up, so that a fetched subscription's own parents are found too.
+    async def complete(self, child: EntityType) -> None:
+        """Give everything of `child` that has landed its parents, and these theirs."""
+        for parent in PARENTS[child]:
+            found = await self._fetch_missing(child, parent, None)
+            if found:
+                await self.work({parent: found})
 
-        `of` narrows it to the parents of these children, and to theirs.
-        """
-        children = None if of is None else {entity: set(of.get(entity, ())) for entity in ORDER}
+    async def work(self, of: Mapping[EntityType, set[str]]) -> None:
+        """Give these children their parents, and these theirs: from the youngest up, so that a fetched subscription's own are found too."""
+        children = {entity: set(of.get(entity, ())) for entity in ORDER}
         for child in reversed(ORDER):
             for parent in PARENTS[child]:
-                found = await self._fetch_missing(child, parent, None if children is None else children[child])
-                if children is not None:
-                    children[parent] |= found
+                children[parent] |= await self._fetch_missing(child, parent, children[child])
 
     async def _fetch_missing(self, child: EntityType, parent: EntityType, of: set[str] | None) -> set[str]:
         fetched: set[str] = set()
@@ -55,6 +57,8 @@ class Related:
             found = await self.fetch(parent, ids)
             self._absent[parent].update(set(ids) - found)
             fetched |= found
+            if len(ids) < _AT_ONCE:
+                break
         return fetched
 
     async def fetch(self, entity: EntityType, ids: Sequence[str]) -> set[str]:

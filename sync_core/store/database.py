@@ -6,7 +6,6 @@ the transaction (`SET LOCAL`), so a pooled connection can carry nothing into the
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
@@ -14,15 +13,18 @@ from typing import Any, cast
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import event, text
+from psycopg.sql import quote
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
 
-_ENTER = text(
-    "SELECT set_config('role', :role, true), set_config('app.workspace_id', :workspace, true),"
-    " set_config('app.user_id', :user, true)"
+from sync_core.store.patience import heed_cancel
+
+# Filled in with quoted values: a text with parameters may hold one statement only.
+_ENTER = (
+    "SELECT set_config('role', %(role)s, true), set_config('app.workspace_id', %(workspace)s, true),"
+    " set_config('app.user_id', %(user)s, true)"
 )
 
 # A batch touches a thousand known rows of tables that may have been empty when last analysed: whatever the statistics say, each row is
@@ -33,18 +35,13 @@ _LIMITS = ("statement_timeout", "idle_in_transaction_session_timeout")
 _BY_KEY = ", ".join(
     [f"set_config('{name}', 'off', true)" for name in _OFF] + [f"set_config('{name}', '10s', true)" for name in _LIMITS]
 )
-_ENTER_BY_KEY = text(f"{_ENTER.text}, {_BY_KEY}")
-_ENTER_LEASED = text(f"{_ENTER.text}, set_config('idle_in_transaction_session_timeout', '10s', true)")
+_ENTER_BY_KEY = f"{_ENTER}, {_BY_KEY}"
+_ENTER_LEASED = f"{_ENTER}, set_config('idle_in_transaction_session_timeout', '10s', true)"
 
 _UNKNOWN = text(
     "SELECT relname FROM pg_class WHERE relname = ANY(:tables) AND relkind = 'r' AND relnamespace = 'public'::regnamespace"
     " AND reltuples * 10 <= :rows"
 )
-
-
-# Opening a transaction is most of what a click costs, and the pool's own pre-ping is a round trip each time. A connection that was in use
-# a moment ago is taken as it is: what breaks within it is an error like any that breaks during a statement.
-_RESTED_SECONDS = 2.0
 
 
 class DbRole(StrEnum):
@@ -56,25 +53,6 @@ class DbRole(StrEnum):
 def sync_url(url: str) -> str:
     """The address with the driver that all of this project uses, for blocking and awaiting callers alike."""
     return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-
-
-def _ping_what_rested(engine: AsyncEngine) -> None:
-    """As the pre-ping does: a connection that is gone, as after a restart of the server, takes all that are older with it."""
-    pool, dialect = engine.sync_engine.pool, engine.sync_engine.dialect
-
-    @event.listens_for(pool, "checkin")
-    def rest(_connection: Any, record: ConnectionPoolEntry) -> None:
-        record.info["rests_since"] = time.monotonic()
-
-    @event.listens_for(pool, "checkout")
-    def look(connection: Any, record: ConnectionPoolEntry, _given: object) -> None:
-        since = record.info.get("rests_since")
-        if since is None or time.monotonic() - since < _RESTED_SECONDS:
-            return
-        try:
-            dialect.do_ping(connection)
-        except psycopg.Error as gone:
-            raise InvalidatePoolError(str(gone)) from gone
 
 
 class Database:
@@ -98,8 +76,8 @@ class Database:
                 "tcp_user_timeout": 25_000,
             },
         )
-        _ping_what_rested(self.engine)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._most_connections = 2 * pool_size
 
     async def dispose(self) -> None:
         await self.engine.dispose()
@@ -113,19 +91,42 @@ class Database:
         user_id: UUID | None = None,
         by_key: bool = False,
         leased: bool = False,
+        prepares: Sequence[str] = (),
     ) -> AsyncIterator[AsyncSession]:
         """Sees this workspace only. Commits at the end of the block, rolls back on an exception.
 
         `by_key` plans every statement as lookups by index, for batches of known rows. `leased` (and `by_key` too) ends a
         transaction that is left idle for ten seconds: a worker that was stopped must not keep its run's lease from the next one.
+        `prepares` are statements that go with the opening, on the same way to PostgreSQL.
         """
-        async with self._sessions.begin() as session:
-            await session.execute(
-                _ENTER_BY_KEY if by_key else _ENTER_LEASED if leased else _ENTER,
-                {"role": role, "workspace": str(workspace_id), "user": "" if user_id is None else str(user_id)},
-            )
-            session.info["role"] = role.value
+        enter = _ENTER_BY_KEY if by_key else _ENTER_LEASED if leased else _ENTER
+        who = {"role": role.value, "workspace": str(workspace_id), "user": "" if user_id is None else str(user_id)}
+        async with self._opened(enter, who, prepares) as session:
             yield session
+
+    @asynccontextmanager
+    async def _opened(
+        self, enter: str, who: dict[str, str], prepares: Sequence[str] = ()
+    ) -> AsyncIterator[AsyncSession]:
+        """One transaction. A pooled connection that has died meanwhile shows at its beginning, before anything was done, and gives way
+        to the next: to ask each one first whether it lives costs a round trip and 230 µs of CPU a transaction.
+        """
+        for left in reversed(range(self._most_connections + 1)):
+            stale = False
+            try:
+                async with self._sessions.begin() as session:
+                    connection = await driver(session)
+                    stale = True
+                    await _begin(connection, enter, who, prepares)
+                    stale = False
+                    session.info["role"] = who["role"]
+                    yield session
+            except (psycopg.OperationalError, psycopg.InterfaceError, DBAPIError):
+                heed_cancel()
+                if not stale or not left:
+                    raise
+            else:
+                return
 
     async def refresh_statistics(self, tables: Sequence[str], rows: int) -> None:
         """Have PostgreSQL look again at those of the tables that it takes for a tenth of `rows` or less.
@@ -141,9 +142,17 @@ class Database:
     @asynccontextmanager
     async def system(self) -> AsyncIterator[AsyncSession]:
         """For what happens before a workspace is known: sign-in, first start, the tick. Sees no record and no staged object."""
-        async with self._sessions.begin() as session:
-            await session.execute(_ENTER, {"role": DbRole.SYSTEM, "workspace": "", "user": ""})
+        who = {"role": DbRole.SYSTEM.value, "workspace": "", "user": ""}
+        async with self._opened(_ENTER, who) as session:
             yield session
+
+
+async def _begin(
+    connection: psycopg.AsyncConnection[Any], enter: str, who: dict[str, str], prepares: Sequence[str]
+) -> None:
+    """The opening and what it prepares, in one text and so in one round trip."""
+    opening = enter % {name: quote(value) for name, value in who.items()}
+    await connection.execute("; ".join([opening, *prepares]).encode())
 
 
 async def driver(session: AsyncSession) -> psycopg.AsyncConnection[Any]:

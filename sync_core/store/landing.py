@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.vocabulary import EntityType, WindowStatus
 from sync_core.errors import LeaseLost
-from sync_core.store.database import driver
+from sync_core.store.database import DbRole, driver
 
 
 @dataclass(slots=True)
@@ -79,10 +79,7 @@ _TABLE = (
     " digest uuid, values jsonb, raw json) ON COMMIT DELETE ROWS"
 )
 _COPY = "COPY {table} FROM STDIN"
-_LAND = """
-WITH fence AS (
-  SELECT 1 FROM payment_sync_leases WHERE session_id = %(session)s AND fence = %(fence)s FOR KEY SHARE
-), landed AS (
+_ROWS = """
   INSERT INTO payment_sync_staged_objects AS s (workspace_id, session_id, entity_type, external_id, seq, provider_created,
     livemode, deleted, related, observed_at, request_id, issue, digest, values, raw)
   SELECT %(workspace)s, %(staged)s, entity_type, external_id, seq, provider_created, livemode, deleted, related, observed_at,
@@ -94,7 +91,12 @@ WITH fence AS (
   WHERE s.observed_at < excluded.observed_at
     AND (s.digest, s.issue, s.deleted) IS DISTINCT FROM (excluded.digest, excluded.issue, excluded.deleted)
   RETURNING s.entity_type, s.xmax = 0 AS fresh
-), steps AS (
+"""
+_NO_ROWS = "SELECT NULL::text AS entity_type, false AS fresh WHERE false"
+_LAND = """
+WITH fence AS (
+  SELECT 1 FROM payment_sync_leases WHERE session_id = %(session)s AND fence = %(fence)s FOR KEY SHARE
+), landed AS ({rows}), steps AS (
   UPDATE payment_sync_windows w SET status = v.status, cursor = v.cursor, oldest_seen = v.oldest_seen, pages = v.pages,
     objects = v.objects
   FROM jsonb_to_recordset(%(windows)s) AS v(id uuid, status text, cursor text, oldest_seen bigint, pages int, objects bigint)
@@ -119,6 +121,16 @@ SELECT count(*) FROM fence
 """
 
 
+def landing_table(role: DbRole) -> str:
+    """What a session prepares that is to land objects."""
+    return _TABLE.format(table=_table(role.value))
+
+
+def _table(role: str) -> str:
+    """A pooled connection may have served the other role before: each has a table of its own."""
+    return f"landing_{role}"
+
+
 async def land(
     session: AsyncSession,
     workspace_id: UUID,
@@ -129,19 +141,18 @@ async def land(
     staged_id: UUID | None = None,
 ) -> None:
     """Everything or nothing. `staged_id` is the dry run whose plan this run applies, and whose staged objects it goes on with.
+    Objects need a session that was opened with `landing_table`.
 
     Raises LeaseLost when another worker has taken the run.
     """
     connection = await driver(session)
-    # A pooled connection may have served the other role before: each has a table of its own.
-    table = f"landing_{session.info['role']}"
-    await connection.execute(_TABLE.format(table=table))
+    table = _table(session.info["role"])
     async with connection.cursor() as cursor:
         if landing.rows:
             async with cursor.copy(_COPY.format(table=table)) as copy:
                 await copy.write(_lines(landing.rows))
         await cursor.execute(
-            _LAND.format(table=table),
+            _LAND.format(rows=_ROWS.format(table=table) if landing.rows else _NO_ROWS),
             {
                 "workspace": workspace_id,
                 "session": session_id,

@@ -82,10 +82,11 @@ async def read_batch(
     entity: EntityType,
     *,
     after: int,
+    until: int,
     size: int,
     only: Sequence[str] | None = None,
 ) -> list[Candidate]:
-    """In the order of the queue; with `only`, of those Stripe ids."""
+    """In the order of the queue, from the place behind `after` to `until`; with `only`, of those Stripe ids."""
     sql = select_sql(
         entity,
         by_email=scope.match_by_email and entity is EntityType.CUSTOMERS,
@@ -94,7 +95,8 @@ async def read_batch(
         some=only is not None,
     )
     connection = await driver(session)
-    bound = {**scope.bound(entity), "after": after, "size": size, "only": None if only is None else list(only)}
+    some = None if only is None else list(only)
+    bound = {**scope.bound(entity), "after": after, "until": until, "size": size, "only": some}
     cursor = await connection.execute(sql, bound)
     return [Candidate(*row) for row in await cursor.fetchall()]
 

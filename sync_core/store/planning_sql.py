@@ -43,7 +43,7 @@ def select_sql(entity: EntityType, *, by_email: bool, dry_run: bool, applied: bo
 WITH staged AS MATERIALIZED (
   SELECT seq, external_id, deleted, issue, values, extract(epoch FROM observed_at)::float8 AS observed, {key} AS email_key
   FROM payment_sync_staged_objects WHERE workspace_id = %(workspace)s AND session_id = %(staged)s
-    AND entity_type = %(entity)s AND seq > %(after)s{" AND external_id = ANY(%(only)s)" if some else ""}
+    AND entity_type = %(entity)s AND seq > %(after)s AND seq <= %(until)s{" AND external_id = ANY(%(only)s)" if some else ""}
   ORDER BY seq LIMIT %(size)s
 ), linked AS MATERIALIZED (
   SELECT staged.*, (SELECT l.id FROM {table} l WHERE {linked("l", "staged.external_id")}) AS linked_id FROM staged

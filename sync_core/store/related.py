@@ -38,7 +38,7 @@ def references(child: EntityType, parent: EntityType, *, only: str = "true") -> 
 @cache
 def _missing_sql(child: EntityType, parent: EntityType, *, narrowed: bool) -> str:
     return f"""
-SELECT r.id FROM ({references(child, parent, only=_OF if narrowed else "true")}) r
+SELECT DISTINCT r.id FROM ({references(child, parent, only=_OF if narrowed else "true")}) r
 WHERE r.id IS NOT NULL
   AND (SELECT t.id FROM {TABLES[parent]} t WHERE {linked("t", "r.id")}) IS NULL
   AND (SELECT k.seq FROM payment_sync_staged_objects k WHERE k.workspace_id = %(workspace)s AND k.session_id = %(staged)s
@@ -72,7 +72,7 @@ async def failed_parents(
     """Parents of these children that landed, but ended as errors themselves."""
     connection = await driver(session)
     sql = (
-        f"SELECT r.id FROM ({references(child, parent, only=_OF)}) r WHERE r.id IS NOT NULL"
+        f"SELECT DISTINCT r.id FROM ({references(child, parent, only=_OF)}) r WHERE r.id IS NOT NULL"
         " AND (SELECT p.action FROM payment_sync_plan_items p WHERE p.workspace_id = %(workspace)s AND p.session_id = %(session)s"
         f" AND p.entity_type = '{parent.value}' AND p.external_id = r.id) = 'error'"
     )

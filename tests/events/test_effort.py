@@ -24,9 +24,15 @@ from tests.events._browser import Browser, browser
 _statements: list[str] = []
 
 
+def _text(query: Any) -> str:
+    if isinstance(query, bytes):
+        return query.decode()
+    return query if isinstance(query, str) else str(query.as_string())
+
+
 class Noting(psycopg.AsyncCursor[Any]):
     async def execute(self, query: Any, params: Any = None, **more: Any) -> Any:
-        _statements.append(query if isinstance(query, str) else query.as_string())
+        _statements.append(_text(query))
         return await super().execute(query, params, **more)
 
 

@@ -27,7 +27,7 @@ from sync_core.sandbox.server import SandboxServer
 from sync_core.settings import Settings
 from sync_core.store import run_state, runs
 from sync_core.store.database import Database
-from sync_core.store.landing import Landing, land, new_window
+from sync_core.store.landing import Landing, land, landing_table, new_window
 from tests import child, support, truth
 from tests.child import Child
 from tests.dueling import duel
@@ -124,12 +124,12 @@ async def test_a_zombie_writes_nothing(database: Database, workspace_id: UUID, s
         for place, row in enumerate(staged):
             row.seq = place + 1
         held = run.held
-        async with run.session() as session:
+        async with run.session(prepares=[landing_table(run.role)]) as session:
             await land(session, workspace_id, session_id, held.fence, Landing(rows=staged[:2]))
         await superseded(database, run)
 
         with pytest.raises(LeaseLost):
-            async with run.session() as session:
+            async with run.session(prepares=[landing_table(run.role)]) as session:
                 await land(
                     session,
                     workspace_id,

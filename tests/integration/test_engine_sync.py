@@ -135,6 +135,18 @@ async def test_parents_that_no_list_brought_are_fetched_by_id(
     await truth.assert_equal_to(database, workspace_id, server.world.account(), entities=entities)
 
 
+async def test_a_parent_that_many_children_lack_is_asked_for_once(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    children = [raw for raw in server.world.account().truth_objects("invoices") if not raw.get("deleted")]
+    parents = {raw["customer"] for raw in children}
+    assert len(parents) < len(children)
+
+    await sync(database, workspace_id, server.url, support.config(EntityType.INVOICES))
+
+    assert server.world.statistics.requests["GET /v1/customers/:id"] == len(parents)
+
+
 async def test_a_date_range_takes_its_seconds_and_no_other(
     database: Database, workspace_id: UUID, server: SandboxServer
 ) -> None:

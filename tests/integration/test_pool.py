@@ -1,7 +1,8 @@
-"""Connections of the pool that broke while nobody used them: what rested is looked at before it is given out."""
+"""Connections of the pool that broke while nobody used them: they show when a transaction begins, and are replaced."""
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from uuid import UUID
 
 import psycopg
@@ -9,40 +10,31 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from sync_core.store import database as database_module
 from sync_core.store.database import Database
 
 
-async def cut(database: Database, database_url: str) -> None:
-    """All connections that the pool keeps, ended by the server."""
-    async with database.system() as one, database.system() as other:
-        for session in (one, other):
-            await session.execute(text("SELECT 1"))
+@pytest.mark.parametrize("cut", [1, 7, 20], ids=["one", "several", "all-that-the-pool-may-have"])
+async def test_what_died_gives_way_before_anything_is_done(
+    database: Database, database_url: str, workspace_id: UUID, cut: int
+) -> None:
+    async with AsyncExitStack() as held:
+        for _ in range(cut):
+            await held.enter_async_context(database.system())
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
 
-
-async def names(database: Database, workspace_id: UUID) -> list[str]:
     async with database.workspace(workspace_id) as session:
-        return [*(await session.execute(text("SELECT name FROM workspaces"))).scalars()]
+        assert (await session.execute(text("SELECT name FROM workspaces"))).scalar_one() == "Default"
 
 
-async def test_what_rested_is_replaced(
-    database: Database, database_url: str, workspace_id: UUID, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database_module, "_RESTED_SECONDS", 0.0)
-    await cut(database, database_url)
-    assert await names(database, workspace_id) == ["Default"]
+async def test_what_breaks_within_is_the_callers_to_know(database: Database, workspace_id: UUID) -> None:
+    async def end_oneself() -> None:
+        async with database.workspace(workspace_id) as session:
+            await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+            await session.execute(text("SELECT 1"))
 
-
-async def test_what_was_in_use_a_moment_ago_fails_once_for_all(
-    database: Database, database_url: str, workspace_id: UUID, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database_module, "_RESTED_SECONDS", 3_600.0)
-    await cut(database, database_url)
     with pytest.raises(DBAPIError):
-        await names(database, workspace_id)
-    assert await names(database, workspace_id) == ["Default"]
+        await end_oneself()
