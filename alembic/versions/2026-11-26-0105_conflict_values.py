@@ -1,7 +1,7 @@
 """Conflicts are found by the values that differ, and by how much amounts differ.
 
 Revision ID: e7f2a40c8b15
-Revises: c2e95d13f7a8
+Revises: c5a90e3f7b16
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "e7f2a40c8b15"
-down_revision = "c2e95d13f7a8"
+down_revision = "c5a90e3f7b16"
 branch_labels = None
 depends_on = None
 
