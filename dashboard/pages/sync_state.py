@@ -289,12 +289,6 @@ class SyncState(PageState):
         quarter = int((view.fraction or 0.0) * 4) * 25
         self._put(said=f"{view.phase.label}, {quarter} percent" if quarter else view.phase.label)
 
-    def _put(self, **values: Any) -> None:
-        """Assign what has changed: what is assigned is sent."""
-        for name, value in values.items():
-            if getattr(self, name) != value:
-                setattr(self, name, value)
-
     @rx.event
     async def show_lanes(self, entity: str) -> None:
         if entity not in {one.value for one in EntityType} or entity == self.lane_entity:
