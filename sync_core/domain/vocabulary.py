@@ -99,7 +99,6 @@ class ReasonCode(Word):
     UNSUPPORTED_SHAPE = "unsupported_shape", "Stripe sent a shape that is not understood"
     CURRENCY_UNKNOWN = "currency_unknown", "Unknown currency"
     VALUE_INVALID = "value_invalid", "A value does not fit"
-    DUPLICATE_RECORD = "duplicate_record", "Two of our records claim it"
     FETCH_FAILED = "fetch_failed", "Stripe did not return it"
     WRITE_FAILED = "write_failed", "The database refused it"
     STRATEGY_SKIP = "strategy_skip", "Exists already, and the strategy is skip"
@@ -128,7 +127,6 @@ _REPAIRS = {
     ReasonCode.UNSUPPORTED_SHAPE: "Report it with the Stripe id: the object is kept as Stripe sent it. Retry fetches it again.",
     ReasonCode.CURRENCY_UNKNOWN: "Correct the currency in Stripe, then retry; or leave the record out.",
     ReasonCode.VALUE_INVALID: "Correct the named field in Stripe, then retry to fetch it again.",
-    ReasonCode.DUPLICATE_RECORD: "Two of our records claim this object: unlink or delete one under Records, then retry.",
     ReasonCode.FETCH_FAILED: "Stripe did not return all of this object. Retry asks again.",
     ReasonCode.WRITE_FAILED: "The database refused the named value. Correct it in Stripe or here, then retry.",
 }
