@@ -116,6 +116,7 @@ class BatchState(PageState):
     preview: PreviewRows = PreviewRows()
     stage: str = "preview"
     about: str = ""
+    at: When = When()
     outcome: str = ""
     left_out: list[str] = []
     waiting: int = 0
@@ -148,7 +149,7 @@ class BatchState(PageState):
     def _show(self, found: BatchView, zone: str) -> None:
         self.preview = preview_rows(found.preview, zone)
         self.stage = "applied" if found.applied_at else "expired" if found.expired else "preview"
-        self.about = f"By {found.made_by}, {When.of(found.applied_at or found.made_at, zone).text}."
+        self.about, self.at = f"By {found.made_by}, ", When.of(found.applied_at or found.made_at, zone)
         result = found.result
         self.waiting = result.waiting if result else 0
         self.left_out = [f"{one.label or one.conflict_id}: {one.reason}" for one in result.left_out] if result else []
@@ -250,7 +251,7 @@ def batch_view() -> rx.Component:
         ),
         current=PATH,
         back=("Decisions", HISTORY),
-        lead=BatchState.about,
+        lead=rx.fragment(BatchState.about, ui.moment(BatchState.at.text, BatchState.at.utc)),
         actions=[_batch_actions()],
     )
 

@@ -16,6 +16,7 @@ from dashboard.pages.conflict_keys import KeysState
 from dashboard.pages.conflict_presence import PresenceState
 from dashboard.pages.conflict_rows import (
     ChoiceRow,
+    CommentRow,
     DecisionRow,
     choice_rows,
     decision_rows,
@@ -57,9 +58,10 @@ class ConflictState(PageState):
     equal: str = ""
     equal_count: int = 0
     base_known: bool = False
-    base_at: str = ""
+    base_at: When = When()
     local_by: str = ""
-    seen_at: str = ""
+    local_at: When = When()
+    seen_at: When = When()
     question: str = ""
     question_stripe: str = ""
     question_local: str = ""
@@ -69,7 +71,7 @@ class ConflictState(PageState):
     questions: int = 0
     why: str = ""
     reach: str = ""
-    reopened: str = ""
+    reopened: When = When()
     newer_url: str = ""
     members: list[str] = []
     theirs_said: str = ""
@@ -77,9 +79,10 @@ class ConflictState(PageState):
     _pending: dict[str, dict[str, Any]] = {}
     _mine: dict[str, dict[str, Any]] = {}
     decisions: list[DecisionRow] = []
-    comments: list[dict[str, str]] = []
+    comments: list[CommentRow] = []
     assignee: str = ""
     snoozed: str = ""
+    snoozed_until: When = When()
     me: str = ""
     list_url: str = PATH
     previous_url: str = ""
@@ -137,17 +140,15 @@ class ConflictState(PageState):
         self.status, self.assignee, self.me = row.status.value, row.assignee or "", actor.label
         self.choices = choice_rows(view, zone)
         self.equal, self.equal_count = ", ".join(view.equal), len(view.equal)
-        self.base_known, self.seen_at = view.base_known, When.of(view.observed_at, zone).text
+        self.base_known, self.seen_at = view.base_known, When.of(view.observed_at, zone)
         self._show_note(view, zone)
         self._show_question(view)
         self.to_choose, self.answered, self.questions = view.problem, row.answered, row.questions
         self.decisions = decision_rows(view, zone)
-        self.comments = [
-            {"author": one.author, "body": one.body, "at": When.of(one.created_at, zone).text} for one in view.comments
-        ]
-        self.snoozed = _put_off(row.snoozed_for, row.snoozed_until, zone)
+        self.comments = [CommentRow(one.author, one.body, When.of(one.created_at, zone)) for one in view.comments]
+        self.snoozed, self.snoozed_until = _put_off(row.snoozed_for, row.snoozed_until, zone)
         self.why, self.reach = view.why, reach_of(view)
-        self.reopened = When.of(row.reopened_at, zone).text if row.reopened_at else ""
+        self.reopened = When.of(row.reopened_at, zone)
         self.newer_url = f"{PATH}/{view.newer_id}" if view.newer_id else ""
         self._pending = {key: one.to_json() for key, one in pending_of(view).items()}
         self.may_resolve = actor.can(Permission.RESOLVE_CONFLICTS) and row.status is ConflictStatus.OPEN
@@ -155,9 +156,10 @@ class ConflictState(PageState):
 
     def _show_note(self, view: ConflictView, zone: str) -> None:
         note = view.note
-        self.base_at = When.of(note.synced_at, zone).text if note else ""
-        written = note is not None and note.last_at is not None
-        self.local_by = f"{note.last_actor}, {When.of(note.last_at, zone).text}" if note and written else ""
+        self.base_at = When.of(note.synced_at, zone) if note else When()
+        self.local_by, self.local_at = "", When()
+        if note is not None and note.last_at is not None:
+            self.local_by, self.local_at = f"{note.last_actor}, ", When.of(note.last_at, zone)
 
     def _show_question(self, view: ConflictView) -> None:
         asked = view.record
@@ -317,10 +319,11 @@ class ConflictState(PageState):
             self._show_answer(await conflict_handling.add_comment(get_database(), actor, asked, body), actor)
 
 
-def _put_off(until: Snooze | None, at: datetime | None, zone: str) -> str:
+def _put_off(until: Snooze | None, at: datetime | None, zone: str) -> tuple[str, When]:
     if until is not None:
-        return f"{until.label[0].lower()}{until.label[1:]}"
-    return f"until {When.of(at, zone).text}" if at and at > datetime.now(UTC) else ""
+        return f"{until.label[0].lower()}{until.label[1:]}", When()
+    found = When.of(at, zone) if at and at > datetime.now(UTC) else When()
+    return f"until {found.text}" if found.text else "", found
 
 
 def register(app: rx.App) -> None:

@@ -109,11 +109,17 @@ def facts(state: Any) -> rx.Component:
         ui.id_chip(state.external_id, label="Copy Stripe id"),
         ui.link("Our record", state.record_url),
         rx.cond(
-            state.reopened != "",
-            ui.pill("Changed since you decided", "warn", "history", title=state.reopened),
+            state.reopened.text != "",
+            ui.pill(
+                "Changed since you decided", "warn", "history", title=state.reopened.text + " · " + state.reopened.utc
+            ),
             rx.fragment(),
         ),
-        rx.cond(state.snoozed != "", ui.pill("Snoozed " + state.snoozed, "warn", "alarm-clock"), rx.fragment()),
+        rx.cond(
+            state.snoozed != "",
+            ui.pill("Snoozed " + state.snoozed, "warn", "alarm-clock", title=state.snoozed_until.utc),
+            rx.fragment(),
+        ),
         rx.cond(state.assignee != "", ui.pill(state.assignee, "info", "user"), rx.fragment()),
         presence(),
         why(state),
@@ -128,9 +134,9 @@ def why(state: Any) -> rx.Component:
         rx.el.div(
             rx.el.p(state.why),
             ui.key_values(
-                ("Changed here", rx.cond(state.local_by != "", state.local_by, "not known")),
-                ("Last sync", rx.cond(state.base_known, state.base_at, "never synced")),
-                ("Read from Stripe", state.seen_at),
+                ("Changed here", rx.cond(state.local_by != "", written(state), rx.fragment("not known"))),
+                ("Last sync", synced(state)),
+                ("Read from Stripe", ui.moment(state.seen_at.text, state.seen_at.utc)),
             ),
             class_name="why",
         ),
@@ -173,9 +179,9 @@ def fields(state: Any) -> rx.Component:
         rx.el.section(
             rx.el.div(
                 heading("Field", "", ""),
-                heading("Ours", state.local_by, "user-pen"),
-                heading("Last sync", rx.cond(state.base_known, state.base_at, "never synced"), "history"),
-                heading("Stripe", state.seen_at, "cloud"),
+                heading("Ours", written(state), "user-pen"),
+                heading("Last sync", synced(state), "history"),
+                heading("Stripe", ui.moment(state.seen_at.text, state.seen_at.utc), "cloud"),
                 heading("Becomes", "", "arrow-right"),
                 class_name="sides-head",
                 aria_hidden="true",
@@ -199,6 +205,15 @@ def fields(state: Any) -> rx.Component:
             rx.fragment(),
         ),
     )
+
+
+def written(state: Any) -> rx.Component:
+    """Who wrote ours last, and when; nothing where that is not known."""
+    return rx.fragment(state.local_by, ui.moment(state.local_at.text, state.local_at.utc))
+
+
+def synced(state: Any) -> rx.Component:
+    return rx.cond(state.base_known, ui.moment(state.base_at.text, state.base_at.utc), rx.fragment("never synced"))
 
 
 def heading(label: str, note: Any, icon: str) -> rx.Component:
@@ -428,8 +443,8 @@ def talk(state: Any) -> rx.Component:
             rx.foreach(
                 state.comments,
                 lambda one: rx.el.li(
-                    rx.el.div(one["body"], class_name="comment"),
-                    rx.el.div(one["author"], ", ", one["at"], class_name="xsmall muted"),
+                    rx.el.div(one.body, class_name="comment"),
+                    rx.el.div(one.author, ", ", ui.moment(one.at.text, one.at.utc), class_name="xsmall muted"),
                 ),
             ),
             class_name="samples",

@@ -100,10 +100,13 @@ def inverted(query: ConflictQuery, facet: Facet) -> ConflictQuery:
 
 @dataclass(frozen=True, slots=True)
 class FacetItem:
+    """`utc` is for the label of a time."""
+
     label: str
     count: str
     href: str
     current: bool
+    utc: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,7 @@ def _group(facet: Facet, values: tuple[FacetValue, ...], query: ConflictQuery, z
             f"{one.count:,}",
             address(toggled(query, facet, one.value)),
             one.value in chosen,
+            _utc(facet, one, zone),
         )
         for one in values
     ]
@@ -138,6 +142,10 @@ def _label(facet: Facet, one: FacetValue, zone: str) -> str:
     if facet is not Facet.RUN:
         return "Nobody" if facet is Facet.ASSIGNEE and one.value == "nobody" else one.label
     return When.of(datetime.fromisoformat(one.label), zone).text if one.label else "Unknown"
+
+
+def _utc(facet: Facet, one: FacetValue, zone: str) -> str:
+    return When.of(datetime.fromisoformat(one.label), zone).utc if facet is Facet.RUN and one.label else ""
 
 
 def said(facets: Facets, query: ConflictQuery) -> str:

@@ -100,7 +100,7 @@ def facet_group(group: Any) -> rx.Component:
 def facet_item(item: Any) -> rx.Component:
     return rx.el.li(
         ui.anchor(
-            rx.el.span(item.label),
+            rx.el.span(item.label, title=item.utc),
             rx.el.span(item.count, class_name="facet-count"),
             href=item.href,
             aria_current=rx.cond(item.current, "true", "false"),

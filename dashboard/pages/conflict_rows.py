@@ -50,6 +50,7 @@ _MOST_CHIPS = 3
 
 def list_row(row: ConflictRow, zone: str) -> ListRow:
     at = row.resolved_at or row.created_at
+    shown = When.of(at, zone)
     chips = [ChipRow(chip.label, _GLYPH_OF[chip.change]) for chip in row.chips[:_MOST_CHIPS]]
     rest = len(row.chips) - _MOST_CHIPS
     return ListRow(
@@ -60,7 +61,7 @@ def list_row(row: ConflictRow, zone: str) -> ListRow:
         reason=row.reason.label,
         chips=[*chips, ChipRow(f"+{rest}", "")] if rest > 0 else chips,
         age=age(at),
-        at=When.of(at, zone).text,
+        at=f"{shown.text} · {shown.utc}",
         note=_note(row),
         high=row.severity is Severity.HIGH,
         reopened=row.reopened_at is not None,
@@ -225,6 +226,13 @@ class DecisionRow:
     utc: str
     undone: str
     undoable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CommentRow:
+    author: str
+    body: str
+    at: When
 
 
 def decision_rows(view: ConflictView, zone: str) -> list[DecisionRow]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from sync_core.services.check_results import Check, CheckName, CheckStatus
 from sync_core.services.connection_views import ConnectionView
+from sync_core.services.record_views import When
+
+_NEVER = When()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ class Card:
     masked_key: str = ""
     key_kind: str = ""
     former: str = ""
-    checked: str = ""
-    since: str = ""
+    checked: When = _NEVER
+    since: When = _NEVER
     webhook: bool = False
     confirmation: str = ""
 
@@ -75,7 +76,6 @@ def _row(name: CheckName, check: Check | None, *, running: bool) -> CheckRow:
 
 
 def card(view: ConnectionView, time_zone: str) -> Card:
-    zone = ZoneInfo(time_zone)
     where = [part for part in (view.country, view.default_currency and view.default_currency.upper()) if part]
     return Card(
         account_id=view.account_id,
@@ -86,12 +86,8 @@ def card(view: ConnectionView, time_zone: str) -> Card:
         masked_key=view.masked_key,
         key_kind="Restricted key" if view.key_kind == "restricted" else "Secret key",
         former=f"…{view.former_last4}" if view.former_last4 else "",
-        checked="" if view.checked_at is None else _moment(view.checked_at, zone),
-        since=_moment(view.created_at, zone),
+        checked=When.of(view.checked_at, time_zone),
+        since=When.of(view.created_at, time_zone),
         webhook=view.has_webhook_secret,
         confirmation=view.confirmation,
     )
-
-
-def _moment(seconds: int, zone: ZoneInfo) -> str:
-    return datetime.fromtimestamp(seconds, zone).strftime("%-d %B %Y, %H:%M")

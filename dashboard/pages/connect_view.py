@@ -87,7 +87,7 @@ def _account(state: Any) -> rx.Component:
                 hidden=card.former == "",
             ),
             ui.key_value("Country, currency", card.details, hidden=card.details == ""),
-            ("Connected", card.since),
+            ("Connected", ui.moment(card.since.text, card.since.utc)),
         ),
         ui.row(
             ui.button_link("New sync", "/syncs/new", variant="primary", icon_name="circle-plus"),
@@ -184,12 +184,12 @@ def _checks(state: Any) -> rx.Component:
                 rx.el.h2("Checks"),
                 rx.el.p(
                     rx.cond(
-                        state.examining,
-                        "Asking Stripe…",
+                        state.examining | (state.problem != ""),
+                        rx.cond(state.examining, "Asking Stripe…", "Of the key that was refused."),
                         rx.cond(
-                            state.problem != "",
-                            "Of the key that was refused.",
-                            rx.cond(state.card.checked != "", "Last run " + state.card.checked, ""),
+                            state.card.checked.text != "",
+                            rx.fragment("Last run ", ui.moment(state.card.checked.text, state.card.checked.utc)),
+                            rx.fragment(),
                         ),
                     ),
                     class_name="muted small",

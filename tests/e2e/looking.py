@@ -6,6 +6,7 @@ What is asked of it everywhere: no serious finding of axe, and no sideways scrol
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from axe_playwright_python.base import AXE_SCRIPT
@@ -34,6 +35,20 @@ _DOOR_THEME = "theme => document.querySelector('.door') && (document.documentEle
 _SIDEWAYS = "document.documentElement.scrollWidth > innerWidth"
 
 
+# A moment is in the workspace's zone, and says what it is in UTC.
+_BARE_TIMES = r"""
+() => {
+  const found = [];
+  const texts = document.createTreeWalker(document.getElementById("content") ?? document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const { data, parentElement } = texts.currentNode;
+    if (/\b\d{1,2}:\d{2}\b/.test(data) && !parentElement.closest("[title*=UTC]")) found.push(data.slice(0, 80));
+  }
+  return found;
+}
+"""
+
+
 def findings(page: Page, *rules: str) -> list[str]:
     """Serious and critical ones. Axe comes by evaluation, once a document: the page's own policy forbids injected scripts."""
     if not page.evaluate("typeof axe === 'object'"):
@@ -58,11 +73,11 @@ def in_theme(page: Page, theme: Any) -> None:
     expect(page.locator("html")).to_have_class(re.compile(theme))
 
 
-def wrong_with(page: Page, name: str) -> list[str]:
+def wrong_with(page: Page, name: str, widths: Sequence[int] = WIDTHS) -> list[str]:
     """What is to be mended on the page as it stands, each with its name, size and theme."""
     settled(page)
-    wrong: list[str] = []
-    for width in WIDTHS:
+    wrong = [f"a time without UTC: {one}" for one in page.evaluate(_BARE_TIMES)]
+    for width in widths:
         page.set_viewport_size({"width": width, "height": _HEIGHT})
         for theme, rules in (("light", ()), ("dark", _OF_COLOUR)):
             in_theme(page, theme)
