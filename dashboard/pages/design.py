@@ -24,6 +24,7 @@ _ROWS = (
 
 class DesignState(PageState):
     asking: bool = False
+    waiting: bool = False
 
     @rx.event
     async def ask(self) -> None:
@@ -34,8 +35,12 @@ class DesignState(PageState):
         self.asking = False
 
     @rx.event
+    async def wait(self) -> None:
+        self.waiting = not self.waiting
+
+    @rx.event
     async def say(self, kind: str) -> None:
-        if kind in {"success", "info", "warn", "danger"}:
+        if kind in {"success", "info", "warn", "danger", "conflict"}:
             self._say(f"This is what {kind} looks like.", kind)
 
 
@@ -47,6 +52,7 @@ def view() -> rx.Component:
         _table(),
         ui.grid(_form(), _choices()),
         ui.grid(_states(), _loading()),
+        ui.grid(_small(), _waiting()),
         _dialog(),
         lead="What the dashboard is made of.",
         actions=[ui.button("Open a dialog", on_click=DesignState.ask), ui.button("Save", variant="primary")],
@@ -79,10 +85,11 @@ def _messages() -> rx.Component:
         ui.callout("Every object was read, and every object is stored.", kind="success", title="Verified"),
         ui.callout("The key can't read invoices.", kind="warn"),
         ui.callout("Stripe has revoked this key.", kind="danger", title="Not connected"),
+        ui.callout("Two sides changed the same name.", kind="conflict"),
         ui.row(
             *[
                 ui.button(kind.capitalize(), small=True, on_click=DesignState.say(kind))
-                for kind in ("success", "info", "warn", "danger")
+                for kind in ("success", "info", "warn", "danger", "conflict")
             ]
         ),
         title="Messages",
@@ -116,12 +123,24 @@ def _form() -> rx.Component:
             "design-size",
             control=ui.select("design-size", [("100", "100 objects"), ("50", "50 objects")]),
         ),
+        ui.field(
+            "Note",
+            "design-note",
+            control=rx.el.textarea(
+                id="design-note", class_name="input", **ui.described("design-note", error="Too long")
+            ),
+            error="This is too long for a note.",
+        ),
+        rx.el.div(ui.field_error("design-form", "Nothing was started: look at what is marked."), class_name="field"),
         ui.row(
             ui.button("Start", variant="primary", icon_name="play"),
             ui.button("Dry run"),
             ui.button("Cancel", variant="danger"),
             ui.button("Skip", variant="ghost"),
             ui.button("Waiting", disabled=True),
+            ui.button("Small", small=True),
+            ui.button_link("Elsewhere", "/design", icon_name="arrow-right"),
+            ui.icon_button("rotate-cw", "Check again"),
         ),
         title="A form",
     )
@@ -144,6 +163,7 @@ def _choices() -> rx.Component:
 def _states() -> rx.Component:
     return ui.card(
         ui.empty_state("No syncs yet", "Connect Stripe, then preview a first sync.", "New sync", "/syncs/new"),
+        ui.empty_state("Nothing matches", "No record fits this search.", "Show all", on_click=DesignState.close),
         ui.error_state("The list did not load", "The database did not answer in time.", retry=DesignState.close),
         title="Nothing there, and gone wrong",
     )
@@ -165,6 +185,51 @@ def _loading() -> rx.Component:
         ),
         ui.row(rx.el.span("Next record"), ui.kbd("j")),
         title="Progress and facts",
+    )
+
+
+def _small() -> rx.Component:
+    long_id = "sub_" + "1EYFeHxQO9SOMOCFdAlQHe9f" * 2
+    return ui.card(
+        ui.spread(
+            ui.row(ui.icon("users"), "Left"),
+            ui.pill("Right", "info", "radio"),
+        ),
+        ui.stack(
+            ui.row(*[ui.pill(tone, tone) for tone in ("neutral", "info", "success", "warn", "danger", "conflict")]),
+            ui.row(ui.moment("26 Nov 2026, 09:05", "2026-11-26 00:05:00 UTC"), ui.code("rak_customer_read")),
+            ui.row(ui.link("A link", "/design"), ui.anchor("A plain one", href="/design")),
+            gap="sm",
+        ),
+        rx.el.dl(ui.key_value("Stripe id", ui.id_chip(long_id)), class_name="key-values"),
+        rx.el.table(
+            rx.el.thead(
+                rx.el.tr(
+                    ui.column_head(ui.Column("Newest", sort="/design", sorted="descending")),
+                    ui.column_head(ui.Column("Total", number=True)),
+                )
+            ),
+            rx.el.tbody(rx.el.tr(rx.el.td("Ada Lovelace"), rx.el.td("1,204", class_name="number"))),
+            class_name="table",
+        ),
+        title="Small parts",
+        about="With what they do when there is too much.",
+    )
+
+
+def _waiting() -> rx.Component:
+    """Only when asked for: a page that says it is busy is waited for."""
+    return ui.card(
+        rx.cond(DesignState.waiting, ui.stack(ui.card_skeleton(3), ui.table_skeleton(3)), rx.fragment()),
+        title="What waits",
+        actions=[
+            ui.button(
+                rx.cond(DesignState.waiting, "Hide", "Show"),
+                small=True,
+                on_click=DesignState.wait,
+                aria_expanded=rx.cond(DesignState.waiting, "true", "false"),
+            )
+        ],
     )
 
 

@@ -182,7 +182,10 @@ def test_dialogs_of_a_report(open_page: Opener, served: Served, made: Made) -> N
     with psycopg.connect(served.database_url, autocommit=True) as connection:
         connection.execute(_UNAPPLIED, {"source": None, "id": applied})
         visit(page, made.dry_run)
-        for button, title in (("Limits", "When checks warn, and who approves"), ("Apply this plan", "Apply this plan?")):
+        for button, title in (
+            ("Limits", "When checks warn, and who approves"),
+            ("Apply this plan", "Apply this plan?"),
+        ):
             page.get_by_role("button", name=button).click()
             expect(page.get_by_role("dialog", name=title)).to_be_visible()
             expect(page.get_by_text("Comparing the plan")).to_have_count(0)
