@@ -264,7 +264,6 @@ def listing() -> rx.Component:
         *(ui.Column(label, number=True) for label in ("Created", "Updated", "To review", "Failed")),
         ui.Column("Objects", number=True),
         ui.Column("Pace", number=True),
-        ui.Column("By"),
     ]
     return ui.stack(
         ui.row(
@@ -294,14 +293,18 @@ def run(one: rx.Var[RunRow]) -> rx.Component:
                 style={"width": "18px", "height": "18px", "accentColor": "var(--accent)"},
             )
         ),
-        rx.el.th(ui.link(one.kind, one.href), rx.el.div(one.entities, class_name="muted small"), scope="row"),
+        rx.el.th(
+            ui.link(one.kind, one.href),
+            rx.el.div(one.entities, class_name="muted small"),
+            scope="row",
+            style={"minWidth": "160px"},
+        ),
         rx.el.td(ui.session_status_pill(one.status)),
-        rx.el.td(ui.moment(one.started, one.started_utc)),
+        rx.el.td(ui.moment(one.started, one.started_utc), rx.el.div(one.by, class_name="muted small")),
         rx.el.td(one.took, class_name="number nowrap"),
         rx.foreach(one.counts, lambda count: rx.el.td(count, class_name="number")),
         rx.el.td(one.total, class_name="number"),
         rx.el.td(one.rate, class_name="number nowrap"),
-        rx.el.td(one.by, class_name="small"),
         key=one.session_id,
     )
 
