@@ -117,7 +117,7 @@ def head() -> rx.Component:
             ),
             rx.cond(
                 ReportState.to_apply != "",
-                parts.figure("Time to apply", ReportState.to_apply, note="at the pace of this workspace"),
+                parts.figure("Time to apply", ReportState.to_apply, note="by what plans took here, or as a rule"),
                 rx.fragment(),
             ),
             rx.cond(
