@@ -105,8 +105,10 @@ async def test_a_list_at_its_largest_comes_in_small_messages(
     client, made = visitor
     client.path = path.replace("[sync_id]", str(made.session_id))
     await client.send(LOADS[route][-1].state, LOADS[route][-1].fn.__name__)
-    assert any({"rows", "runs", "lines"} & message.names for message in client.messages)
-    assert [(message.size, sorted(message.names)) for message in client.messages if message.size > A_MESSAGE] == []
+    # A browser has the defaults with the bundle: the first message is this client's own way to be told them.
+    _, *messages = client.messages
+    assert any({"rows", "runs", "lines"} & message.names for message in messages)
+    assert [(message.size, sorted(message.names)) for message in messages if message.size > A_MESSAGE] == []
 
 
 @pytest.mark.parametrize("route", sorted(LOADS))
