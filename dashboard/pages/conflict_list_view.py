@@ -28,6 +28,7 @@ def view(state: Any) -> rx.Component:
             rx.cond(state.loaded, review(state), ui.table_skeleton()),
         ),
         bulk_dialog(),
+        discard_dialog(state),
         current=PATH,
         lead="Where Stripe and your own records disagree. Nothing here is overwritten until you decide.",
         actions=[undo_button(state), settle_button(state)],
@@ -70,6 +71,7 @@ def review(state: Any) -> rx.Component:
             rx.cond(state.picked.length() > 0, selection(state), rx.fragment()),
             rx.cond(state.rows.length() > 0, table(state), nothing(state)),
             ui.pagination(state.first_url, state.previous_url, state.next_url),
+            rx.cond(state.pending != "", pending_bar(state), rx.fragment()),
             files(state),
             key_help(),
             aria_label="List",
@@ -192,6 +194,31 @@ def chosen_filter(item: Any) -> rx.Component:
 
 def aging(state: Any) -> rx.Component:
     return rx.el.p(ui.icon("hourglass", 15), ui.link(state.aging, state.aging_url), class_name="with-icon small aging")
+
+
+def pending_bar(state: Any) -> rx.Component:
+    """What this person has chosen in whichever rows, and not applied yet."""
+    return rx.el.div(
+        rx.el.p(state.pending, " not applied yet.", role="status", class_name="small"),
+        rx.el.div(
+            ui.button("Discard…", small=True, on_click=state.ask_to_discard),
+            ui.button("Apply…", variant="primary", small=True, icon_name="check", on_click=state.look_at_pending),
+            class_name="row",
+        ),
+        role="group",
+        aria_label="Your choices",
+        class_name="pending-bar across",
+    )
+
+
+def discard_dialog(state: Any) -> rx.Component:
+    return ui.dialog(
+        state.discarding,
+        title="Discard your choices?",
+        about=state.pending.to(str) + ". The conflicts stay open.",
+        on_close=state.keep_pending,
+        actions=[ui.button("Discard", variant="danger", on_click=state.discard_pending)],
+    )
 
 
 def selection(state: Any) -> rx.Component:

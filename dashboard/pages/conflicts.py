@@ -33,8 +33,9 @@ from dashboard.pages.conflict_rows import ListRow, list_row, plural
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import Age, ConflictSort, ConflictStatus, Facet, Snooze
 from sync_core.errors import Refusal
-from sync_core.services import conflict_handling, conflict_screen, conflict_undo, conflicts
+from sync_core.services import conflict_handling, conflict_pending, conflict_screen, conflict_undo, conflicts
 from sync_core.services.actor import Actor, Permission
+from sync_core.services.conflict_pending import MOST, Pending
 from sync_core.services.conflict_views import ConflictPage, Facets, LastDecision
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.store.database import get_database
@@ -72,6 +73,8 @@ class ConflictsState(PageState):
     aging: str = ""
     aging_url: str = ""
     last_label: str = ""
+    pending: str = ""
+    discarding: bool = False
     last_batch: str = ""
     may_resolve: bool = False
     problem: str = ""
@@ -119,6 +122,9 @@ class ConflictsState(PageState):
             return
         self._show_facets(around.facets, query, actor.time_zone)
         self._show_last(around.last)
+        mine = around.pending
+        waiting = mine is not None and query.status is ConflictStatus.OPEN and mine.conflicts > 0
+        self._put(pending=pending_said(mine) if mine and waiting else "")
         self._put(may_resolve=actor.can(Permission.RESOLVE_CONFLICTS), loaded=True)
 
     def _show_rows(self, page: ConflictPage, query: ConflictQuery, actor: Actor) -> None:
@@ -230,6 +236,29 @@ class ConflictsState(PageState):
         return ConflictsState.load
 
     @rx.event
+    async def look_at_pending(self) -> Any:
+        """The preview of all that this person has chosen; it is applied there."""
+        made = await conflict_pending.preview(get_database(), await self._actor())
+        if isinstance(made, Refusal):
+            self._refuse(made)
+            return ConflictsState.load
+        return rx.redirect(f"{PATH}/batches/{made.id}")
+
+    @rx.event
+    async def ask_to_discard(self) -> None:
+        self.discarding = self.pending != ""
+
+    @rx.event
+    async def keep_pending(self) -> None:
+        self.discarding = False
+
+    @rx.event
+    async def discard_pending(self) -> Any:
+        gone = await conflict_pending.discard(get_database(), await self._actor())
+        self.discarding = False
+        return self._handled(gone, "without your choices again")
+
+    @rx.event
     async def undo_last(self) -> Any:
         """Take back this person's last decisions, as many as they were."""
         actor = await self._actor()
@@ -249,6 +278,11 @@ class ConflictsState(PageState):
         else:
             self._say(f"{plural(undone.done, 'decision')} taken back.")
         return ConflictsState.load
+
+
+def pending_said(mine: Pending) -> str:
+    end = "+" if mine.conflicts >= MOST else ""
+    return f"{plural(mine.choices, 'choice')} of yours on {mine.conflicts:,}{end} {'record' if mine.conflicts == 1 else 'records'}"
 
 
 def snooze_of(word: str) -> datetime | Snooze | None:

@@ -65,6 +65,7 @@ def counted(query: ConflictQuery, found: Sequence[Cell], starts: Mapping[UUID, d
         matching=sum(cell.count for cell in matching),
         total=sum(cell.count for cell in found),
         aging=sum(cell.count for cell in matching if cell.age in _AGING),
+        chosen=sum(cell.count for cell in found if cell.chosen),
     )
 
 

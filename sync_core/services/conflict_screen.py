@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.conflict_facets import FORBIDDEN, facets_in
+from sync_core.services.conflict_pending import Pending, pending_in
 from sync_core.services.conflict_undo import last_in
 from sync_core.services.conflict_views import ConflictPage, Facets, LastDecision
 from sync_core.store.conflict_query import ConflictQuery
@@ -15,10 +16,11 @@ from sync_core.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """`last` is what this person could take back."""
+    """`last` is what this person could take back, `pending` what they could apply."""
 
     facets: Facets
     last: LastDecision | None
+    pending: Pending | None
 
 
 async def beside(database: Database, actor: Actor, query: ConflictQuery, page: ConflictPage) -> Beside | Refusal:
@@ -27,5 +29,8 @@ async def beside(database: Database, actor: Actor, query: ConflictQuery, page: C
         return FORBIDDEN
     async with database.workspace(actor.workspace_id) as session:
         facets = await facets_in(session, actor.workspace_id, query, page.cells)
-        last = await last_in(session, actor) if actor.can(Permission.RESOLVE_CONFLICTS) else None
-    return Beside(facets, last)
+        may = actor.can(Permission.RESOLVE_CONFLICTS)
+        last = await last_in(session, actor) if may else None
+        # What is counted anyway tells whether there is anything to ask for.
+        pending = await pending_in(session, actor) if may and facets.chosen else None
+    return Beside(facets, last, pending)

@@ -103,6 +103,7 @@ class Facets:
     matching: int
     total: int
     aging: int
+    chosen: int = 0
 
     def to_json(self) -> dict[str, Any]:
         facets = {

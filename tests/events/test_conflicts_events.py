@@ -17,6 +17,7 @@ from dashboard.pages.conflict_keys import KeysState
 from dashboard.pages.conflict_presence import PresenceState
 from dashboard.pages.conflict_standing_rules import RulesState
 from dashboard.pages.conflicts import ConflictsState
+from sync_core.domain.resolution import Taken
 from sync_core.domain.vocabulary import Choice, Role
 from sync_core.services import conflict_presence, conflicts
 from sync_core.store import database as database_module
@@ -269,6 +270,36 @@ async def test_many_at_once_and_all_of_them_back(listing: Browser, database: Dat
     assert "Stripe 1" not in await record_names(database, workspace_id)
 
 
+async def test_choices_on_several_records_are_applied_or_discarded_together(
+    listing: Browser, database: Database, workspace_id: UUID
+) -> None:
+    newest = [row["id"] for row in await rows(database, workspace_id, _NEWEST_FIRST)]
+    owner = person(workspace_id, "owner@example.com")
+    for number, row_id in enumerate(newest[:3]):
+        actor = person(workspace_id, "ben@example.com") if number == 2 else owner
+        await conflicts.choose(database, actor, row_id, "name", Taken(Choice.STRIPE), expected_revision=1)
+    await conflicts.choose(database, owner, newest[0], "phone", Taken(Choice.LOCAL), expected_revision=2)
+    await listing.send(ConflictsState, "load")
+    assert listing.of(ConflictsState, "pending") == "3 choices of yours on 2 records"
+    await listing.send(ConflictsState, "look_at_pending")
+    listing.at(listing.redirects[-1])
+    await listing.send(BatchState, "load")
+    assert listing.of(BatchState, "preview")["said"] == "2 conflicts would be settled: 2 customers."
+    await listing.send(BatchState, "apply")
+    named = await record_names(database, workspace_id)
+    assert ("Stripe 60" in named, "Stripe 59" in named, "Stripe 58" in named) == (True, True, False)
+
+    await conflicts.choose(database, owner, newest[3], "name", Taken(Choice.STRIPE), expected_revision=1)
+    listing.at("/conflicts")
+    await listing.send(ConflictsState, "load")
+    await listing.send(ConflictsState, "ask_to_discard")
+    assert listing.of(ConflictsState, "discarding") is True
+    await listing.send(ConflictsState, "discard_pending")
+    assert (listing.of(ConflictsState, "pending"), listing.of(ConflictsState, "discarding")) == ("", False)
+    left = await rows(database, workspace_id, "SELECT id FROM payment_sync_conflicts WHERE pending AND status = 'open'")
+    assert [row["id"] for row in left] == [newest[2]]
+
+
 async def test_decisions_come_back_in_from_a_file(database: Database, workspace_id: UUID, listing: Browser) -> None:
     chosen = await first_id(database, workspace_id)
     await listing.send(BulkState, "open_import")
@@ -298,6 +329,8 @@ FORGED: list[tuple[type[Any], str, dict[str, Any]]] = [
     (IgnoredState, "heed", {"path": "__class__"}),
     (ConflictsState, "pick", {"row_id": "nonsense"}),
     (ConflictsState, "pick_everything", {}),
+    (ConflictsState, "look_at_pending", {}),
+    (ConflictsState, "discard_pending", {}),
     (ConflictsState, "assign_picked", {"assignee": "nobody"}),
     (ConflictsState, "snooze_picked", {"until": "7"}),
     (ConflictState, "comment", {"form": {}}),
