@@ -146,16 +146,18 @@ async def test_messages_are_small_and_at_most_one_a_second(
         assert await holds(lambda: _count(client, 9), within=15)
         assert client.of(SyncState, "more_fresh") is True
 
+    # The page is loaded twice here, and a load may come late: its size is `test_sizes`' concern.
+    ticks = [one for one in client.messages if "loaded" not in one.names]
     # What has come of events in the end is told in a message of its own.
-    told = [one for one in client.messages if one.names & {"elapsed", "events"}]
+    told = [one for one in ticks if one.names & {"elapsed", "events"}]
     apart = [later.at - earlier.at for earlier, later in pairwise(told)]
-    assert max(one.size for one in client.messages) <= MOST_BYTES, [
-        (one.size, sorted(one.names)) for one in client.messages if one.size > MOST_BYTES
+    assert max(one.size for one in ticks) <= MOST_BYTES, [
+        (one.size, sorted(one.names)) for one in ticks if one.size > MOST_BYTES
     ]
     assert min(apart) >= 0.95, apart
     assert median(apart) <= 1.5, apart
     # Beside the ticks, once they have begun: the answer to the click, and Reflex's word that it is done.
-    beside = [one for one in client.messages if one.at > told[0].at and one not in told]
+    beside = [one for one in ticks if one.at > told[0].at and one not in told]
     assert len(beside) <= 2, beside
 
 
