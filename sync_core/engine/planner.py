@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from sync_core.domain.merge import Decision, Stored, Strategies, decide
 from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, Strategy, SyncStatus
 from sync_core.engine.context import Run, log
 from sync_core.engine.failpoints import hit
+from sync_core.engine.tasks import together
 from sync_core.store.patience import heed_cancel
 from sync_core.store.planning import BatchMoved, Candidate, Item, Opened, Plan, Update, read_batch, write_plan
 from sync_core.store.related import claimed_records
@@ -27,6 +28,7 @@ from sync_core.store.run_state import read_entities
 
 BATCH = 1_000
 _END = 2**62
+_NOWHERE = (-1, -1, -1)
 
 _RUN_TABLES = ("payment_sync_staged_objects", "payment_sync_plan_items")
 _UNFIT = (psycopg.DataError, psycopg.IntegrityError)
@@ -82,6 +84,7 @@ class Planner:
         self._guarded = guarded(run.row.config.strategies)
         self._only = only
         self._last_read: list[Candidate] = []
+        self._read_ahead: tuple[tuple[int, int, int], list[Candidate]] = (_NOWHERE, [])
 
     @property
     def planned_seq(self) -> int:
@@ -92,7 +95,8 @@ class Planner:
         while not complete.is_set():
             more.clear()
             # Places are gone without an object in them when one came twice: a full count is no promise of a batch.
-            if landed_seq() - self._seq >= BATCH and await self.batch():
+            left = landed_seq() - self._seq
+            if left >= BATCH and await self.batch(ahead=left >= 2 * BATCH):
                 continue
             waiting = [asyncio.create_task(more.wait()), asyncio.create_task(complete.wait())]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -102,17 +106,24 @@ class Planner:
 
     async def drain(self, until: int = _END) -> None:
         """To the end of the queue, or to this place in it."""
-        while self._seq < until and await self.batch(until):
+        while self._seq < until and await self.batch(until, ahead=True):
             pass
 
-    async def batch(self, until: int = _END) -> int:
-        """Plan the next batch in one transaction; the number of objects it held, 0 when there is none up to `until`."""
+    async def batch(self, until: int = _END, *, ahead: bool = False) -> int:
+        """Plan the next batch in one transaction; the number of objects it held, 0 when there is none up to `until`.
+
+        `ahead` reads the one after it meanwhile. What this one writes does not bear on that: a record is written on condition of the
+        version that was read, and whom a batch has linked is known to the next one.
+        """
         if self._claimed is None:
             self._claimed = await self._run.write(
                 lambda session: claimed_records(session, self._run.scope, self._entity)
             )
+        self._last_read = await self._next(until)
+        if not self._last_read:
+            return 0
         try:
-            done, upto = await self._run.write(lambda session: self._attempt(session, until), by_key=True)
+            done, upto = await self._write(until, ahead=ahead)
         except BatchMoved:
             entities = await self._run.write(
                 lambda session: read_entities(session, self._run.held.workspace_id, self._run.held.session_id)
@@ -141,21 +152,38 @@ class Planner:
             # They make the run quick, not right.
             log.warning("statistics.not_refreshed", error=str(failed.orig))
 
-    async def _attempt(self, session: AsyncSession, until: int) -> tuple[int, int]:
-        scope = self._run.scope
-        candidates = await read_batch(
-            session, scope, self._entity, after=self._seq, until=until, size=self._size, only=self._only
-        )
-        self._last_read = candidates
-        if not candidates:
-            return 0, self._seq
-        claimed = set(self._claimed or ())
+    async def _next(self, until: int) -> list[Candidate]:
+        place, found = self._read_ahead
+        self._read_ahead = _NOWHERE, []
+        return found if place == (self._seq, until, self._size) else await self._read(self._seq, until)
+
+    async def _read(self, after: int, until: int) -> list[Candidate]:
+        def read(session: AsyncSession) -> Awaitable[list[Candidate]]:
+            return read_batch(
+                session, self._run.scope, self._entity, after=after, until=until, size=self._size, only=self._only
+            )
+
+        return await self._run.write(read, by_key=True)
+
+    async def _write(self, until: int, *, ahead: bool) -> tuple[int, int]:
+        candidates, claimed = self._last_read, set(self._claimed or ())
         plan = self._plan(candidates, claimed)
-        hit("plan.before_write")
-        await write_plan(session, scope, self._entity, plan)
-        hit("plan.before_commit")
-        self._claimed = claimed
+
+        async def write() -> None:
+            await self._run.write(lambda session: self._write_plan(session, plan), by_key=True)
+            self._claimed = claimed
+
+        async def look() -> None:
+            place = (plan.upto, until, self._size)
+            self._read_ahead = place, await self._read(plan.upto, until)
+
+        await together(write(), *([look()] if ahead and len(candidates) == self._size == BATCH else []))
         return len(candidates), plan.upto
+
+    async def _write_plan(self, session: AsyncSession, plan: Plan) -> None:
+        hit("plan.before_write")
+        await write_plan(session, self._run.scope, self._entity, plan)
+        hit("plan.before_commit")
 
     def _put_aside(self, unfit: Exception) -> None:
         """A batch that the database refuses is halved until the one that does not fit stands alone; it becomes an error."""

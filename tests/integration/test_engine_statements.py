@@ -69,9 +69,10 @@ async def test_a_landing_is_one_copy_and_one_statement_and_a_batch_one_select_an
         planner._look_at = 10_000  # statistics are looked at now and then, not with each batch
         with statements(monkeypatch) as sent:
             assert await planner.batch() == 100
-        opened, selected, written = sent
+        opened, selected, opened_again, written = sent
         assert opened.startswith(OPENER)
         assert selected.startswith("WITH staged")
+        assert opened_again.startswith(OPENER)
         assert written.startswith("WITH fence")
 
 
