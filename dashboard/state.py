@@ -116,7 +116,7 @@ class ShellState(PageState):
     time_zone: str = "UTC"
     may: dict[str, bool] = {one.value: False for one in Permission}
     mode: str = ""
-    waiting: int = 0
+    waiting: str = ""
 
     @rx.event
     async def load(self) -> None:
@@ -134,7 +134,7 @@ class ShellState(PageState):
             time_zone=actor.time_zone,
             may={one.value: actor.can(one) for one in Permission},
             mode=around.mode,
-            waiting=around.open_conflicts,
+            waiting=f"{around.open_conflicts:,}" if around.open_conflicts else "",
             signed_out=False,
             ready=True,
         )

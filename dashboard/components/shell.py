@@ -102,7 +102,7 @@ def _place(place: Place, current: str) -> rx.Component:
     count = (
         [
             rx.cond(
-                ShellState.waiting > 0,
+                ShellState.waiting != "",
                 rx.el.span(ShellState.waiting, rx.el.span(" open", class_name="sr-only"), class_name="count"),
                 rx.fragment(),
             )

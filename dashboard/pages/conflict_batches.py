@@ -10,12 +10,12 @@ from uuid import UUID
 import reflex as rx
 
 from dashboard import components as ui
+from dashboard.formatting import plural
 from dashboard.navigation import add_page
 from dashboard.pages.conflict_bulk import preview_parts
 from dashboard.pages.conflict_bulk_rows import PreviewRows, preview_rows
 from dashboard.pages.conflict_filters import PATH
 from dashboard.pages.conflict_keys import assets
-from dashboard.pages.conflict_rows import plural
 from dashboard.state import PageState
 from sync_core.errors import Refusal
 from sync_core.services import conflict_history, conflict_undo, conflicts_bulk

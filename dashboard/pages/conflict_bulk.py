@@ -9,9 +9,9 @@ from uuid import UUID
 import reflex as rx
 
 from dashboard import components as ui
+from dashboard.formatting import plural
 from dashboard.pages.conflict_bulk_rows import EffectRow, PreviewRows, SampleRow, preview_rows
 from dashboard.pages.conflict_filters import PATH
-from dashboard.pages.conflict_rows import plural
 from dashboard.state import PageState
 from sync_core.domain.conflict_rules import Rule, Take
 from sync_core.domain.vocabulary import Blend, Choice, Facet

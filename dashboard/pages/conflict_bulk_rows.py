@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dashboard.formatting import plural
 from dashboard.pages.conflict_filters import PATH
-from dashboard.pages.conflict_rows import NOTHING, TAKES, plural
+from dashboard.pages.conflict_rows import NOTHING, TAKES
 from sync_core.domain.fields import FIELDS, JsonValue
 from sync_core.services.conflict_bulk_views import BulkPreview, FieldEffect, Sample
 from sync_core.services.record_views import value_text
@@ -40,7 +41,7 @@ class PreviewRows:
 
 
 def preview_rows(preview: BulkPreview, zone: str) -> PreviewRows:
-    kinds = ", ".join(f"{count:,} {entity.label.lower()}" for entity, count in preview.entities.items())
+    kinds = ", ".join(plural(count, entity.singular) for entity, count in preview.entities.items())
     return PreviewRows(
         id=str(preview.id),
         hash=preview.hash,

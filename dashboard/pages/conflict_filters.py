@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from urllib.parse import urlencode
 
-from dashboard.pages.conflict_rows import plural
+from dashboard.formatting import plural
 from sync_core.domain.fields import ALL_NAMES
 from sync_core.domain.vocabulary import ConflictSort, ConflictStatus, Facet, Snooze
 from sync_core.services.conflict_views import Facets, FacetValue

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 import reflex as rx
 
 from dashboard import components as ui
+from dashboard.formatting import plural
 from dashboard.pages.conflict_filters import PATH
-from dashboard.pages.conflict_rows import plural
 from dashboard.state import PageState
 from sync_core.domain.conflict_rules import SENSITIVE
 from sync_core.domain.fields import COMPARED, ORDER

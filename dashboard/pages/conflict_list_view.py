@@ -207,7 +207,7 @@ def pending_bar(state: Any) -> rx.Component:
         ),
         role="group",
         aria_label="Your choices",
-        class_name="pending-bar across",
+        class_name="pending-bar",
     )
 
 

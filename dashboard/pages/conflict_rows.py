@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from dashboard.formatting import plural
 from sync_core.domain.diff import char_diff
 from sync_core.domain.fields import FIELDS, Field, JsonValue, Kind
 from sync_core.domain.resolution import RECORD, Taken
@@ -274,7 +275,3 @@ def reach_of(view: ConflictView) -> str:
     one = sum(view.dependents.values()) == 1
     named = view.row.entity.singular
     return f"{' and '.join(parts)} {'refers' if one else 'refer'} to this {named}." if parts else ""
-
-
-def plural(count: int, word: str) -> str:
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

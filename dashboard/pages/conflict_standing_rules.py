@@ -9,12 +9,12 @@ from uuid import UUID
 import reflex as rx
 
 from dashboard import components as ui
+from dashboard.formatting import plural
 from dashboard.navigation import add_page
 from dashboard.pages.conflict_batches import BATCHES
 from dashboard.pages.conflict_filters import EXPORTS, PATH
 from dashboard.pages.conflict_ignored import IgnoredState, ignored_fields
 from dashboard.pages.conflict_keys import assets
-from dashboard.pages.conflict_rows import plural
 from dashboard.state import PageState
 from sync_core.domain.fields import FIELDS
 from sync_core.domain.vocabulary import EntityType, Facet, ReasonCode, Severity, Transition

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import reflex as rx
 
+from dashboard.formatting import plural
 from dashboard.navigation import add_page
 from dashboard.pages.conflict_bulk import BulkState
 from dashboard.pages.conflict_detail import ConflictState
@@ -29,7 +30,7 @@ from dashboard.pages.conflict_filters import (
 )
 from dashboard.pages.conflict_keys import KeysState
 from dashboard.pages.conflict_list_view import view
-from dashboard.pages.conflict_rows import ListRow, list_row, plural
+from dashboard.pages.conflict_rows import ListRow, list_row
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import Age, ConflictSort, ConflictStatus, Facet, Snooze
 from sync_core.errors import Refusal

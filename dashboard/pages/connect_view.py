@@ -8,6 +8,8 @@ import reflex as rx
 
 from dashboard import components as ui
 from dashboard.api.forms import KEY_FORM, WEBHOOK_FORM
+from dashboard.state import ShellState
+from sync_core.services.actor import Permission
 from sync_core.services.check_results import CheckStatus
 
 _NEEDS = (
@@ -90,7 +92,11 @@ def _account(state: Any) -> rx.Component:
             ("Connected", ui.moment(card.since.text, card.since.utc)),
         ),
         ui.row(
-            ui.button_link("New sync", "/syncs/new", variant="primary", icon_name="circle-plus"),
+            rx.cond(
+                ShellState.may[Permission.RUN_SYNC.value],
+                ui.button_link("New sync", "/syncs/new", variant="primary", icon_name="circle-plus"),
+                rx.fragment(),
+            ),
             ui.button_link("Syncs", "/syncs"),
         ),
     )

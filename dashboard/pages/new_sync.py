@@ -312,7 +312,12 @@ class NewSyncState(PageState):
                 self._place(asked)
                 return
             self.estimating, self.estimate_problem = True, ""
-        found = await estimates.estimate(get_database(), actor, asked)
+        try:
+            found = await estimates.estimate(get_database(), actor, asked)
+        except Exception:
+            async with self:
+                self.estimating, self.estimate_problem = False, "It could not be estimated. Try again."
+            raise
         async with self:
             self.estimating = False
             if isinstance(found, Refusal):
@@ -328,11 +333,15 @@ class NewSyncState(PageState):
             return
         self.starting = "dry" if dry_run else "real"
         yield
-        asked = await self._asked(dry_run=dry_run)
-        result = (
-            asked if isinstance(asked, Refusal) else await sessions.start(get_database(), await self._actor(), asked)
-        )
-        self.starting = ""
+        try:
+            asked = await self._asked(dry_run=dry_run)
+            result = (
+                asked
+                if isinstance(asked, Refusal)
+                else await sessions.start(get_database(), await self._actor(), asked)
+            )
+        finally:
+            self.starting = ""
         if isinstance(result, Refusal):
             self._place(result)
             self.error_form = self.error_form or "Nothing was started. See what is marked."

@@ -11,11 +11,11 @@ from dashboard import components as ui
 from dashboard.navigation import add_page
 from dashboard.pages import run_parts as parts
 from dashboard.pages.history import RunRow, run_row
-from dashboard.state import PageState
+from dashboard.state import PageState, ShellState
 from sync_core.domain.vocabulary import SessionStatus
 from sync_core.errors import Refusal
 from sync_core.services import overview
-from sync_core.services.actor import Actor
+from sync_core.services.actor import Actor, Permission
 from sync_core.services.history import PastRun
 from sync_core.services.overview import EntityStanding, NextStep, Overview, StepName
 from sync_core.services.record_views import When
@@ -206,7 +206,7 @@ def view() -> rx.Component:
         current="/",
         actions=[
             rx.cond(
-                OverviewState.connected,
+                OverviewState.connected & ShellState.may[Permission.RUN_SYNC.value],
                 ui.button_link("New sync", "/syncs/new", variant="primary", icon_name="circle-plus"),
                 rx.fragment(),
             )

@@ -88,10 +88,6 @@ def capped(count: Count) -> str:
     return f"{count.value:,}" if count.is_exact else f"{count.value:,}+"
 
 
-def plural(count: int, word: str) -> str:
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
-
-
 def described(view: SessionView) -> str:
     """One line that tells a run from others."""
     return f"{kind_of(view)} · {entities(view)}"

@@ -316,7 +316,7 @@ def sentence(query: ConflictQuery, rule: Rule, labels: Mapping[tuple[Facet, str]
     """When and then, in words. `labels` are those of values; what has none is its own label."""
     whens = [
         f"{facet.label.lower()} is {'not ' if facet in query.excluded else ''}"
-        + " or ".join(labels.get((facet, value), value) for value in values)
+        + " or ".join(f"“{labels.get((facet, value), value)}”" for value in values)
         for facet, values in query.chosen.items()
         if values
     ]

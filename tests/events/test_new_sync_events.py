@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from dashboard.pages.new_sync import NewSyncState
 from dashboard.pages.sync_state import SyncState
@@ -76,6 +77,18 @@ async def test_the_page_opens_with_an_estimate(owner: Browser, sandbox: SandboxP
     records = {row["label"]: row["records"] for row in estimate["rows"]}
     assert records["Products"] == str(len(sandbox.truth("products")))
     assert "reads made this month" in estimate["reads"]
+
+
+async def test_an_estimate_that_breaks_is_not_waited_for(
+    owner: Browser, database: Database, workspace_id: UUID
+) -> None:
+    async with database.workspace(workspace_id) as session:
+        await session.execute(text("UPDATE payment_connections SET key_ciphertext = 'spoilt'"))
+
+    await owner.send(NewSyncState, "run_estimate")
+
+    assert owner.of(NewSyncState, "estimating") is False
+    assert owner.of(NewSyncState, "estimate_problem") == "It could not be estimated. Try again."
 
 
 async def test_a_dry_run_starts_and_leads_to_its_page(owner: Browser, database: Database, workspace_id: UUID) -> None:
