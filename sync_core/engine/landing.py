@@ -26,6 +26,7 @@ class Lander:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._seq = dict.fromkeys(EntityType, 0)
+        self._durable = dict.fromkeys(EntityType, 0)
         # What a dry run stages is its plan, and a limit counts what is planned: there, everything lands.
         self._recognises = run.plans_all and not run.row.config.dry_run
         self._unasked = dict.fromkeys(EntityType, 0)
@@ -35,9 +36,13 @@ class Lander:
     def landed_seq(self, entity: EntityType) -> int:
         return self._seq[entity]
 
+    def durable_seq(self, entity: EntityType) -> int:
+        """The last place whose object is committed; `landed_seq` counts those on their way too."""
+        return self._durable[entity]
+
     def resume(self, landed_seq: Mapping[EntityType, int]) -> None:
         """Go on numbering after what landed before."""
-        self._seq = dict(landed_seq)
+        self._seq, self._durable = dict(landed_seq), {**self._durable, **landed_seq}
 
     def reserve(self, entity: EntityType, count: int) -> int:
         """Places for staged objects that are to be planned again; the one before the first of them."""
@@ -77,6 +82,7 @@ class Lander:
             return left
 
         left = await self._run.write(write, by_key=True, prepares=[landing_table(self._run.role)])
+        self._durable |= together.upto
         hit("land.after_commit")
         self._run.tally.landed += len(together.rows)
         self._run.tally.planned += sum(left.known.values())

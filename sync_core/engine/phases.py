@@ -32,6 +32,8 @@ from sync_core.store.related import last_places
 from sync_core.store.run_state import EntityRow
 from sync_core.store.runs import Task
 
+_LOOK_AGAIN_SECONDS = 1.0
+
 
 class Phases:
     def __init__(self, run: Run) -> None:
@@ -130,10 +132,14 @@ class Phases:
         await together(*(read(entity) for entity in ORDER), *beside)
 
     async def _ripen(self, related: Related) -> None:
-        """In their order, so that whoever is ripe has everything above it ripe too."""
+        """In their order, so that whoever is ripe has everything above it ripe too. What has landed of it is looked at while the rest is read."""
         for entity in ORDER:
-            await self._listed[entity].wait()
-            await related.complete(entity)
+            looked, listed = 0, False
+            while not listed:
+                listed = await _within(self._listed[entity], _LOOK_AGAIN_SECONDS)
+                upto = self.lander.durable_seq(entity)
+                await related.complete(entity, (looked, upto))
+                looked = upto
             self._closed = {one: self.lander.landed_seq(one) for one in ORDER}
             self._ripe[entity].set()
 
@@ -170,6 +176,15 @@ class Phases:
         await self._complete.wait()
         for entity in ORDER:
             await planners[entity].drain()
+
+
+async def _within(event: asyncio.Event, seconds: float) -> bool:
+    """Whether it is set by then."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 def _is_repair(task: Task | None) -> bool:

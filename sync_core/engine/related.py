@@ -28,10 +28,10 @@ class Related:
         self._absent: dict[EntityType, set[str]] = {entity: set() for entity in ORDER}
         self._doors = asyncio.Semaphore(_IN_FLIGHT)
 
-    async def complete(self, child: EntityType) -> None:
-        """Give everything of `child` that has landed its parents, and these theirs."""
+    async def complete(self, child: EntityType, places: tuple[int, int]) -> None:
+        """Give what landed of `child` between these places of its queue its parents, and these theirs."""
         for parent in PARENTS[child]:
-            found = await self._fetch_missing(child, parent, None)
+            found = await self._fetch_missing(child, parent, places)
             if found:
                 await self.work({parent: found})
 
@@ -39,27 +39,27 @@ class Related:
         """Give these children their parents, and these theirs: from the youngest up, so that a fetched subscription's own are found too."""
         children = {entity: set(of.get(entity, ())) for entity in ORDER}
         for child in reversed(ORDER):
-            for parent in PARENTS[child]:
-                children[parent] |= await self._fetch_missing(child, parent, children[child])
+            for parent in PARENTS[child] if children[child] else ():
+                children[parent] |= await self._fetch_missing(child, parent, sorted(children[child]))
 
-    async def _fetch_missing(self, child: EntityType, parent: EntityType, of: set[str] | None) -> set[str]:
+    async def _fetch_missing(
+        self, child: EntityType, parent: EntityType, of: Sequence[str] | tuple[int, int]
+    ) -> set[str]:
         fetched: set[str] = set()
-        wanted = None if of is None else sorted(of)
-        while wanted is None or wanted:
+        while True:
             absent = sorted(self._absent[parent])
             ids = await self._run.write(
                 lambda session, absent=absent: missing_parents(  # type: ignore[misc]  # a default binds the loop's value
-                    session, self._run.scope, child, parent, limit=_AT_ONCE, known_absent=absent, of=wanted
+                    session, self._run.scope, child, parent, limit=_AT_ONCE, known_absent=absent, of=of
                 )
             )
             if not ids:
-                break
+                return fetched
             found = await self.fetch(parent, ids)
             self._absent[parent].update(set(ids) - found)
             fetched |= found
             if len(ids) < _AT_ONCE:
-                break
-        return fetched
+                return fetched
 
     async def fetch(self, entity: EntityType, ids: Sequence[str]) -> set[str]:
         """Land these objects, as far as Stripe gives them; the ids of those it gave."""

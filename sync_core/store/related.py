@@ -19,6 +19,7 @@ from sync_core.store.planning import Scope
 from sync_core.store.values_sql import TABLES, linked
 
 _OF = "s.external_id = ANY(%(of)s)"
+_BETWEEN = "s.seq > %(after)s AND s.seq <= %(until)s"
 
 
 @cache
@@ -38,7 +39,7 @@ def references(child: EntityType, parent: EntityType, *, only: str = "true") -> 
 @cache
 def _missing_sql(child: EntityType, parent: EntityType, *, narrowed: bool) -> str:
     return f"""
-SELECT DISTINCT r.id FROM ({references(child, parent, only=_OF if narrowed else "true")}) r
+SELECT DISTINCT r.id FROM ({references(child, parent, only=_OF if narrowed else _BETWEEN)}) r
 WHERE r.id IS NOT NULL
   AND (SELECT t.id FROM {TABLES[parent]} t WHERE {linked("t", "r.id")}) IS NULL
   AND (SELECT k.seq FROM payment_sync_staged_objects k WHERE k.workspace_id = %(workspace)s AND k.session_id = %(staged)s
@@ -56,12 +57,16 @@ async def missing_parents(
     *,
     limit: int,
     known_absent: Sequence[str],
-    of: Sequence[str] | None = None,
+    of: Sequence[str] | tuple[int, int],
 ) -> list[str]:
-    """Stripe ids that are neither stored nor staged; `known_absent` were asked for already. `of` narrows it to these children."""
+    """Stripe ids that are neither stored nor staged; `known_absent` were asked for already. `of` are the children: their ids, or the
+    places in their queue, from behind the first to the second.
+    """
     connection = await driver(session)
-    sql = _missing_sql(child, parent, narrowed=of is not None)
-    bound = {"limit": limit, "absent": list(known_absent), "of": None if of is None else list(of)}
+    by_id = not isinstance(of, tuple)
+    sql = _missing_sql(child, parent, narrowed=by_id)
+    children = {"of": list(of)} if by_id else {"after": of[0], "until": of[1]}
+    bound = {"limit": limit, "absent": list(known_absent), **children}
     cursor = await connection.execute(sql, {**scope.bound(child), **bound})
     return [row[0] for row in await cursor.fetchall()]
 
