@@ -23,7 +23,7 @@ PACKAGES = {"@supabase/stripe-sync-engine": "0.48.5", "stripe": "23.1.0"}
 FOLDER = Path(__file__).resolve().parents[2] / ".bench" / "peer"
 DATABASE = "bench_peer"
 _DRIVER = Path(__file__).with_name("peer.cjs")
-_LONGEST_SECONDS = 300.0
+_LONGEST_SECONDS = 600.0
 _NUL = b"\\u0000"
 
 
