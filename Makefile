@@ -24,10 +24,10 @@ format: $(LOCKED) ## Put the code into ruff's format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-test: $(LOCKED) ## Every test, the browser's included
+test: $(LOCKED) ## Every test, the browser's beside the others (ARGS="tests/unit -k money": those alone)
 	@$(PY) -m tests.browser
 	@$(PY) -m dashboard.run --build-only
-	$(PY) -m pytest -m "not bench and not chaos" $(ARGS)
+	@$(PY) -m tests.halves $(ARGS)
 
 bench: $(LOCKED) ## Measure syncs against the sandbox (ARGS="peer --quick")
 	$(PY) -m tests.bench $(ARGS)
