@@ -152,7 +152,7 @@ async def _begin(
 ) -> None:
     """The opening and what it prepares, in one text and so in one round trip."""
     opening = enter % {name: quote(value) for name, value in who.items()}
-    await connection.execute("; ".join([opening, *prepares]).encode())
+    await connection.execute("; ".join([opening, *prepares]))
 
 
 async def driver(session: AsyncSession) -> psycopg.AsyncConnection[Any]:

@@ -24,15 +24,9 @@ from tests.events._browser import Browser, browser
 _statements: list[str] = []
 
 
-def _text(query: Any) -> str:
-    if isinstance(query, bytes):
-        return query.decode()
-    return query if isinstance(query, str) else str(query.as_string())
-
-
 class Noting(psycopg.AsyncCursor[Any]):
     async def execute(self, query: Any, params: Any = None, **more: Any) -> Any:
-        _statements.append(_text(query))
+        _statements.append(query if isinstance(query, str) else query.as_string())
         return await super().execute(query, params, **more)
 
 

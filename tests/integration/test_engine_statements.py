@@ -36,7 +36,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     execute, copy = psycopg.AsyncCursor.execute, psycopg.AsyncCursor.copy
 
     async def counted(self: Any, query: Any, *args: Any, **more: Any) -> Any:
-        sent.append((query.decode() if isinstance(query, bytes) else str(query)).strip())
+        sent.append(str(query).strip())
         return await execute(self, query, *args, **more)
 
     def copied(self: Any, statement: Any, *args: Any, **more: Any) -> Any:
