@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from dashboard.formatting import plural
 from dashboard.pages import run_parts as parts
 from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
 from sync_core.services.drift import DriftRow
@@ -226,7 +227,7 @@ def line(one: Line) -> LineRow:
         field=field_label(one.entity, one.field) if one.field else "",
         request_id=one.request_id,
         changes=[ChangeRow(change.label, _short(change.ours), _short(change.theirs)) for change in shown],
-        more=f"and {parts.plural(rest, 'more field')}" if rest else "",
+        more=f"and {plural(rest, 'more field')}" if rest else "",
         drifted=one.drifted,
     )
 
@@ -265,7 +266,7 @@ def orphan(session_id: str, one: Orphans) -> OrphanRow:
         key=f"{one.entity}.{one.field}",
         objects=f"{one.objects:,}",
         what=f"{one.entity.label} without their {parent}",
-        requests=parts.plural(one.requests, "request"),
+        requests=plural(one.requests, "request"),
         href=rows_href(session_id, entity=one.entity, action=Action.ERROR, reason=ReasonCode.MISSING_PARENT),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+from dashboard.formatting import plural
 from dashboard.pages import run_parts as parts
 from sync_core.domain.vocabulary import Phase, SessionStatus
 from sync_core.services.guardrails import Reason
@@ -122,7 +123,7 @@ def entity_row(line: EntityLine, *, is_open: bool) -> EntityRow:
         percent=int(fraction * 100),
         counts=[f"{count:,}" for count in _counts(line)],
         pace=_pace(line) if is_open else "",
-        windows=parts.plural(line.open_windows, "open window") if line.open_windows else "",
+        windows=plural(line.open_windows, "open window") if line.open_windows else "",
         proof=proof,
         verified=said,
         proven="" if verified is None else proven(verified),
@@ -134,7 +135,7 @@ def proven(verified: Verified) -> str:
     said = []
     if verified.asked:
         times = "once" if verified.asked == 1 else f"{verified.asked:,} times, at both ends and in between"
-        lot = f"Stripe was asked again {times}: {parts.plural(verified.compared, 'id')} compared"
+        lot = f"Stripe was asked again {times}: {plural(verified.compared, 'id')} compared"
         late = f"{verified.late:,} had not landed and were fetched" if verified.late else "all had landed"
         said.append(f"{lot}, {late}.")
     if verified.unread:
@@ -252,14 +253,14 @@ def throttled_text(quota: Quota) -> str:
     if not total:
         return "No 429 so far"
     reasons = ", ".join(f"{_REASONS.get(reason, reason)} {count:,}" for reason, count in quota.throttled)
-    return f"{parts.plural(total, 'answer')} 429: {reasons}"
+    return f"{plural(total, 'answer')} 429: {reasons}"
 
 
 def lane_row(lane: Lane, zone: str) -> LaneRow:
     since, until = When.of(lane.gte, zone).text, When.of(lane.lt, zone).text
     about = "waits"
     if lane.pages:
-        about = f"{parts.plural(lane.pages, 'page')}, {parts.plural(lane.objects, 'object')}"
+        about = f"{plural(lane.pages, 'page')}, {plural(lane.objects, 'object')}"
     if lane.at is not None:
         about += f", down to {When.of(lane.at, zone).text}"
     return LaneRow(
