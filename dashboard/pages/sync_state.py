@@ -22,7 +22,7 @@ from sync_core.services.actor import Actor, Permission
 from sync_core.services.history import kind_of
 from sync_core.services.progress_view import ProgressView, Watch
 from sync_core.services.record_views import When
-from sync_core.services.session_views import SessionView
+from sync_core.services.session_views import EventListing, SessionView
 from sync_core.store.database import get_database
 
 EVERY_SECONDS = 1.0
@@ -216,9 +216,7 @@ class SyncState(PageState):
             "more_fresh": len(fresh) > EVENTS_MEANWHILE,
         }
 
-    async def _events(
-        self, actor: Actor, session_id: UUID, cursor: str | None, most: int
-    ) -> sessions.EventListing | Refusal:
+    async def _events(self, actor: Actor, session_id: UUID, cursor: str | None, most: int) -> EventListing | Refusal:
         kind = EventType(self.event_kind) if self.event_kind else None
         return await sessions.events(get_database(), actor, session_id, cursor=cursor, limit=most, event_type=kind)
 
