@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class Run:
     source: StripeSource
     governor: Governor
     tally: Tally = field(default_factory=Tally)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _waits: dict[object, str] = field(default_factory=dict)
 
     @property

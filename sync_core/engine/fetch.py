@@ -72,7 +72,7 @@ class EntityFetch:
             if page is None or (page.has_more and _last_id(page) in (None, window.cursor)):
                 await self._start_over(window)
                 return
-            rows = await stage_page(self._run.source, self._entity, page)
+            rows = await stage_page(self._run.source, self._entity, page, self._run.turn)
             newest = newest if newest is not None else _newest(rows)
             window = await self._advance(window, page, rows, newest)
 

@@ -14,10 +14,25 @@ from sync_core.store.landing import StagedRow
 from sync_core.stripe_source import Page, RequestRefused, Retrieved, StripeSource
 
 
-async def stage_page(source: StripeSource, entity: EntityType, page: Page) -> list[StagedRow]:
+async def stage_page(
+    source: StripeSource, entity: EntityType, page: Page, turn: asyncio.Lock | None = None
+) -> list[StagedRow]:
+    """`turn` lets one page after the other be mapped, with a look at the sockets between: pages that come together would otherwise
+    keep the loop from the landing of those before them.
+    """
     gaps = {place: gap for place, raw in enumerate(page.objects) if (gap := nested_gap(entity, raw))}
     completed = await asyncio.gather(*(_complete(source, entity, page.objects[at], gap) for at, gap in gaps.items()))
     whole = dict(zip(gaps, completed, strict=True))
+    if turn is not None:
+        async with turn:
+            await asyncio.sleep(0)
+            return _staged(entity, page, gaps, whole)
+    return _staged(entity, page, gaps, whole)
+
+
+def _staged(
+    entity: EntityType, page: Page, gaps: dict[int, str], whole: dict[int, dict[str, Any] | None]
+) -> list[StagedRow]:
     return [
         stage(
             entity,
