@@ -29,12 +29,12 @@ _NAME = "cyphera"
 _CONF = "cyphera.conf"
 # Modest: the machine also runs the dashboard and a browser. What is committed stays committed (fsync and synchronous_commit are on).
 _TUNED = """\
-shared_buffers = 256MB
+shared_buffers = 512MB
 effective_cache_size = 1GB
 work_mem = 16MB
 maintenance_work_mem = 128MB
-max_wal_size = 2GB
-wal_compression = on
+max_wal_size = 4GB
+wal_compression = off
 checkpoint_completion_target = 0.9
 random_page_cost = 1.1
 jit = off

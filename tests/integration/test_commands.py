@@ -157,7 +157,7 @@ def test_the_printed_address_can_be_used_and_a_short_command_does_not_stop_the_s
             row = connection.execute(
                 "SELECT current_setting('fsync'), current_setting('synchronous_commit'), current_setting('shared_buffers')"
             ).fetchone()
-        assert row == ("on", "on", "256MB")
+        assert row == ("on", "on", "512MB")
     finally:
         worker.communicate(timeout=30)
 
