@@ -98,6 +98,8 @@ class Planner:
             left = landed_seq() - self._seq
             if left >= BATCH and await self.batch(ahead=left >= 2 * BATCH):
                 continue
+            # What was read ahead grows old while there is nothing to do.
+            self._read_ahead = _NOWHERE, []
             waiting = [asyncio.create_task(more.wait()), asyncio.create_task(complete.wait())]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in waiting:
