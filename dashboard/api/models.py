@@ -297,16 +297,18 @@ class DriftedRow(BaseModel):
 
 
 class PlanDrift(BaseModel):
-    """`complete` is false where a plan is so large that only its first rows of each kind were compared."""
+    """Of `rows`, those `compared` in this answer. `complete` is false where more are left: `count_cursor` goes on there."""
 
     object: Literal["plan_drift"]
     summary: str
     rows: int
+    compared: int
     as_planned: int
     done: int
     drifted: int
     by_entity_type: dict[str, int]
     complete: bool
+    count_cursor: str | None
     data: list[DriftedRow]
     has_more: bool
     next_cursor: str | None

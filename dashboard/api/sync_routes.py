@@ -52,6 +52,9 @@ class SessionQuery(Paging):
 class DriftQuery(BaseModel):
     cursor: str | None = Field(default=None, max_length=100, description="`next_cursor` of the page before.")
     limit: int = Field(default=25, ge=1, le=drift.MOST_ROWS)
+    count_cursor: str | None = Field(
+        default=None, max_length=100, description="Of the answer before: counts what comes behind, to be added up."
+    )
 
 
 class ExportQuery(BaseModel):
@@ -169,9 +172,12 @@ async def apply_session(
 async def get_drift(
     session_id: UUID, actor: CallingActor, database: OpenDatabase, query: Annotated[DriftQuery, Query()]
 ) -> dict[str, Any]:
-    """Counted for the whole plan, listed a page at a time. Applied, these rows are planned anew; all others are as planned."""
-    counted = granted(await drift.count(database, actor, session_id))
-    page = granted(await drift.page(database, actor, session_id, **query.model_dump()))
+    """Counted for the whole plan, listed a page at a time. Applied, these rows are planned anew; all others are as planned.
+
+    Of a large plan an answer counts what a second suffices for, and may list fewer rows than asked for: ask on by its cursors.
+    """
+    counted = granted(await drift.count(database, actor, session_id, start=query.count_cursor))
+    page = granted(await drift.page(database, actor, session_id, cursor=query.cursor, limit=query.limit))
     return {**counted.to_json(), **_listed([one.to_json() for one in page.rows], page.cursor), "object": "plan_drift"}
 
 

@@ -198,13 +198,20 @@ def approval() -> rx.Component:
 
 
 def fresh() -> rx.Component:
-    return rx.cond(
-        ReportState.drift_count > 0,
-        ui.row(
-            ui.pill(rx.fragment("Drifted, ", ReportState.drift_count, " rows"), "warn", "clock-alert"),
-            rx.el.a("See what changed", href="#drift", class_name="link"),
+    return ui.row(
+        rx.cond(
+            ReportState.drift_count > 0,
+            rx.fragment(
+                ui.pill(rx.fragment("Drifted, ", ReportState.drift_count, " rows"), "warn", "clock-alert"),
+                rx.el.a("See what changed", href="#drift", class_name="link"),
+            ),
+            rx.fragment(ui.pill(*FRESHNESS[Freshness.FRESH]), FRESHNESS_ABOUT[Freshness.FRESH]),
         ),
-        ui.row(ui.pill(*FRESHNESS[Freshness.FRESH]), FRESHNESS_ABOUT[Freshness.FRESH]),
+        rx.cond(
+            ReportState.drift_part != "",
+            rx.el.span("Compared with what is stored so far: ", ReportState.drift_part, " rows", class_name="muted"),
+            rx.fragment(),
+        ),
     )
 
 

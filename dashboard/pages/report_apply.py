@@ -78,7 +78,7 @@ def drift_line(one: rx.Var[DriftLine]) -> rx.Component:
 def drift_check() -> rx.Component:
     """In the dialog: the sentence, and where the rows are."""
     return rx.cond(
-        ReportState.checking,
+        ReportState.checking & (ReportState.drift_part == ""),
         rx.el.p("Comparing the plan with what is stored now…", class_name="muted", role="status"),
         rx.cond(
             ReportState.drift_count > 0,

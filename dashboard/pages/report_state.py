@@ -30,13 +30,15 @@ from sync_core.domain.vocabulary import Action, EntityType
 from sync_core.errors import Refusal
 from sync_core.services import drift, findings, plan_apply, plan_approval, plan_limits, report, sessions
 from sync_core.services.actor import Actor, Permission
-from sync_core.services.drift import Drift, DriftPage
+from sync_core.services.drift import Drift, DriftRow
 from sync_core.services.findings import TransitionView
 from sync_core.services.guardrails import Level
 from sync_core.services.plan_approval import ApprovalState
 from sync_core.services.record_views import When
 from sync_core.services.report import Freshness, LineQuery, ReportView
 from sync_core.store.database import get_database
+
+DRIFT_SHOWN = 25
 
 
 class ReportState(PageState):
@@ -116,6 +118,7 @@ class ReportState(PageState):
     drifted: list[DriftLine] = []
     drift_cursor: str = ""
     drift_turned: bool = False
+    drift_part: str = ""
 
     applying: bool = False
     checking: bool = False
@@ -136,6 +139,7 @@ class ReportState(PageState):
         if self.session_id != str(found.session.id):
             self.looked_at, self.rails, self.bars, self.effects, self.reasons = "", [], [], [], []
             self.drift, self.drift_count, self.drifted = "", 0, []
+            self.drift_part, self.drift_turned = "", False
         self._show(found, actor, query)
         self.has_query = query is not None
         self.lines = []
@@ -217,7 +221,11 @@ class ReportState(PageState):
     async def look(self) -> None:
         """Reads rows of the plan, which takes up to a second of a large one: the page is there before."""
         actor, session_id = await self._actor(), self._id()
-        if session_id is None or self.looked_at == str(session_id):
+        if session_id is None:
+            return
+        if self.looked_at == str(session_id):
+            if self.drift_part:
+                await self._read_drift(actor, session_id)
             return
         found = await findings.look(get_database(), actor, session_id)
         if isinstance(found, Refusal):
@@ -256,39 +264,57 @@ class ReportState(PageState):
     async def close_field(self) -> None:
         self.field_title, self.transitions = "", []
 
-    @rx.event(background=True, supersedes=True)
+    @rx.event(background=True)
     async def ask_apply(self) -> None:
-        """Compares the plan with what is stored, which takes a second of a large one: the dialog is there before."""
+        """Compares the plan with what is stored, which takes a while of a large one: the dialog is there before."""
         async with self:
             self.applying, self.checking, self.limit_error = True, True, ""
-            actor, session_id = await self._actor(), self._id()
-        if session_id is not None:
+            actor, session_id, goes_on = await self._actor(), self._id(), self.drift_part != ""
+        if session_id is not None and not goes_on:
             await self._read_drift(actor, session_id)
         async with self:
             self.checking = False
 
     async def _read_drift(self, actor: Actor, session_id: UUID) -> None:
-        counted = await drift.count(get_database(), actor, session_id)
-        found = await drift.page(get_database(), actor, session_id)
-        async with self:
-            if isinstance(counted, Drift) and isinstance(found, DriftPage):
-                self.drift, self.drift_count = counted.sentence, counted.drifted
-                self._show_drift(found, turned=False)
+        """Step by step, what was found so far at each: a million rows take some seconds. Ends when the page is left."""
+        found = await drift.count(get_database(), actor, session_id, listed=DRIFT_SHOWN)
+        while isinstance(found, Drift):
+            async with self:
+                if self._id() != session_id:
+                    return
+                self._show_counted(found)
+            if found.is_whole:
+                return
+            room = DRIFT_SHOWN - len(found.listed)
+            actor = await self._actor()
+            more = await drift.count(get_database(), actor, session_id, start=found.goes_on, listed=room)
+            found = found.then(more) if isinstance(more, Drift) else more
 
-    def _show_drift(self, found: DriftPage, *, turned: bool) -> None:
-        self.drifted = [rows.drift_line(one) for one in found.rows]
-        self.drift_cursor, self.drift_turned = found.cursor or "", turned
+    def _show_counted(self, found: Drift) -> None:
+        """A page that somebody has turned to stays."""
+        shown, part = found.listed, "" if found.is_whole else f"{found.looked:,} of {found.rows:,}"
+        self._put(drift=found.sentence, drift_count=found.drifted, drift_part=part)
+        if not self.drift_turned:
+            following = drift.cursor_behind(shown[-1]) if len(shown) < found.drifted else ""
+            self._put(drifted=[rows.drift_line(one) for one in shown], drift_cursor=following)
 
-    @rx.event
+    @rx.event(background=True, supersedes=True)
     async def page_drift(self, cursor: str) -> None:
-        session_id = self._id()
-        if session_id is None:
-            return
-        found = await drift.page(get_database(), await self._actor(), session_id, cursor=cursor)
-        if isinstance(found, Refusal):
-            self._refuse(found)
-            return
-        self._show_drift(found, turned=bool(cursor))
+        """Until the page is full: what lies between two drifted rows may take more than one call to walk."""
+        session_id, shown, place = self._id(), list[DriftRow](), cursor or None
+        while session_id is not None:
+            room = DRIFT_SHOWN - len(shown)
+            found = await drift.page(get_database(), await self._actor(), session_id, cursor=place, limit=room)
+            if isinstance(found, Refusal):
+                async with self:
+                    self._refuse(found)
+                return
+            shown, place = [*shown, *found.rows], found.cursor
+            if place is None or len(shown) >= DRIFT_SHOWN:
+                break
+        async with self:
+            self.drifted = [rows.drift_line(one) for one in shown]
+            self.drift_cursor, self.drift_turned = place or "", bool(cursor)
 
     @rx.event
     async def approve(self) -> Any:

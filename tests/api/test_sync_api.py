@@ -135,6 +135,7 @@ async def test_a_dry_run_is_applied(call: Client, database: Database, api_sandbo
     assert (report["status"], report["exit_code"]) == ("fresh", 2)
     assert report["valid_until"] == report["session"]["completed_at"] + 24 * 3600
     assert (drift["rows"], drift["as_planned"], drift["drifted"], drift["data"]) == (products, products, 0, [])
+    assert (drift["compared"], drift["complete"], drift["count_cursor"]) == (products, True, None)
     assert file.headers["content-type"] == "text/csv; charset=utf-8"
     assert len(file.text.splitlines()) == products + 1
     assert_error(early, 409, "dry_run_unfinished")

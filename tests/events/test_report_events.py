@@ -11,9 +11,10 @@ from sqlalchemy import text
 from dashboard.pages.report_state import ReportState
 from sync_core.domain.vocabulary import EntityType, Role
 from sync_core.sandbox.launch import SandboxProcess
-from sync_core.services import plan_limits
+from sync_core.services import drift, plan_limits
 from sync_core.services.plan_limits import Limits
 from sync_core.store import database as database_module
+from sync_core.store import drift as drift_store
 from sync_core.store.database import Database
 from tests.events._browser import browser
 from tests.services import actor_of, small_sandbox
@@ -61,3 +62,30 @@ async def test_a_plan_is_approved_in_its_report_by_somebody_else(
         await client.send(ReportState, "load")
         assert client.of(ReportState, "approval") == after
         assert client.of(ReportState, "approved_by") in (None, "", f"{role.value}@example.com")
+
+
+async def test_drift_is_counted_to_the_end_of_the_plan_a_step_after_the_other(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a million rows: what is found so far is on the screen meanwhile, and a page fills up however far its rows lie apart."""
+    monkeypatch.setattr(database_module, "_database", database)
+    monkeypatch.setattr(drift_store, "STEP", 4)
+    monkeypatch.setattr(drift, "BUDGET_SECONDS", 0.0)
+    await sync(database, workspace_id, sandbox.url, config(EntityType.CUSTOMERS))
+    plan = (await sync(database, workspace_id, sandbox.url, config(EntityType.CUSTOMERS, dry_run=True))).session_id
+    async with database.workspace(workspace_id) as session:
+        await session.execute(text("UPDATE customers SET name = 'Mine'"))
+        changed = int((await session.execute(text("SELECT count(*) FROM customers"))).scalar_one())
+
+    async with browser(database, workspace_id, f"/syncs/{plan}/report") as client:
+        await client.send(ReportState, "load")
+        await client.send(ReportState, "look")
+        meanwhile = [message for message in client.messages if "drift_part" in message.names]
+        assert len(meanwhile) > changed / 4
+        assert client.of(ReportState, "drift").endswith(f"; {changed} drifted.")
+        assert (client.of(ReportState, "drift_count"), client.of(ReportState, "drift_part")) == (changed, "")
+        first = [row["external_id"] for row in client.of(ReportState, "drifted")]
+        await client.send(ReportState, "page_drift", cursor=client.of(ReportState, "drift_cursor"))
+        second = [row["external_id"] for row in client.of(ReportState, "drifted")]
+        assert (len(first), len({*first, *second})) == (25, changed)
+        assert client.of(ReportState, "drift_cursor") == ""

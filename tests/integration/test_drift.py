@@ -190,18 +190,37 @@ async def test_only_what_drifted_is_planned_anew_and_not_overwritten(
     assert (ended.counters["customers"]["updated"], ended.counters["customers"]["conflicts"]) == (3, 1)
 
 
-async def test_where_not_all_was_looked_at_it_says_so(
+async def test_a_large_plan_is_compared_to_its_end_a_call_after_the_other(
     database: Database, workspace_id: UUID, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session_id = await plan(database, workspace_id, sandbox, Strategy.FLAG)
-    monkeypatch.setattr(store, "LOOKED_AT", 5)
-    found = await counted(database, workspace_id, session_id)
-    assert not found.is_whole
-    assert found.looked == 5 * len(WANTED)
-    assert found.sentence == "15 of 15 rows looked at still exactly as planned."
+    """As with a million rows, at which the time is up after each step: all are counted, and all that drifted are listed."""
+    await sync(database, workspace_id, sandbox.url, config(*WANTED))
+    ids = await ids_of(database, workspace_id)
+    session_id = await plan(database, workspace_id, sandbox, Strategy.OVERWRITE)
+    await execute(database, workspace_id, "UPDATE customers SET name = 'Mine' WHERE external_id = ANY(:ids)", ids=ids)
+    at_once = await counted(database, workspace_id, session_id)
+    monkeypatch.setattr(store, "STEP", 7)
+    monkeypatch.setattr(drift, "BUDGET_SECONDS", 0.0)
+
+    first = so_far = await counted(database, workspace_id, session_id)
+    calls = 1
+    while so_far.goes_on is not None:
+        more = await drift.count(database, actor_of(workspace_id), session_id, start=so_far.goes_on, listed=3)
+        assert isinstance(more, Drift)
+        so_far, calls = so_far.then(more), calls + 1
+    listed_ids = [row.external_id for row in await listed(database, workspace_id, session_id)]
+
+    assert first.sentence.startswith("So far ")
+    assert first.sentence.endswith(f" {at_once.rows:,} are compared in all.")
+    assert first.looked <= 7
+    assert calls > at_once.rows / 7
+    assert (so_far.sentence, so_far.by_entity) == (at_once.sentence, {CUSTOMERS: len(ids)})
+    assert sorted(listed_ids) == ids
 
 
-@pytest.mark.parametrize("cursor", ["nonsense", "customers-", "secrets-1", "customers-one"])
+@pytest.mark.parametrize(
+    "cursor", ["nonsense", "customers-", "secrets-update-1", "customers-error-1", "customers-update-one"]
+)
 async def test_a_cursor_of_its_own_is_refused(database: Database, workspace_id: UUID, cursor: str) -> None:
     refused = await drift.page(database, actor_of(workspace_id), workspace_id, cursor=cursor)
     assert isinstance(refused, Refusal)

@@ -32,6 +32,7 @@ from sync_core.services import (
     conflict_facets,
     conflict_undo,
     conflicts,
+    drift,
     findings,
     history,
     overview,
@@ -65,6 +66,8 @@ LARGE = frozenset(
 )
 A_PAGE, A_COUNT, A_REPORT = 1_000, 2_500, 60_000
 """Blocks of 8 kB that a page of a list, a count over it, and the findings of a report may touch: a whole table is more."""
+A_LOOKUP = 12
+"""Blocks for each row of a plan that is compared with its record."""
 
 
 @dataclass(slots=True)
@@ -319,10 +322,15 @@ REPORTS: dict[str, Look] = {
         database, actor, large.session_id, EntityType.CUSTOMERS, "name"
     ),
 }
+DRIFT: dict[str, Look] = {
+    "drift: counted": lambda database, actor, large: drift.count(database, actor, large.session_id),
+    "drift: a page": lambda database, actor, large: drift.page(database, actor, large.session_id),
+}
 LOOKS = (
     [(name, look, A_PAGE) for name, look in LISTS.items()]
     + [(name, look, A_COUNT) for name, look in COUNTS.items()]
     + [(name, look, A_REPORT) for name, look in REPORTS.items()]
+    + [(name, look, A_LOOKUP * SIZE) for name, look in DRIFT.items()]
 )
 
 
