@@ -137,6 +137,12 @@ class FacetCounts(BaseModel):
     matching: int
     total: int
     older_than_a_week: int
+    records: int | None = Field(
+        description="What the matching conflicts stand for; null where they are settled, and for a search among customers that emails match."
+    )
+    more_records: bool = Field(
+        description="There are more than `records`: they are told apart up to ten thousand conflicts."
+    )
 
 
 class ConflictLine(BaseModel):

@@ -75,6 +75,7 @@ class ConflictState(PageState):
     newer_url: str = ""
     members: list[str] = []
     theirs_said: str = ""
+    theirs_at: When = When()
     mine_said: str = ""
     _pending: dict[str, dict[str, Any]] = {}
     _mine: dict[str, dict[str, Any]] = {}
@@ -103,11 +104,12 @@ class ConflictState(PageState):
             return None
 
     @rx.event
-    async def unfold(self, row_id: str) -> None:
-        """Show a conflict of the list in its place, or put it away again."""
+    async def unfold(self, row_id: str) -> Any:
+        """Show a conflict of the list in its place, or put it away again. Others are told behind it."""
         self.inline_id = "" if self.inline_id == row_id else row_id
         if self.inline_id:
             await self._load()
+        return PresenceState.beat
 
     @rx.event
     async def load(self) -> None:
@@ -186,7 +188,8 @@ class ConflictState(PageState):
         self.overtaken, self._mine = answer.message, {key: one.to_json() for key, one in meant.items()}
         standing = [one for one in decision_rows(view, zone) if not one.undone]
         settled = view.row.status is ConflictStatus.RESOLVED
-        self.theirs_said = f"{standing[0].said}, {standing[0].at}." if settled and standing else ""
+        first = standing[0] if settled and standing else None
+        self.theirs_said, self.theirs_at = (f"{first.said}, ", When(first.at, first.utc)) if first else ("", When())
         differs = settled or {key: Taken.from_json(one) for key, one in self._pending.items()} != meant
         self.mine_said = said_of(meant, view) if meant and differs else ""
 

@@ -59,7 +59,11 @@ def overtaken(state: Any) -> rx.Component:
     """Two people on one record: the later one sees the other's decision, and says which is to stand."""
     return ui.callout(
         state.overtaken,
-        rx.cond(state.theirs_said != "", rx.el.p(state.theirs_said), rx.fragment()),
+        rx.cond(
+            state.theirs_said != "",
+            rx.el.p(state.theirs_said, ui.moment(state.theirs_at.text, state.theirs_at.utc), "."),
+            rx.fragment(),
+        ),
         rx.cond(
             state.mine_said != "",
             rx.fragment(

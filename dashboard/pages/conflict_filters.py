@@ -149,11 +149,14 @@ def _utc(facet: Facet, one: FacetValue, zone: str) -> str:
 
 
 def said(facets: Facets, query: ConflictQuery) -> str:
-    """The list's own headline, whatever is filtered."""
+    """The list's own headline, whatever is filtered: “128 of 4,310 open conflicts match · 96 records”."""
     word = "settled" if query.status is ConflictStatus.RESOLVED else "snoozed" if query.snoozed else "open"
-    if facets.matching == facets.total:
-        return plural(facets.total, f"{word} conflict")
-    return f"{facets.matching:,} of {plural(facets.total, f'{word} conflict')} match"
+    whole = plural(facets.total, f"{word} conflict")
+    matching = whole if facets.matching == facets.total else f"{facets.matching:,} of {whole} match"
+    found = facets.records
+    if found is None or not found.count:
+        return matching
+    return f"{matching} · {f'{found.count:,}+ records' if found.more else plural(found.count, 'record')}"
 
 
 def chosen_filters(facets: Facets, query: ConflictQuery, zone: str) -> list[FacetItem]:

@@ -1,4 +1,4 @@
-"""How the list of conflicts looks. The state is handed in, so that this module knows no handler of it by import."""
+"""How the list of conflicts looks: its filters, its bars, its files; its rows: `conflict_table_view`. The state is handed in."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ import reflex as rx
 
 from dashboard import components as ui
 from dashboard.pages.conflict_bulk import BulkState, bulk_dialog
-from dashboard.pages.conflict_detail import ConflictState
-from dashboard.pages.conflict_detail_view import inline
 from dashboard.pages.conflict_filters import PATH, SEARCH_LENGTH, SNOOZES
 from dashboard.pages.conflict_keys import assets, key_help
-from dashboard.pages.conflict_rows import GLYPHS
+from dashboard.pages.conflict_presence import heart
+from dashboard.pages.conflict_table_view import nothing, table
 from sync_core.domain.vocabulary import ConflictSort
-
-_COLUMNS = 6
 
 
 def view(state: Any) -> rx.Component:
@@ -74,6 +71,7 @@ def review(state: Any) -> rx.Component:
             rx.cond(state.pending != "", pending_bar(state), rx.fragment()),
             files(state),
             key_help(),
+            heart(),
             aria_label="List",
             class_name="stack",
         ),
@@ -282,145 +280,4 @@ def files(state: Any) -> rx.Component:
             rx.fragment(),
         ),
         class_name="row",
-    )
-
-
-def table(state: Any) -> rx.Component:
-    return ui.data_table(
-        [
-            ui.Column(page_box(state)),
-            ui.Column("Record"),
-            ui.Column("Differs in"),
-            ui.Column("Why"),
-            ui.Column("Age", number=True),
-            ui.Column("Decide here", hidden=True),
-        ],
-        rx.foreach(state.rows, lambda row: table_row(state, row)),
-        caption="Conflicts",
-    )
-
-
-def page_box(state: Any) -> rx.Component:
-    return rx.cond(
-        state.may_resolve & (state.status == "open"),
-        rx.el.label(
-            rx.el.input(
-                type="checkbox",
-                checked=(state.picked.length() > 0) & (state.picked.length() == state.rows.length()),
-                on_change=state.pick_page,
-                aria_label="Select all on this page",
-            ),
-            class_name="pick",
-        ),
-        rx.el.span("Select", class_name="sr-only"),
-    )
-
-
-def table_row(state: Any, row: Any) -> rx.Component:
-    open_here = ConflictState.inline_id == row.id
-    return rx.fragment(
-        rx.el.tr(
-            rx.el.td(row_box(state, row)),
-            rx.el.td(record_cell(state, row)),
-            rx.el.td(rx.el.div(rx.foreach(row.chips, chip), class_name="chips")),
-            rx.el.td(
-                rx.el.span(row.reason),
-                rx.cond(row.note != "", rx.el.div(row.note, class_name="xsmall muted"), rx.fragment()),
-                rx.cond(
-                    row.reopened, rx.el.div(ui.pill("Changed since you decided", "warn", "history")), rx.fragment()
-                ),
-            ),
-            rx.el.td(rx.el.time(row.age, title=row.at), class_name="number"),
-            rx.el.td(
-                rx.el.button(
-                    rx.cond(open_here, ui.icon("chevron-up"), ui.icon("chevron-down")),
-                    type="button",
-                    aria_label="Decide here: " + row.label,
-                    aria_expanded=rx.cond(open_here, "true", "false"),
-                    on_click=ConflictState.unfold(row.id),
-                    class_name="button ghost small icon-only",
-                    custom_attrs={"data-fold": ""},
-                )
-            ),
-            custom_attrs={"data-record": ""},
-        ),
-        rx.cond(
-            open_here,
-            rx.el.tr(rx.el.td(inline(ConflictState), col_span=_COLUMNS), class_name="inline-row"),
-            rx.fragment(),
-        ),
-        key=row.id,
-    )
-
-
-def row_box(state: Any, row: Any) -> rx.Component:
-    return rx.cond(
-        state.may_resolve & (state.status == "open"),
-        rx.el.label(
-            rx.el.input(
-                type="checkbox",
-                checked=state.picked.contains(row.id),
-                on_change=state.pick(row.id),
-                aria_label="Select " + row.label,
-                custom_attrs={"data-pick": ""},
-            ),
-            class_name="pick",
-        ),
-        rx.fragment(),
-    )
-
-
-def record_cell(state: Any, row: Any) -> rx.Component:
-    address = f"{PATH}/" + row.id.to(str) + state.suffix
-    return rx.el.div(
-        ui.entity_icon(row.entity),
-        rx.el.div(
-            ui.anchor(row.label, href=address, class_name="link strong", custom_attrs={"data-row": ""}),
-            rx.el.div(
-                rx.el.span(row.entity, class_name="sr-only"),
-                rx.el.span(row.external_id, class_name="mono xsmall muted"),
-            ),
-            class_name="row-words",
-        ),
-        rx.cond(row.high, ui.pill("Money", "danger", "circle-dollar-sign"), rx.fragment()),
-        class_name="row nowrap-row",
-    )
-
-
-def chip(one: Any) -> rx.Component:
-    said_ = rx.match(one.glyph, *[(glyph, words) for glyph, words in GLYPHS.items() if glyph], GLYPHS[""])
-    return rx.el.span(
-        rx.el.span(one.glyph, aria_hidden="true", class_name="glyph"),
-        one.label,
-        rx.el.span(", ", said_, class_name="sr-only"),
-        title=said_,
-        class_name="field-chip",
-        key=one.label,
-    )
-
-
-def nothing(state: Any) -> rx.Component:
-    return rx.cond(
-        state.chosen.length() > 0,
-        ui.empty_state("Nothing matches", "No conflict fits these filters.", "Clear all", state.plain_url),
-        rx.cond(
-            state.snoozed,
-            ui.empty_state("Nothing is snoozed", "What you put off waits here until its time comes."),
-            rx.match(
-                state.status,
-                (
-                    "resolved",
-                    ui.empty_state(
-                        "Nothing settled yet", "Decisions are listed here, and can be taken back for 30 days."
-                    ),
-                ),
-                ui.empty_state(
-                    "Nothing to review",
-                    "A sync with the strategy “Flag for review” puts a record here when it was changed both here and in Stripe.",
-                    "Start a sync",
-                    "/syncs/new",
-                    icon_name="circle-check",
-                ),
-            ),
-        ),
     )

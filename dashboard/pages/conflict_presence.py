@@ -1,10 +1,12 @@
-"""Who else has this conflict open, said beside its title.
+"""Who else has a conflict open, said beside its title and in its row of the list.
 
 The browser says every ten seconds that its person is there (`assets/conflicts.js`): it alone knows whether the page is looked at.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 import reflex as rx
@@ -16,25 +18,41 @@ from sync_core.store.database import get_database
 
 
 class PresenceState(PageState):
-    """`_at` is the conflict that this person was last said to look at."""
+    """`others` look at this person's conflict, `viewing` at rows of the list, by their ids. `_at` is the conflict that this person was last
+    said to look at.
+    """
 
     others: str = ""
+    viewing: dict[str, str] = {}
     _at: str = ""
-
-    def _asked(self) -> str:
-        parts = [part for part in self.router.url.path.split("/") if part]
-        try:
-            return str(UUID(parts[1]))
-        except (IndexError, ValueError):
-            return ""
 
     @rx.event
     async def beat(self) -> None:
-        asked = self._asked()
+        asked, listed = await self._here()
         await self._leave(besides=asked)
+        actor = await self._actor()
         if asked:
             self._at = asked
-            self._put(others=said(await conflict_presence.look(get_database(), await self._actor(), UUID(asked))))
+            self._put(others=said(await conflict_presence.look(get_database(), actor, UUID(asked))))
+        if listed:
+            self._note(await conflict_presence.around(get_database(), actor, [UUID(one) for one in listed]))
+
+    async def _here(self) -> tuple[str, list[str]]:
+        """The conflict that is open, by the address or in its row, and the rows of the list, where that is what is looked at."""
+        from dashboard.pages.conflict_detail import ConflictState
+        from dashboard.pages.conflicts import ConflictsState
+
+        parts = [part for part in self.router.url.path.split("/") if part]
+        if parts == ["conflicts"]:
+            rows = (await self.get_state(ConflictsState)).rows
+            return (await self.get_state(ConflictState)).inline_id, [row.id for row in rows]
+        try:
+            return str(UUID(parts[1])), []
+        except (IndexError, ValueError):
+            return "", []
+
+    def _note(self, viewers: Mapping[UUID, tuple[str, ...]]) -> None:
+        self._put(viewing={str(one): said(names) for one, names in viewers.items()})
 
     @rx.event
     async def leave(self) -> None:
@@ -58,8 +76,28 @@ def said(others: tuple[str, ...]) -> str:
 def presence() -> rx.Component:
     return rx.el.span(
         rx.cond(PresenceState.others != "", ui.pill(PresenceState.others, "info", "eye"), rx.fragment()),
-        rx.el.button(type="button", hidden=True, on_click=PresenceState.beat, custom_attrs={"data-beat": ""}),
-        on_unmount=PresenceState.leave,
+        heart(),
         role="status",
         class_name="presence",
+    )
+
+
+def heart() -> rx.Component:
+    """What the browser clicks while its person looks at the page."""
+    return rx.el.button(
+        type="button",
+        hidden=True,
+        on_click=PresenceState.beat,
+        on_unmount=PresenceState.leave,
+        custom_attrs={"data-beat": ""},
+    )
+
+
+def dot(row_id: Any) -> rx.Component:
+    """In a row of the list: somebody else has it open."""
+    viewing = PresenceState.viewing
+    return rx.cond(
+        viewing.contains(row_id),
+        rx.el.div(ui.pill(viewing[row_id], "info", "eye"), class_name="presence"),
+        rx.fragment(),
     )

@@ -30,6 +30,7 @@ from dashboard.pages.conflict_filters import (
 )
 from dashboard.pages.conflict_keys import KeysState
 from dashboard.pages.conflict_list_view import view
+from dashboard.pages.conflict_presence import PresenceState
 from dashboard.pages.conflict_rows import ListRow, list_row
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import Age, ConflictSort, ConflictStatus, Facet, Snooze
@@ -116,6 +117,7 @@ class ConflictsState(PageState):
             self._put(problem="Your role does not show you conflicts.", loaded=True)
             return
         self._show_rows(page, query, actor)
+        (await self.get_state(PresenceState))._note(page.viewers)  # noqa: SLF001 - a public name would make it an endpoint
         yield
         around = await conflict_screen.beside(get_database(), actor, query, page)
         if isinstance(around, Refusal):

@@ -70,6 +70,14 @@ class Conflict(SQLModel, table=True):
             text("id DESC"),
             postgresql_include=["search_key", "snoozed_until", "snoozed_for", "cell_key", "amount_delta"],
         ),
+        # Of which records they are, by the keys of the cells: only customers' may share one.
+        Index(
+            "ix_payment_sync_conflicts_records",
+            "workspace_id",
+            "cell_key",
+            postgresql_include=["record_id", "created_at"],
+            postgresql_where=text("status = 'open' AND entity_type = 'customers'"),
+        ),
         # The counts: few cells and days, so that PostgreSQL keeps each once with a list of rows.
         Index("ix_payment_sync_conflicts_cells", "workspace_id", "status", "cell", "opened_on"),
         Index(

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sync_core.domain.fields import FIELDS
 from sync_core.domain.vocabulary import (
     Age,
+    ConflictStatus,
     EntityType,
     Facet,
     Mark,
@@ -25,6 +26,7 @@ from sync_core.services.actor import Actor, Permission
 from sync_core.services.conflict_views import Facets, FacetValue
 from sync_core.store import conflicts as store
 from sync_core.store.conflict_query import Cell, ConflictQuery, cells
+from sync_core.store.conflict_records import records
 from sync_core.store.database import Database
 
 FORBIDDEN = Refusal("forbidden", "Your role does not allow this.", status=403)
@@ -55,7 +57,11 @@ async def facets_in(
     found = known or await cells(session, workspace_id, query.wide)
     everything = await cells(session, workspace_id, query.wide.unscanned) if query.is_scanned else found
     starts = await store.session_starts(session, workspace_id, [*{cell.session_id for cell in found}])
-    return replace(counted(query, found, starts), total=sum(cell.count for cell in everything))
+    total = sum(cell.count for cell in everything)
+    if query.status is not ConflictStatus.OPEN:
+        return replace(counted(query, found, starts), total=total)
+    stand_for = await records(session, workspace_id, query, [cell for cell in found if cell.fits(query)])
+    return replace(counted(query, found, starts), total=total, records=stand_for)
 
 
 def counted(query: ConflictQuery, found: Sequence[Cell], starts: Mapping[UUID, datetime]) -> Facets:

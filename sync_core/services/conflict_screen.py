@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from sync_core.domain.vocabulary import ConflictStatus
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.conflict_facets import FORBIDDEN, facets_in
@@ -11,6 +12,7 @@ from sync_core.services.conflict_pending import Pending, pending_in
 from sync_core.services.conflict_undo import last_in
 from sync_core.services.conflict_views import ConflictPage, Facets, LastDecision
 from sync_core.store.conflict_query import ConflictQuery
+from sync_core.store.conflict_records import Records
 from sync_core.store.database import Database
 
 
@@ -28,9 +30,16 @@ async def beside(database: Database, actor: Actor, query: ConflictQuery, page: C
     if not actor.can(Permission.VIEW):
         return FORBIDDEN
     async with database.workspace(actor.workspace_id) as session:
-        facets = await facets_in(session, actor.workspace_id, query, page.cells)
+        facets = _told_apart(await facets_in(session, actor.workspace_id, query, page.cells), query, page)
         may = actor.can(Permission.RESOLVE_CONFLICTS)
         last = await last_in(session, actor) if may else None
         # What is counted anyway tells whether there is anything to ask for.
         pending = await pending_in(session, actor) if may and facets.chosen else None
     return Beside(facets, last, pending)
+
+
+def _told_apart(facets: Facets, query: ConflictQuery, page: ConflictPage) -> Facets:
+    """A list of one page says itself how many records it is about."""
+    if facets.records or query.status is not ConflictStatus.OPEN or page.next_cursor or page.previous_cursor:
+        return facets
+    return replace(facets, records=Records(len({row.record_id for row in page.rows})))

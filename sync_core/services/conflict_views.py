@@ -13,6 +13,7 @@ from sync_core.domain.resolution import Taken
 from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, Facet, ReasonCode, Severity, Snooze
 from sync_core.errors import Refusal
 from sync_core.store.conflict_query import Cell
+from sync_core.store.conflict_records import Records
 from sync_core.store.conflicts import Comment, RecordNote
 
 
@@ -77,12 +78,13 @@ class ConflictRow:
 
 @dataclass(frozen=True, slots=True)
 class ConflictPage:
-    """`cells` are what the rows were found by, if by any: `conflict_screen` counts the same."""
+    """`cells` are what the rows were found by, if by any: `conflict_screen` counts the same. `viewers` are others who have a row open."""
 
     rows: tuple[ConflictRow, ...]
     next_cursor: str | None
     previous_cursor: str | None
     cells: Sequence[Cell] = ()
+    viewers: Mapping[UUID, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class FacetValue:
 class Facets:
     """Each facet is counted under all the others' filters. `matching` conflicts fit the whole query, `total` have its status.
 
-    `aging` of those that match are older than a week.
+    `aging` of those that match are older than a week; `records` is what they stand for, where they are open and it is known.
     """
 
     values: Mapping[Facet, tuple[FacetValue, ...]]
@@ -104,13 +106,21 @@ class Facets:
     total: int
     aging: int
     chosen: int = 0
+    records: Records | None = None
 
     def to_json(self) -> dict[str, Any]:
         facets = {
             facet.value: [{"value": one.value, "count": one.count} for one in values]
             for facet, values in self.values.items()
         }
-        return {"facets": facets, "matching": self.matching, "total": self.total, "older_than_a_week": self.aging}
+        return {
+            "facets": facets,
+            "matching": self.matching,
+            "total": self.total,
+            "older_than_a_week": self.aging,
+            "records": self.records.count if self.records else None,
+            "more_records": self.records is not None and self.records.more,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ async def list_conflicts(
     size, at = max(1, min(limit, LARGEST_PAGE)), position_of(cursor, query.sort)
     async with database.workspace(actor.workspace_id) as session:
         among = await store.cells_for(session, actor.workspace_id, query)
-        found = await store.page(session, actor.workspace_id, query, at, size + 1, among)
+        found = await store.page(session, actor.workspace_id, query, at, size + 1, among, actor.user_id)
     backward = at is not None and at.backward
     more = len(found) > size
     shown = (found[1:] if backward else found[:-1]) if more else found
@@ -66,6 +66,7 @@ async def list_conflicts(
         if shown and at and (more or not backward)
         else None,
         cells=among,
+        viewers={one.id: tuple(one.viewers) for one in shown if one.viewers},
     )
 
 

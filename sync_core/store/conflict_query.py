@@ -5,7 +5,7 @@ Counts come from one index in which PostgreSQL keeps each cell once (`conflict_c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Self
@@ -285,12 +285,27 @@ def fitting(query: ConflictQuery, among: Sequence[Cell]) -> str:
     if not query.by_cells:
         return conditions(query)
     keys = {cell.key for cell in among if cell.fits(query, Facet.AGE)}
-    by_age = conditions(
-        replace(query, chosen={one: values for one, values in query.chosen.items() if one is Facet.AGE})
-    )
     if len(keys) > _MOST_KEYS:
         return conditions(query)
-    return f"{by_age} AND c.cell_key = ANY(ARRAY[{', '.join(str(key) for key in sorted(keys))}]::bigint[])"
+    return f"{conditions(_by_age(query))} AND {_keyed(keys)}"
+
+
+def within(query: ConflictQuery, matching: Sequence[Cell]) -> str:
+    """Conditions for exactly the conflicts of these cells of a query that searches nothing. Their keys say all but an age, also whether they
+    are put off.
+    """
+    keys = {cell.key for cell in matching}
+    if len(keys) > _MOST_KEYS:
+        return conditions(query)
+    return f"{_plain(_by_age(query))} AND {_keyed(keys)}"
+
+
+def _by_age(query: ConflictQuery) -> ConflictQuery:
+    return replace(query, chosen={one: values for one, values in query.chosen.items() if one is Facet.AGE})
+
+
+def _keyed(keys: Iterable[int]) -> str:
+    return f"c.cell_key = ANY(ARRAY[{', '.join(str(key) for key in sorted(keys))}]::bigint[])"
 
 
 _MOST_KEYS = 2_000

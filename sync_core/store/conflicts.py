@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sync_core.domain.resolution import Dispute
 from sync_core.domain.vocabulary import ConflictSort, ConflictStatus, EntityType, ReasonCode, Snooze
 from sync_core.store.conflict_query import Cell, ConflictQuery, bound, cells, conditions, fitting
+from sync_core.store.conflict_viewers import OTHERS
 from sync_core.store.database import driver
 from sync_core.store.record_details import target
 from sync_core.store.values_sql import TABLES
@@ -77,6 +78,13 @@ class StoredConflict:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ListedConflict(StoredConflict):
+    """With whoever else has it open."""
+
+    viewers: list[str]
+
+
 COLUMNS = (
     "id, session_id, entity_type, record_id, external_id, label, reason_code, fields, local, base, theirs, theirs_deleted, record_version,"
     " observed_at, status, choices, revision, assignee, snoozed_until, snoozed_for, reopened_at, reopens, search_key, resolved_by,"
@@ -103,25 +111,27 @@ async def page(
     at: Position | None,
     size: int,
     among: Sequence[Cell],
-) -> list[StoredConflict]:
-    """In the query's own order, whichever way `at` looks. `among` comes from `cells_for`."""
+    viewer: UUID | None = None,
+) -> list[ListedConflict]:
+    """In the query's own order, whichever way `at` looks. `among` comes from `cells_for`; `viewer` is who looks at the page, if a person does."""
     key, falls = _ORDERS[query.sort]
     backward = at is not None and at.backward
     way, beyond = ("DESC", "<") if falls is not backward else ("ASC", ">")
     after = f" AND (c.{key}, c.id) {beyond} (%(key)s, %(id)s)" if at else ""
     shown = "DESC" if falls else "ASC"
+    viewers = OTHERS.format("shown.id") if viewer else "ARRAY[]::text[]"
     sql = (
         f"WITH page AS (SELECT c.id FROM payment_sync_conflicts c WHERE {fitting(query, among)}{after}"
         f" ORDER BY c.{key} {way}, c.id {way} LIMIT %(size)s)"
         # One by one, whatever the planner thinks of the workspace's size: it has no statistics of workspaces.
-        f" SELECT {COLUMNS} FROM (SELECT c.* FROM page CROSS JOIN LATERAL (SELECT * FROM payment_sync_conflicts o"
+        f" SELECT {COLUMNS}, {viewers} AS viewers FROM (SELECT c.* FROM page CROSS JOIN LATERAL (SELECT * FROM payment_sync_conflicts o"
         " WHERE o.workspace_id = %(workspace)s AND o.id = page.id OFFSET 0) c) shown"
         f" ORDER BY {key} {shown}, id {shown}"
     )
     place = {"key": at.key, "id": at.id} if at else {}
     connection = await driver(session)
-    async with connection.cursor(row_factory=class_row(StoredConflict)) as cursor:
-        await cursor.execute(sql, {**bound(workspace_id, query), **place, "size": size})
+    async with connection.cursor(row_factory=class_row(ListedConflict)) as cursor:
+        await cursor.execute(sql, {**bound(workspace_id, query), **place, "size": size, "viewer": viewer})
         return await cursor.fetchall()
 
 

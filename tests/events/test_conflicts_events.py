@@ -53,7 +53,7 @@ async def record_names(database: Database, workspace_id: UUID) -> set[str]:
 async def test_a_page_of_the_list_is_one_small_message(listing: Browser) -> None:
     listed = listing.of(ConflictsState, "rows")
     assert len(listed) == 30
-    assert listing.of(ConflictsState, "headline") == "60 open conflicts"
+    assert listing.of(ConflictsState, "headline") == "60 open conflicts · 60 records"
     assert listing.of(ConflictsState, "next_url").startswith("/conflicts?at=")
     assert len(json.dumps([listed, listing.of(ConflictsState, "groups")], default=str)) < 16_000
 
@@ -99,6 +99,7 @@ async def test_the_later_of_two_sees_what_the_other_decided(database: Database, 
         assert late.of(ConflictState, "overtaken") == "Ben has settled this already."
         assert late.of(ConflictState, "status") == "resolved"
         assert late.of(ConflictState, "theirs_said").startswith("Ben chose Name: Stripe")
+        assert late.of(ConflictState, "theirs_at")["utc"].endswith(" UTC")
         assert late.of(ConflictState, "mine_said").startswith("Name: Ours")
         assert await record_names(database, workspace_id) == {"Stripe 1"}
         await late.send(ConflictState, "reopen_with_mine")
@@ -144,6 +145,24 @@ async def test_who_looks_goes_with_the_page(database: Database, workspace_id: UU
         assert await conflict_presence.look(database, ben, older) == ()
 
 
+async def test_who_looks_is_seen_in_the_list(listing: Browser, database: Database, workspace_id: UUID) -> None:
+    ben = await member(database, workspace_id, "ben")
+    first, second = [UUID(row["id"]) for row in listing.of(ConflictsState, "rows")[:2]]
+    assert listing.of(PresenceState, "viewing") == {}
+    await conflict_presence.look(database, ben, first)
+    await listing.send(PresenceState, "beat")
+    assert listing.of(PresenceState, "viewing") == {str(first): "ben@example.com is viewing"}
+    # What is unfolded in its row is open, for the others.
+    await listing.send(ConflictState, "unfold", row_id=str(second))
+    assert await conflict_presence.look(database, ben, second) == ("owner@example.com",)
+    await listing.send(ConflictState, "unfold", row_id=str(second))
+    assert await conflict_presence.look(database, ben, second) == ()
+    await conflict_presence.leave(database, ben, first)
+    await conflict_presence.leave(database, ben, second)
+    await listing.send(ConflictsState, "load")
+    assert listing.of(PresenceState, "viewing") == {}
+
+
 _NEWEST_FIRST = "SELECT id FROM payment_sync_conflicts ORDER BY created_at DESC"
 
 
@@ -154,7 +173,7 @@ async def test_a_conflict_is_decided_in_its_row(listing: Browser, database: Data
     await listing.send(ConflictState, "take_all", side="stripe")
     assert "Stripe 60" in await record_names(database, workspace_id)
     assert listing.of(ConflictState, "inline_id") == ""
-    assert listing.of(ConflictsState, "headline") == "59 open conflicts"
+    assert listing.of(ConflictsState, "headline") == "59 open conflicts · 59 records"
 
 
 async def test_picked_rows_and_then_all_that_match(listing: Browser, database: Database, workspace_id: UUID) -> None:

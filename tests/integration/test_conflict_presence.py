@@ -11,9 +11,10 @@ from sqlalchemy import text
 from sync_core.domain.conflict_rules import Rule
 from sync_core.domain.vocabulary import Choice, Role
 from sync_core.services import conflict_presence as presence
-from sync_core.services import conflicts_bulk
+from sync_core.services import conflicts, conflicts_bulk
 from sync_core.services.actor import Actor
 from sync_core.services.conflict_bulk_views import BulkPreview, BulkResult
+from sync_core.services.conflict_views import ConflictPage
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.store import conflict_viewers
 from sync_core.store.conflict_viewers import LEASE_SECONDS
@@ -51,8 +52,16 @@ async def test_each_sees_the_others_and_not_themselves(database: Database, works
     assert await presence.look(database, ben, first) == (ana.label,)
     assert await presence.look(database, eve, second) == ()
     assert await presence.look(database, ana, first) == (ben.label,)
+    # In the list too, as it is opened and while it is.
+    listed = await conflicts.list_conflicts(database, ana, ConflictQuery())
+    assert isinstance(listed, ConflictPage)
+    assert listed.viewers == {first: (ben.label,), second: (eve.label,)}
+    assert await presence.around(database, eve, [first, second]) == {first: (ana.label, ben.label)}
     await presence.leave(database, ben, first)
     assert await presence.look(database, ana, first) == ()
+    listed = await conflicts.list_conflicts(database, Actor(workspace_id, Role.VIEWER, "key"), ConflictQuery())
+    assert isinstance(listed, ConflictPage)
+    assert listed.viewers == {}
 
 
 @pytest.mark.parametrize(
@@ -114,7 +123,7 @@ async def test_a_batch_leaves_out_nothing_that_somebody_looks_at(database: Datab
     assert isinstance(preview, BulkPreview)
     async with database.workspace(workspace_id) as session:
         # Ana's page is being opened at this moment.
-        await conflict_viewers.seen(session, workspace_id, one, ana.user_id or one, 5)
+        await conflict_viewers.seen(session, workspace_id, one, ana.user_id or one)
         result = await conflicts_bulk.bulk_resolve(database, ben, preview.id, preview.hash)
     assert isinstance(result, BulkResult)
     assert (result.resolved, result.left_out_count) == (1, 0)

@@ -1,4 +1,4 @@
-"""Conflicts found by what differs in them: an email, a value, by how much an amount differs."""
+"""Conflicts found by what differs in them: an email, a value, by how much an amount differs; and how many records they stand for."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from uuid import UUID
 import pytest
 
 from sync_core.domain.money import EXPONENTS
-from sync_core.domain.vocabulary import ConflictSort, Facet
+from sync_core.domain.vocabulary import ConflictSort, ConflictStatus, Facet
 from sync_core.errors import Refusal
 from sync_core.services import conflict_facets, conflicts
 from sync_core.services.actor import Actor
 from sync_core.services.conflicts import ConflictQuery
+from sync_core.store import conflict_records
 from sync_core.store.database import Database
 from tests.conflict_data import make_conflicts
 from tests.support import rows
@@ -91,6 +92,52 @@ async def test_amounts_differ_in_their_currencys_own_unit(database: Database, wo
     assert {row["code"]: row["delta"] for row in found} == {
         code: Decimal(10_000) / 10**exponent for code, exponent in EXPONENTS.items()
     }
+
+
+_SHARED = (
+    "UPDATE payment_sync_conflicts SET reason_code = 'email_match', record_id = (SELECT id FROM customers WHERE external_id = 'cus_1')"
+    " WHERE external_id IN ('cus_2', 'cus_3') RETURNING id"
+)
+STAND_FOR = {
+    "all of them": (ConflictQuery(), (3, False)),
+    "an email's alone": (ConflictQuery.of(reason="email_match"), (1, False)),
+    "the others": (ConflictQuery.of(reason="both_changed"), (3, False)),
+    "of another entity type": (ConflictQuery.of(entity="invoices"), (1, False)),
+    "by their age": (ConflictQuery.of(age=("day", "week"), field="name"), (1, False)),
+    "picked and excluded": (ConflictQuery({Facet.AGE: ("day",)}, frozenset({Facet.AGE})), (3, False)),
+    "put off": (ConflictQuery(snoozed=True), (1, False)),
+    "settled": (ConflictQuery(status=ConflictStatus.RESOLVED), None),
+    "searched": (ConflictQuery(search="ours"), None),
+}
+
+
+async def stand_for(database: Database, actor: Actor, query: ConflictQuery) -> tuple[int, bool] | None:
+    counted = await conflict_facets.facets(database, actor, query)
+    assert not isinstance(counted, Refusal)
+    return counted.records and (counted.records.count, counted.records.more)
+
+
+async def test_how_many_records_they_stand_for(
+    database: Database, workspace_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1, 2 and 3 are about one customer, the latter two by its email; 4 and 5 about one each, 6 is put off."""
+    made = await make_conflicts(database, workspace_id, 6)
+    await rows(database, workspace_id, _SHARED)
+    await differing(database, workspace_id, 5, "EUR", 1, 1)
+    for change in ("created_at = now()", "snoozed_until = now() + interval '1 day'"):
+        which = "cus_3" if change.startswith("created") else "cus_6"
+        await rows(
+            database,
+            workspace_id,
+            f"UPDATE payment_sync_conflicts SET {change} WHERE external_id = '{which}' RETURNING id",
+        )
+    found = {name: await stand_for(database, made.actor, query) for name, (query, _) in STAND_FOR.items()}
+    assert found == {name: expected for name, (_, expected) in STAND_FOR.items()}
+    monkeypatch.setattr(conflict_records, "_LOOKED_AT", 2)
+    assert await stand_for(database, made.actor, ConflictQuery.of(reason="email_match")) == (1, False)
+    count = await stand_for(database, made.actor, ConflictQuery())
+    assert count is not None
+    assert count[1]
 
 
 async def test_a_page_of_long_names_in_another_script_has_a_next_one(database: Database, workspace_id: UUID) -> None:
