@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sync_core.domain.money import format_money
 
-__all__ = ["Moment", "count", "duration", "moment", "money", "plural", "share", "since"]
+__all__ = ["Moment", "count", "duration", "moment", "money", "plural", "share", "since", "size"]
 
 NOTHING = "\N{EN DASH}"
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
@@ -30,6 +30,14 @@ def count(number: int | None) -> str:
 def plural(number: int, one: str, many: str | None = None) -> str:
     """`1 record`, `1,204 records`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def size(number: int) -> str:
+    """Bytes in the unit that suits them: `1.2 GB`."""
+    shown, units = float(number), ["bytes", "kB", "MB", "GB", "TB"]
+    while shown >= 999.5 and len(units) > 1:
+        shown, units = shown / 1_000, units[1:]
+    return f"{shown:.1f} {units[0]}" if shown < 9.95 and units[0] != "bytes" else f"{shown:.0f} {units[0]}"
 
 
 def share(part: int, whole: int) -> str:

@@ -250,6 +250,13 @@ class PlanApproval(BaseModel):
     automatic_without_warnings: bool
 
 
+class PlanSpace(BaseModel):
+    """What applying the plan adds to the database; `measured` by the size of the records stored here, else as a rule."""
+
+    bytes: int
+    measured: bool
+
+
 class SyncReport(BaseModel):
     """`matrix` is by entity type and action; in a dry run it is what would happen.
 
@@ -266,6 +273,7 @@ class SyncReport(BaseModel):
     superseded_by: str | None
     approval: PlanApproval
     apply_seconds: list[float] | None = Field(description="How long applying it may take: the least and the most.")
+    space: PlanSpace | None
     exit_code: int
     requests: int
     reads: dict[str, float]

@@ -121,6 +121,13 @@ def head() -> rx.Component:
                 rx.fragment(),
             ),
             rx.cond(
+                ReportState.space != "",
+                parts.figure(
+                    "Database grows by", rx.fragment("about ", ReportState.space), note=ReportState.space_about
+                ),
+                rx.fragment(),
+            ),
+            rx.cond(
                 ReportState.plan_hash != "",
                 parts.figure(
                     "Plan",

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import reflex as rx
 
+from dashboard import formatting
 from dashboard.pages import report_rows as rows
 from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
@@ -68,6 +69,8 @@ class ReportState(PageState):
     can_apply: bool = False
     plan_hash: str = ""
     to_apply: str = ""
+    space: str = ""
+    space_about: str = ""
     later_href: str = ""
     later: str = ""
     approval: str = ""
@@ -185,6 +188,11 @@ class ReportState(PageState):
         at = When.of(approval.at, actor.time_zone)
         self.plan_hash = view.plan_hash
         self.to_apply = "" if found.apply_seconds is None else parts.about(*found.apply_seconds).removesuffix(" left")
+        self.space = "" if found.space is None else formatting.size(found.space.bytes)
+        measured = found.space is not None and found.space.is_measured
+        self.space_about = (
+            "by the size of the records here" if measured else "as a rule: too little is stored to measure"
+        )
         self.later_href = "" if found.later is None else rows.later_href(found.later)
         self.later = "" if found.later is None else rows.later_about(found.later)
         self.approval, self.approved_by, self.clean_counts = approval.state.value, approval.by, approval.clean_counts

@@ -20,6 +20,7 @@ from sync_core.errors import Refusal
 from sync_core.services import plan_limits, sessions
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.plan_approval import Approval, approval_of
+from sync_core.services.plan_costs import Space, apply_seconds, space
 from sync_core.services.reads import Reads
 from sync_core.services.record_views import value_text
 from sync_core.services.session_views import SessionReport, SessionView, Verification
@@ -31,6 +32,7 @@ from sync_core.store.database import Database
 from sync_core.store.plan_facts import Later
 from sync_core.store.plan_samples import SampleKind, samples
 from sync_core.store.reports import AppliedRun, PlanRef, PlanRow
+from sync_core.store.row_sizes import row_sizes
 
 MOST_ROWS: Final = 100
 FORBIDDEN: Final = Refusal("forbidden", "Your role may not look at reports.", status=403)
@@ -68,7 +70,7 @@ class MatrixRow:
 class ReportView:
     """`valid_until` is epoch seconds, None for a run that is no dry run or did not end. `seconds` is how long it took.
 
-    `later` is the run that makes the plan old news, `apply_seconds` how long applying it may take.
+    `later` is the run that makes the plan old news, `apply_seconds` how long applying it may take, `space` what that adds.
     """
 
     session: SessionView
@@ -81,6 +83,7 @@ class ReportView:
     later: Later | None
     approval: Approval
     apply_seconds: tuple[float, float] | None
+    space: Space | None
     reads: Reads
     seconds: int | None
     verified: bool | None
@@ -202,10 +205,11 @@ async def summary(database: Database, actor: Actor, session_id: UUID) -> ReportV
         made = await session_store.reads_of_account(session, actor.workspace_id, session_id)
         later = await plan_facts.superseded_by(session, actor.workspace_id, session_id) if view.has_plan else None
         rates = await plan_facts.apply_rates(session, actor.workspace_id) if view.has_plan else []
+        sizes = await row_sizes(session) if view.has_plan else {}
         limits = plan_limits.of((await session_store.defaults(session, actor.workspace_id)).settings)
     requests = sum(one.requests for one in view.entities)
     reads = Reads(requests, made, get_settings().monthly_reads)
-    return _report(view, applied, reads, later, approval_of(view, limits), rates)
+    return _report(view, applied, reads, later, approval_of(view, limits), rates, sizes)
 
 
 async def lines(database: Database, actor: Actor, session_id: UUID, query: LineQuery) -> Lines | Refusal:
@@ -319,15 +323,6 @@ def counts_of(progress: EntityProgress) -> dict[Action, int]:
     }
 
 
-_UNTRIED_RATES: Final = (2_000.0, 6_000.0)
-
-
-def apply_seconds(rows: int, rates: Sequence[float]) -> tuple[float, float]:
-    """How long applying so many rows may take, by the paces at which plans were applied here before; the start of a run included."""
-    known = rates or _UNTRIED_RATES
-    return 1 + rows / max(known), 2 + rows / min(known)
-
-
 def _report(
     view: SessionView,
     applied: list[AppliedRun],
@@ -335,6 +330,7 @@ def _report(
     later: Later | None,
     approval: Approval,
     rates: Sequence[float],
+    sizes: Mapping[str, float],
 ) -> ReportView:
     matrix = tuple(
         MatrixRow(one.progress.entity_type, one.requested, counts_of(one.progress), one.progress.processed)
@@ -355,6 +351,7 @@ def _report(
         later=later,
         approval=approval,
         apply_seconds=apply_seconds(sum(row.total for row in matrix), rates) if view.has_plan else None,
+        space=space({row.entity: row.counts for row in matrix}, sizes) if view.has_plan else None,
         reads=reads,
         seconds=None if view.started_at is None or view.completed_at is None else view.completed_at - view.started_at,
         verified=whole.verified,
@@ -386,6 +383,7 @@ def json_view(report: ReportView) -> dict[str, Any]:
         "superseded_by": None if report.later is None else str(report.later.id),
         "approval": report.approval.to_json(),
         "apply_seconds": None if report.apply_seconds is None else [round(one, 1) for one in report.apply_seconds],
+        "space": None if report.space is None else report.space.to_json(),
         "exit_code": report.exit_code,
         "verified": report.verified,
         "verification": None if report.verification is None else report.verification.to_json(),

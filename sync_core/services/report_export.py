@@ -220,6 +220,7 @@ def markdown(head: ReportView, found: Findings) -> str:
         "",
         head.sentence,
         *([f"Plan {head.session.plan_hash}"] if head.session.plan_hash else []),
+        *([f"Adds about {head.space.bytes:,} bytes to the database."] if head.space else []),
         "",
         f"| Entity type | {columns} | Total |",
         f"| --- | {' | '.join('---:' for _ in Action)} | ---: |",

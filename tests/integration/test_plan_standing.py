@@ -8,8 +8,9 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from sync_core.domain.vocabulary import EntityType, Role, Strategy
+from sync_core.domain.vocabulary import Action, EntityType, Role, Strategy
 from sync_core.errors import Refusal
 from sync_core.sandbox.launch import SandboxProcess
 from sync_core.services import api_keys, plan_apply, plan_approval, plan_limits, report
@@ -17,10 +18,12 @@ from sync_core.services.actor import Actor
 from sync_core.services.api_keys import KeyLevel
 from sync_core.services.guardrails import FieldBar, money
 from sync_core.services.plan_approval import ApprovalState
+from sync_core.services.plan_costs import Space, apply_seconds, space
 from sync_core.services.plan_limits import Limits
-from sync_core.services.report import Freshness, ReportView, apply_seconds
+from sync_core.services.report import Freshness, ReportView
 from sync_core.services.session_views import SessionView
 from sync_core.store.database import Database
+from sync_core.store.row_sizes import row_sizes
 from tests.services import actor_of, audit_actions, small_sandbox
 from tests.support import config, sync
 
@@ -144,6 +147,47 @@ async def test_a_plan_is_superseded_by_what_came_after_it(
 )
 def test_applying_takes_as_long_as_it_took_before(rows: int, rates: list[float], expected: tuple[float, float]) -> None:
     assert apply_seconds(rows, rates) == expected
+
+
+@pytest.mark.parametrize(
+    ("create", "conflict", "sizes", "expected"),
+    [
+        pytest.param(0, 0, {}, Space(0, True), id="nothing to add"),
+        pytest.param(10, 0, {"customers": 2_000.4}, Space(20_004, True), id="by what is stored"),
+        pytest.param(10, 0, {"prices": 2_000.0}, Space(18_600, False), id="as a rule"),
+        pytest.param(10, 1, {"customers": 2_000.0}, Space(23_490, False), id="partly as a rule"),
+        pytest.param(0, 3, {"payment_sync_conflicts": 4_000.0}, Space(12_000, True), id="conflicts"),
+    ],
+)
+def test_a_plan_says_how_much_the_database_grows(
+    create: int, conflict: int, sizes: dict[str, float], expected: Space
+) -> None:
+    counts = dict.fromkeys(Action, 7) | {Action.CREATE: create, Action.CONFLICT: conflict}
+    assert space({CUSTOMERS: counts}, sizes) == expected
+
+
+async def test_it_grows_as_much_as_the_plan_said(database: Database, workspace_id: UUID) -> None:
+    """Within a third: by the rule at first, from a thousand rows on by what they take."""
+    async with database.workspace(workspace_id) as session:
+        before = await table_sizes(session)
+    with small_sandbox(customers=1_500, products=40) as large:
+        wanted = config(CUSTOMERS, dry_run=True)
+        plan = (await sync(database, workspace_id, large.url, wanted)).session_id
+        said = (await read(database, workspace_id, plan)).space
+        await sync(database, workspace_id, large.url, config(CUSTOMERS), source_session_id=plan)
+    async with database.engine.connect() as connection:
+        await connection.execute(text("ANALYZE customers"))
+    async with database.workspace(workspace_id) as session:
+        grown, sizes = await table_sizes(session) - before, await row_sizes(session)
+    assert said is not None
+    assert not said.is_measured
+    assert said.bytes == pytest.approx(grown, rel=0.33)
+    assert sizes["customers"] * 1_500 == pytest.approx(grown, rel=0.1)
+
+
+async def table_sizes(session: AsyncSession) -> int:
+    found = await session.execute(text("SELECT pg_total_relation_size('customers')"))
+    return int(found.scalar_one())
 
 
 async def test_the_time_to_apply_is_by_what_was_applied_here(
