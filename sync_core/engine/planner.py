@@ -21,12 +21,14 @@ from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, Strategy
 from sync_core.engine.context import Run, log
 from sync_core.engine.failpoints import hit
 from sync_core.engine.tasks import together
+from sync_core.errors import TransientError
 from sync_core.store.patience import heed_cancel
 from sync_core.store.planning import BatchMoved, Candidate, Item, Opened, Plan, Update, read_batch, write_plan
 from sync_core.store.related import claimed_records
 from sync_core.store.run_state import read_entities
 
 BATCH = 1_000
+_MOST_MOVES = 30
 _END = 2**62
 _NOWHERE = (-1, -1, -1)
 
@@ -79,6 +81,7 @@ class Planner:
         self._planned = planned
         self._size = BATCH
         self._look_at = planned + 1
+        self._moves = 0
         self._unfit: dict[str, str] = {}
         self._claimed: set[UUID] | None = None
         self._guarded = guarded(run.row.config.strategies)
@@ -126,7 +129,8 @@ class Planner:
             return 0
         try:
             done, upto = await self._write(until, ahead=ahead)
-        except BatchMoved:
+        except BatchMoved as moved:
+            self._yield(moved)
             entities = await self._run.write(
                 lambda session: read_entities(session, self._run.held.workspace_id, self._run.held.session_id)
             )
@@ -137,6 +141,7 @@ class Planner:
             self._put_aside(unfit)
             return 1
         hit("plan.after_commit")
+        self._moves = 0
         self._seq, self._size = upto, min(BATCH, self._size * 2)
         self._planned += done
         if self._planned >= self._look_at:
@@ -180,12 +185,19 @@ class Planner:
             self._read_ahead = place, await self._read(plan.upto, until)
 
         await together(write(), *([look()] if ahead and len(candidates) == self._size == BATCH else []))
-        return len(candidates), plan.upto
+        return len(plan.items), plan.upto
 
     async def _write_plan(self, session: AsyncSession, plan: Plan) -> None:
         hit("plan.before_write")
         await write_plan(session, self._run.scope, self._entity, plan)
         hit("plan.before_commit")
+
+    def _yield(self, moved: BatchMoved) -> None:
+        """Whoever writes the same records is met less often with a smaller batch; one that moves for ever is no reason to go on."""
+        self._moves += 1
+        if self._moves > _MOST_MOVES:
+            raise TransientError(f"records were changed as fast as they were planned: {moved}") from moved
+        self._size = max(1, self._size // 2)
 
     def _put_aside(self, unfit: Exception) -> None:
         """A batch that the database refuses is halved until the one that does not fit stands alone; it becomes an error."""
@@ -201,13 +213,17 @@ class Planner:
         self._unfit[candidate.external_id] = str(cause).splitlines()[0]
 
     def _plan(self, candidates: list[Candidate], claimed: set[UUID]) -> Plan:
-        plan = Plan(after=self._seq, upto=candidates[-1].seq)
+        plan = Plan(after=self._seq, upto=self._seq)
         for candidate in candidates:
             item = self._settle(candidate, plan, claimed)
+            if item is None:
+                break
             plan.items.append(item)
+            plan.upto = candidate.seq
         return plan
 
-    def _settle(self, found: Candidate, plan: Plan, claimed: set[UUID]) -> Item:
+    def _settle(self, found: Candidate, plan: Plan, claimed: set[UUID]) -> Item | None:
+        """None when it is for the next batch: it links a record that this one marks as a conflict with another object."""
         error = self._error(found)
         if error is not None:
             return error
@@ -225,6 +241,8 @@ class Planner:
             named = None if self._run.row.config.dry_run else new_id
             return Item(found.seq, found.external_id, decision.action, decision.reason, named)
         if decision.link:
+            if found.record_id in plan.marked:
+                return None
             claimed.add(found.record_id)
         _carry_out(self._entity, found, decision, plan)
         return Item(
@@ -315,7 +333,8 @@ def _carry_out(entity: EntityType, found: Candidate, decision: Decision, plan: P
                 observed_at=found.observed_at,
             )
         )
-        plan.settled += [found.record_id] if found.status == SyncStatus.CONFLICT else []
+        if found.status == SyncStatus.CONFLICT:
+            plan.settled[found.external_id] = found.record_id
         return
     wanted = _status_after(found, decision)
     if decision.adopt_base or decision.delete or (wanted is not found.status and wanted.value != found.status):
@@ -331,7 +350,7 @@ def _carry_out(entity: EntityType, found: Candidate, decision: Decision, plan: P
             )
         )
     if found.status == SyncStatus.CONFLICT and wanted is not SyncStatus.CONFLICT:
-        plan.settled.append(found.record_id)
+        plan.settled[found.external_id] = found.record_id
 
 
 def _status_after(found: Candidate, decision: Decision) -> SyncStatus:
@@ -351,7 +370,9 @@ def _open_conflict(entity: EntityType, found: Candidate, decision: Decision, pla
     assert found.local is not None
     assert decision.reason is not None
     marked = found.status == SyncStatus.CONFLICT
-    if not marked:
+    # Two objects may have the email of one record: it is marked once.
+    if not marked and found.record_id not in plan.marked:
+        plan.marked.add(found.record_id)
         plan.touches.append(Update(found.record_id, found.row_version, found.external_id, SyncStatus.CONFLICT))
     plan.conflicts.append(
         Opened(

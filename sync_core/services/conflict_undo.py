@@ -140,7 +140,19 @@ async def _audit_undo(database: Database, actor: Actor, batch_id: UUID, rows: in
 async def _take_back(
     session: AsyncSession, actor: Actor, entity: EntityType, decisions: Sequence[journal.StoredDecision]
 ) -> list[LeftOut]:
-    """Those that could not be taken back, with the reason."""
+    """Those that could not be taken back, with the reason. Of several about one record the last goes first."""
+    newest: dict[UUID, journal.StoredDecision] = {}
+    for one in sorted(decisions, key=lambda one: (one.created_at, one.id)):
+        newest[one.record_id] = one
+    refused = await _take_back_once(session, actor, entity, list(newest.values()))
+    older = [one for one in decisions if newest[one.record_id] is not one]
+    return refused + (await _take_back(session, actor, entity, older) if older else [])
+
+
+async def _take_back_once(
+    session: AsyncSession, actor: Actor, entity: EntityType, decisions: Sequence[journal.StoredDecision]
+) -> list[LeftOut]:
+    """One decision for each record."""
     ids = [one.conflict_id for one in decisions]
     held = {
         one.conflict.id: one for one in await writes.hold(session, actor.workspace_id, entity, ids, skip_locked=True)

@@ -289,35 +289,41 @@ class _Work:
                 await previews.note_outcomes(session, self.actor.workspace_id, self.preview_id, {items[0].seq: why})
 
     async def _attempt(self, session: AsyncSession, items: Sequence[previews.Item]) -> dict[int, str]:
-        """The outcome of each item by its seq; what is locked by somebody else has none yet."""
+        """The outcome of each item by its seq; what is locked by somebody else has none yet. Several about one record are settled one
+        after the other, each from what the one before left.
+        """
         entity = EntityType(items[0].entity_type)
         ids = [item.conflict_id for item in items]
         held = {
             one.conflict.id: one
             for one in await writes.hold(session, self.actor.workspace_id, entity, ids, skip_locked=True)
         }
-        settlements, outcomes = list[writes.Settlement](), dict[int, str]()
+        settlements, outcomes = dict[UUID, writes.Settlement](), dict[int, str]()
+        later = list[previews.Item]()
         for item in items:
             found = held.get(item.conflict_id)
             if found is None:
+                continue
+            if found.record.record_id in settlements:
+                later.append(item)
                 continue
             made = _choices(found.conflict, item.choices, self.rule)
             settled = self._allowed(settlement(found, made, item.revision))
             if isinstance(settled, Refusal):
                 outcomes[item.seq] = settled.message
             else:
-                settlements.append(settled)
+                settlements[found.record.record_id] = settled
                 outcomes[item.seq] = previews.RESOLVED
         if settlements:
             await writes.settle(
                 session,
                 self.actor.workspace_id,
                 entity,
-                settlements,
+                list(settlements.values()),
                 actor=self.actor.label,
                 batch_id=self.preview_id,
             )
-        return outcomes
+        return outcomes | (await self._attempt(session, later) if later else {})
 
     def _allowed(self, planned: writes.Settlement | Refusal) -> writes.Settlement | Refusal:
         """A rule that leaves money to people writes no sensitive field, also none that would have merged by itself."""

@@ -179,7 +179,8 @@ class Opened:
 class Plan:
     """A batch's outcome. `after` and `upto` are the planner's watermark before and after it.
 
-    `creates` maps a Stripe id to its place in the queue and the id that the new record gets.
+    `creates` maps a Stripe id to its place in the queue and the id that the new record gets. `marked` are records that become
+    conflicts, `settled` those whose conflict with an object, here by its Stripe id, is over.
     """
 
     after: int
@@ -189,7 +190,8 @@ class Plan:
     updates: list[Update] = field(default_factory=list)
     touches: list[Update] = field(default_factory=list)
     conflicts: list[Opened] = field(default_factory=list)
-    settled: list[UUID] = field(default_factory=list)
+    settled: dict[str, UUID] = field(default_factory=dict)
+    marked: set[UUID] = field(default_factory=set)
 
 
 class BatchMoved(Exception):  # noqa: N818 - it is what happened, and planning again is all it takes
@@ -250,10 +252,12 @@ def _bound(scope: Scope, entity: EntityType, plan: Plan, parts: frozenset[str]) 
         "updates": lambda: Jsonb([update.to_json() for update in plan.updates]),
         "touches": lambda: Jsonb([update.to_json() for update in plan.touches]),
         "conflicts": lambda: Jsonb([conflict.to_json() for conflict in plan.conflicts]),
-        "settled": lambda: plan.settled,
+        "settled": lambda: list(plan.settled.values()),
     }
     if "creates" in parts:
         bound["new_ids"] = _by_place(plan)
+    if "settled" in parts:
+        bound["agreed"] = list(plan.settled)
     return bound | {name: rows[name]() for name in parts}
 
 

@@ -146,7 +146,11 @@ def _create_sql(entity: EntityType) -> str:
     CASE WHEN s.deleted THEN now() END, {given}{extra[1]}
   FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s AND s.session_id = %(staged)s
     AND {_IN_BATCH} AND s.external_id = ANY(%(creates)s::text[]) AND {_HELD}
-  ON CONFLICT DO NOTHING RETURNING id, external_id)"""
+  ON CONFLICT DO NOTHING RETURNING {_written(entity)})"""
+
+
+def _written(entity: EntityType) -> str:
+    return "id, items" if entity is EntityType.SUBSCRIPTIONS else "id"
 
 
 @cache
@@ -171,7 +175,7 @@ def _update_sql(entity: EntityType) -> str:
     deleted_at = CASE WHEN u.restore THEN NULL ELSE t.deleted_at END
   FROM {_UPDATE_ROWS.format(rows="%(updates)s")}
   WHERE t.workspace_id = %(workspace)s AND t.id = u.record_id AND t.row_version = u.version AND {_HELD}
-  RETURNING t.id, t.external_id)"""
+  RETURNING {", ".join(f"t.{name}" for name in _written(entity).split(", "))})"""
 
 
 @cache
@@ -186,21 +190,18 @@ def _touch_sql(entity: EntityType) -> str:
   RETURNING t.id)"""
 
 
+# The lines of a subscription follow what was written of it, which is not Stripe's where ours are kept.
+_LINES = "CASE WHEN jsonb_typeof(w.items) = 'array' THEN w.items ELSE '[]'::jsonb END"
 _ITEMS = f"""items AS (
   INSERT INTO subscription_items AS i (workspace_id, subscription_id, position, external_id, price_id, quantity)
   SELECT %(workspace)s, w.id, line.position - 1, line.item->>'id',
     (SELECT ref.id FROM prices ref WHERE {linked("ref", "line.item->>'price'")}), (line.item->>'quantity')::bigint
-  FROM ({{written}}) w
-  JOIN payment_sync_staged_objects s ON s.workspace_id = %(workspace)s AND s.session_id = %(staged)s
-    AND {_IN_BATCH} AND s.external_id = w.external_id AND NOT s.deleted
-  CROSS JOIN LATERAL jsonb_array_elements(s.values->'items') WITH ORDINALITY AS line(item, position)
+  FROM ({{written}}) w CROSS JOIN LATERAL jsonb_array_elements({_LINES}) WITH ORDINALITY AS line(item, position)
   ON CONFLICT (workspace_id, subscription_id, position) DO UPDATE SET external_id = excluded.external_id,
     price_id = excluded.price_id, quantity = excluded.quantity)"""
 _ITEMS_GONE = f"""items_gone AS (
-  DELETE FROM subscription_items i USING changed w, payment_sync_staged_objects s
-  WHERE i.workspace_id = %(workspace)s AND i.subscription_id = w.id AND s.workspace_id = %(workspace)s
-    AND s.session_id = %(staged)s AND {_IN_BATCH} AND s.external_id = w.external_id
-    AND i.position >= jsonb_array_length(s.values->'items'))"""
+  DELETE FROM subscription_items i USING changed w
+  WHERE i.workspace_id = %(workspace)s AND i.subscription_id = w.id AND i.position >= jsonb_array_length({_LINES}))"""
 # A decision that a person made of the same record is preselected, as far as it answers what is asked now.
 _DECIDED = """LATERAL (
     SELECT r.id, (SELECT jsonb_object_agg(k.key, k.value || jsonb_build_object('by', r.resolved_by)) FROM jsonb_each(r.choices) k
@@ -236,7 +237,8 @@ _CONFLICTS = f"""opened AS (
   WHERE {_CHANGED} OR {_MOVED} OR c.snoozed_for = 'run')"""
 _SETTLED = f"""settled AS (
   UPDATE payment_sync_conflicts SET status = 'resolved', resolved_by = 'sync', resolved_at = now(), revision = revision + 1
-  WHERE workspace_id = %(workspace)s AND entity_type = %(entity)s AND record_id = ANY(%(settled)s) AND status = 'open' AND {_HELD})"""
+  WHERE workspace_id = %(workspace)s AND entity_type = %(entity)s AND record_id = ANY(%(settled)s) AND external_id = ANY(%(agreed)s)
+    AND status = 'open' AND {_HELD})"""
 
 
 @cache
@@ -246,10 +248,10 @@ def write_sql(entity: EntityType, parts: frozenset[str]) -> str:
     written = []
     if "creates" in parts:
         steps.append(_create_sql(entity))
-        written.append("SELECT id, external_id FROM created")
+        written.append("SELECT id, items FROM created")
     if "updates" in parts:
         steps.append(_update_sql(entity))
-        written.append("SELECT id, external_id FROM changed")
+        written.append("SELECT id, items FROM changed")
     if "touches" in parts:
         steps.append(_touch_sql(entity))
     if entity is EntityType.SUBSCRIPTIONS and written:

@@ -13,6 +13,8 @@ from sync_core.domain.conflict_rules import Rule
 from sync_core.domain.resolution import Taken
 from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, Transition
 from sync_core.errors import Refusal
+from sync_core.sandbox.account import Account
+from sync_core.sandbox.server import SandboxServer
 from sync_core.services import conflict_undo, conflicts, conflicts_bulk
 from sync_core.services.actor import Actor
 from sync_core.services.conflict_bulk_views import BulkPreview, BulkResult
@@ -20,7 +22,8 @@ from sync_core.services.conflict_views import Undone
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.store.database import Database
 from tests.conflict_data import make_conflicts, person
-from tests.support import rows
+from tests.integration.test_engine_strategies import THEN, own_customer
+from tests.support import config, rows, sync
 
 ALL, TAKE = ConflictQuery(), Rule(Choice.STRIPE)
 
@@ -274,3 +277,27 @@ async def test_a_thousand_rows_take_a_handful_of_statements(database: Database, 
             "payment_sync_conflicts": 2,
             "payment_sync_conflict_decisions": 2,
         }
+
+
+@pytest.mark.parametrize(
+    ("take", "resolved"), [(Choice.LOCAL, 2), (Choice.STRIPE, 1)], ids=["kept-apart", "linked-to-one"]
+)
+async def test_two_conflicts_about_one_record_are_settled_one_after_the_other(
+    database: Database, workspace_id: UUID, take: Choice, resolved: int
+) -> None:
+    """Two customers of Stripe with the email of one record: both become records, or one is linked and the other's question stays."""
+    account = Account("one record", {}, verbatim=True)
+    for name in ("Ada", "Eva"):
+        account.create("customers", {"id": f"cus_{name}", "name": name, "email": "ada@example.com"}, now=THEN)
+    await own_customer(database, workspace_id, "Ours", "ada@example.com")
+    async with SandboxServer(account) as server:
+        await sync(database, workspace_id, server.url, config(EntityType.CUSTOMERS, match_by_email=True))
+    actor, before = person(workspace_id), await snapshot(database, workspace_id)
+
+    result = await applied(database, actor, await previewed(database, actor, rule=Rule(take)))
+
+    assert (result.resolved, result.left_out_count) == (resolved, 2 - resolved)
+    assert len(await snapshot(database, workspace_id)) == (3 if take is Choice.LOCAL else 1)
+    assert await conflict_undo.undo_batch(database, actor, result.batch_id) == Undone(resolved, 0, ())
+    assert await snapshot(database, workspace_id) == before
+    assert (await previewed(database, actor)).rows == 2

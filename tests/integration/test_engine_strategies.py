@@ -16,6 +16,7 @@ from sync_core.sandbox.server import SandboxServer
 from sync_core.store.database import Database
 from tests import support
 from tests.support import sync
+from tests.unit import _stripe_objects as make
 
 THEN = 1_700_000_000
 
@@ -270,6 +271,69 @@ async def test_two_objects_never_claim_one_record(
     counters = ended.counters["customers"]
     assert (counters["updated"], counters["created"]) == (1, 1)
     assert await support.stored_ids(database, workspace_id, EntityType.CUSTOMERS) == {"cus_ada", "cus_eva"}
+
+
+@pytest.mark.parametrize(
+    ("narrow", "linked", "open_for"),
+    [({}, None, {"cus_ada", "cus_eva"}), ({(EntityType.CUSTOMERS, "name"): Strategy.FLAG}, "cus_eva", {"cus_ada"})],
+    ids=["both-flagged", "one-flagged-one-linked"],
+)
+async def test_two_objects_with_the_email_of_one_record_are_asked_about_each(
+    *,
+    database: Database,
+    workspace_id: UUID,
+    server: SandboxServer,
+    narrow: dict[tuple[EntityType, str], Strategy],
+    linked: str | None,
+    open_for: set[str],
+) -> None:
+    """In one batch: the record is marked once, and who is linked to it closes nobody else's question."""
+    server.world.account().create(
+        "customers", {"id": "cus_eva", "name": "Eva", "email": "ada@example.com"}, now=THEN - 1
+    )
+    server.world.account().update("customers", "cus_eva", {"phone": None}, now=server.world.now())
+    server.world.account().update("customers", "cus_ada", {"phone": None}, now=server.world.now())
+    await own_customer(database, workspace_id, "Eva", "ada@example.com")
+    strategies = Strategies(Strategy.OVERWRITE if narrow else Strategy.FLAG, {}, narrow)
+
+    dry = await sync(database, workspace_id, server.url, customers(strategies=strategies, dry_run=True))
+    ended = await sync(database, workspace_id, server.url, customers(strategies=strategies))
+
+    assert ended.status is SessionStatus.COMPLETED
+    for run in (dry, ended):
+        assert (run.counters["customers"]["conflicts"], run.counters["customers"]["updated"]) == (
+            len(open_for),
+            int(bool(linked)),
+        )
+    assert (await the_record(database, workspace_id))["external_id"] == linked
+    found = await support.rows(
+        database, workspace_id, "SELECT external_id FROM payment_sync_conflicts WHERE status = 'open'"
+    )
+    assert {row["external_id"] for row in found} == open_for
+
+
+async def test_the_lines_of_a_subscription_are_ours_where_its_items_are(database: Database, workspace_id: UUID) -> None:
+    two = {"data": [make.item(id="si_1", quantity=2), make.item(id="si_2", quantity=3)], "has_more": False}
+    account = Account.from_objects(
+        {
+            "customers": [make.customer()],
+            "products": [make.product()],
+            "prices": [make.price()],
+            "subscriptions": [make.subscription(items=two)],
+        }
+    )
+    lines = "SELECT string_agg(external_id || ' ' || quantity, ', ' ORDER BY position) AS lines FROM subscription_items"
+    async with SandboxServer(account) as server:
+        await sync(database, workspace_id, server.url, support.config())
+        await change(
+            database, workspace_id, "UPDATE subscriptions SET items = jsonb_set(items, '{1,quantity}', '77') - 0"
+        )
+        account.update("subscriptions", "sub_1", {"metadata": {"a": "b"}}, now=server.world.now())
+        await sync(database, workspace_id, server.url, support.config())
+        assert await support.rows(database, workspace_id, lines) == [{"lines": "si_2 77"}]
+
+        await sync(database, workspace_id, server.url, support.config(strategy=Strategy.OVERWRITE))
+        assert await support.rows(database, workspace_id, lines) == [{"lines": "si_1 2, si_2 3"}]
 
 
 async def test_an_edit_since_the_dry_run_is_not_overwritten(
