@@ -20,7 +20,6 @@ from sync_core.errors import FatalRunError, LeaseLost, TransientError
 from sync_core.store import run_state
 from sync_core.store.database import Database
 from sync_core.store.patience import reason_of
-from sync_core.store.rates import count_reads
 from sync_core.store.runs import Held
 from sync_core.stripe_source import PermissionMissing, RequestRefused
 
@@ -216,10 +215,7 @@ async def _put_off(run: Run, reason: str, attempts: int, *, most: int) -> Sessio
 
 
 async def _settle_meter(run: Run) -> None:
-    governor = run.governor
     try:
-        await governor.close()
-        if governor.unmetered:
-            await count_reads(run.database, run.row.connection.account_id, governor.unmetered)
-    except (SQLAlchemyError, OSError) as away:
-        log.warning("meter.not_settled", unmetered=governor.unmetered, reason=reason_of(away))
+        await run.governor.close()
+    except (SQLAlchemyError, OSError, TransientError) as away:
+        log.warning("meter.not_settled", reason=reason_of(away))

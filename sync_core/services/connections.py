@@ -215,8 +215,6 @@ async def open_source(
             yield StripeSource(api_key=key, base_url=base, http=http, governor=governor, patience=_PATIENCE_SECONDS)
     finally:
         await governor.close()
-        if governor.unmetered:
-            await count_reads(database, connection.account_id, governor.unmetered)
 
 
 async def _connect(

@@ -4,7 +4,8 @@ Each bucket is one row that holds its calendar: the times given out, lately past
 the endpoint in the order of their names, so that two workers never wait for each other in a circle; `domain.starts` finds the times.
 
 A time that is given out counts as a read in the month's meter, in the same transaction; what comes back unused is taken off. So a worker
-that is killed leaves no read uncounted, and at most the few that it had drawn ahead too many.
+that is killed leaves no read uncounted, and at most the few that it had drawn ahead too many; one that draws no times (`RATE_UNLIMITED`)
+counts some ahead all the same.
 """
 
 from __future__ import annotations
@@ -77,6 +78,16 @@ class StoredSlots:
                 calendar.forget(now, starts)
             await session.execute(_SAVE, [_saved(name, calendar) for name, calendar in found.items()])
             await self._count(session, -len(starts))
+
+    async def count(self, reads: int) -> None:
+        """As with times, only what is drawn is waited for."""
+        account = self._meter
+        if account is None:
+            return
+        if reads < 0:
+            await count_reads(self._database, account, reads)
+        else:
+            await patiently(lambda: count_reads(self._database, account, reads), longest_delay=1.0)
 
     async def _count(self, session: AsyncSession, reads: int) -> None:
         if self._meter is not None:

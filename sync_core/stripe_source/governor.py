@@ -18,6 +18,7 @@ GLOBAL_LIMIT: Final[Mapping[Mode, int]] = {"live": 100, "test": 25}
 ENDPOINT_LIMIT: Final = 25
 _GLOBAL: Final = "global"
 _CONCURRENCY_RECOVERS_SECONDS: Final = 5.0
+_COUNTED_AHEAD: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,13 @@ class Governor:
         self._flights = _Flights(clock)
         self._throttled: Counter[str] = Counter()
         self._requests = 0
+        self._counted = 0
+        self._counting = asyncio.Lock()
 
     async def admit(self, endpoint: str) -> None:
         """Return when a request to the endpoint may start."""
         if self._unlimited:
+            await self._count()
             self._take_off()
         else:
             await self._wait(self._lane(endpoint))
@@ -81,13 +85,11 @@ class Governor:
         elif reason.endswith("-concurrency"):
             self._flights.fewer()
 
-    @property
-    def unmetered(self) -> int:
-        """Requests that drew no starting time, so that no store has counted them."""
-        return self._requests if self._unlimited else 0
-
     async def close(self) -> None:
-        """When no more requests are to come: times that were drawn and not used are given back."""
+        """When no more requests are to come: what was drawn and not used is given back."""
+        if self._counted:
+            left, self._counted = self._counted, 0
+            await self._slots.count(-left)
         for lane in self._lanes.values():
             await lane.close()
 
@@ -102,6 +104,14 @@ class Governor:
             caps={name: bucket.cap() for name, bucket in buckets.items()},
             resume_at=time.time() + paused if paused > 0 else None,
         )
+
+    async def _count(self) -> None:
+        """Before it starts, as a starting time is: a process that is killed leaves no request uncounted."""
+        async with self._counting:
+            if not self._counted:
+                await self._slots.count(_COUNTED_AHEAD)
+                self._counted = _COUNTED_AHEAD
+            self._counted -= 1
 
     async def _wait(self, lane: Lane) -> None:
         lane.waiting += 1

@@ -20,6 +20,10 @@ class SlotStore(Protocol):
         """These were not used, and no more are wanted."""
         ...
 
+    async def count(self, reads: int) -> None:
+        """So many requests start without a time; below zero, so many did not start after all."""
+        ...
+
 
 class LocalSlots:
     """Slots of this process alone: for probes and tests."""
@@ -38,6 +42,9 @@ class LocalSlots:
     async def take_back(self, account: str, endpoint: str, starts: Sequence[float]) -> None:
         for name in (account, endpoint):
             self._calendar(name).forget(self._clock(), starts)
+
+    async def count(self, reads: int) -> None:
+        pass
 
     def _calendar(self, name: str) -> Calendar:
         return self._calendars.setdefault(name, Calendar([]))
