@@ -39,6 +39,7 @@ class RecordHistoryState(PageState):
     problem: str = ""
     external_id: str = ""
     label: str = ""
+    kind: str = ""
     record_href: str = ""
     events: list[EventRow] = []
 
@@ -49,9 +50,10 @@ class RecordHistoryState(PageState):
         found = await history.of_record(get_database(), actor, word)
         self.loaded, self.external_id = True, word[:255]
         if isinstance(found, Refusal):
-            self.problem, self.events = found.message, []
+            self.problem, self.events, self.label, self.kind = found.message, [], "", ""
             return
-        self.problem, self.label = "", found.label
+        self.problem, self.label = "", found.label or (found.external_id if found.events else "")
+        self.kind = "" if found.entity is None else found.entity.singular.capitalize()
         self.events = [_row(one, place, actor.time_zone) for place, one in enumerate(found.events[:100])]
         addresses = [line(one.line).href for one in found.events if one.line is not None]
         self.record_href = next((address for address in addresses if address), "")
@@ -80,7 +82,11 @@ def view() -> rx.Component:
         rx.cond(RecordHistoryState.label != "", RecordHistoryState.label, "History of a record"),
         rx.cond(RecordHistoryState.loaded, body(), ui.table_skeleton()),
         current="/syncs",
-        lead=rx.cond(RecordHistoryState.external_id != "", ui.id_chip(RecordHistoryState.external_id), rx.fragment()),
+        lead=rx.cond(
+            RecordHistoryState.external_id != "",
+            rx.el.span(RecordHistoryState.kind, " ", ui.id_chip(RecordHistoryState.external_id)),
+            rx.fragment(),
+        ),
         back=("Syncs", "/syncs"),
         actions=[
             rx.cond(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import reflex as rx
 
 from dashboard import components as ui
+from dashboard.pages import run_parts as parts
 from dashboard.pages.report_lines import change
 from dashboard.pages.report_rows import DriftLine
 from dashboard.pages.report_state import ReportState
@@ -16,7 +17,7 @@ def drift() -> rx.Component:
         ReportState.drift_count > 0,
         ui.card(
             drift_table(),
-            rx.cond(ReportState.drift_turned | (ReportState.drift_cursor != ""), drift_pages(), rx.fragment()),
+            parts.turning(ReportState.drift_turned, ReportState.drift_cursor, ReportState.page_drift),
             title="Changed here since the plan was made",
             about=rx.fragment(
                 ReportState.drift,
@@ -28,24 +29,6 @@ def drift() -> rx.Component:
             actions=[ui.button_link("Plan all anew", ReportState.again_href, icon_name="rotate-cw", small=True)],
         ),
         rx.fragment(),
-    )
-
-
-def drift_pages() -> rx.Component:
-    following = ReportState.page_drift(ReportState.drift_cursor)
-    return rx.el.div(
-        rx.cond(
-            ReportState.drift_turned,
-            ui.button("First", small=True, icon_name="chevrons-left", on_click=ReportState.page_drift("")),
-            rx.fragment(),
-        ),
-        rx.cond(
-            ReportState.drift_cursor != "",
-            ui.button("Next", small=True, icon_name="chevron-right", on_click=following),
-            rx.fragment(),
-        ),
-        class_name="pager",
-        style={"padding": "0 var(--s5) var(--s4)"},
     )
 
 

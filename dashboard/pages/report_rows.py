@@ -223,7 +223,7 @@ def line(one: Line) -> LineRow:
         label=one.label or one.external_id,
         href="" if one.record_id is None else href(one.entity, one.record_id),
         reason="" if one.reason is None else one.reason.label,
-        message=one.message,
+        message=parts.clipped(one.message, 150),
         field=field_label(one.entity, one.field) if one.field else "",
         request_id=one.request_id,
         changes=[ChangeRow(change.label, _short(change.ours), _short(change.theirs)) for change in shown],

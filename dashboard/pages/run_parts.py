@@ -98,6 +98,14 @@ def entities(view: SessionView) -> str:
     return "All entity types" if len(chosen) == len(EntityType) else ", ".join(entity.label for entity in chosen)
 
 
+LONGEST = 240
+
+
+def clipped(text: str, longest: int = LONGEST) -> str:
+    """What others wrote, at a length that a list can show; all of it is in the export and over REST."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def when(moment: int | None, zone: str) -> When:
     return When.of(moment, zone)
 
@@ -131,6 +139,22 @@ def figure(label: Any, value: Any, *, note: Any = None) -> rx.Component:
     """A number with its name, for rows of them."""
     more = [rx.el.span(note, class_name="muted xsmall")] if note is not None else []
     return rx.el.div(rx.el.span(label, class_name="muted small"), rx.el.strong(value), *more, class_name="figure")
+
+
+def turning(turned: rx.Var[bool], following: rx.Var[str], turn: Any) -> rx.Component:
+    """Back to the first page, and on to the next; nothing where there is only one. `turn` takes a cursor."""
+    first = ui.button("First", small=True, icon_name="chevrons-left", on_click=turn(""))
+    more = ui.button("Next", small=True, icon_name="chevron-right", on_click=turn(following))
+    return rx.cond(
+        turned | (following != ""),
+        rx.el.div(
+            rx.cond(turned, first, rx.fragment()),
+            rx.cond(following != "", more, rx.fragment()),
+            class_name="pager",
+            style={"padding": "0 var(--s5) var(--s4)"},
+        ),
+        rx.fragment(),
+    )
 
 
 def missing(text: Any) -> rx.Component:

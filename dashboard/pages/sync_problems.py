@@ -42,15 +42,19 @@ class ProblemsState(PageState):
     repair: str = ""
     failed: list[FailedRow] = []
     next_cursor: str = ""
+    turned: bool = False
 
     @rx.event
     async def close(self) -> None:
-        self.entity, self.reason, self.failed, self.next_cursor = "", "", [], ""
+        self._close()
+
+    def _close(self) -> None:
+        self._put(entity="", reason="", failed=[], next_cursor="", turned=False)
 
     @rx.event
     async def show(self, entity: str, reason: str) -> None:
         if (entity, reason) == (self.entity, self.reason) or not _is_group(entity, reason):
-            self.entity, self.reason, self.failed, self.next_cursor = "", "", [], ""
+            self._close()
             return
         self.entity, self.reason, self.failed = entity, reason, []
         code = ReasonCode(reason)
@@ -58,9 +62,10 @@ class ProblemsState(PageState):
         await self._read("")
 
     @rx.event
-    async def more(self) -> None:
-        if self.next_cursor and _is_group(self.entity, self.reason):
-            await self._read(self.next_cursor)
+    async def turn(self, cursor: str) -> None:
+        """To the page that a cursor names; the first without one."""
+        if _is_group(self.entity, self.reason):
+            await self._read(cursor)
 
     async def _read(self, cursor: str) -> None:
         session_id = parts.id_in(self.router.url.path)
@@ -78,8 +83,8 @@ class ProblemsState(PageState):
         if isinstance(found, Refusal):
             self._refuse(found)
             return
-        self.failed = [*self.failed, *(failed_row(one) for one in found.items)]
-        self.next_cursor = found.cursor or ""
+        self.failed = [failed_row(one) for one in found.items]
+        self.next_cursor, self.turned = found.cursor or "", bool(cursor)
 
     @rx.event
     async def retry_all(self) -> Any:
@@ -121,9 +126,8 @@ def _is_group(entity: str, reason: str) -> bool:
 
 
 def failed_row(one: Problem) -> FailedRow:
-    return FailedRow(
-        one.external_id, one.label, one.field, one.message, one.request_id, f"{one.entity}/{one.external_id}"
-    )
+    key, message = f"{one.entity}/{one.external_id}", parts.clipped(one.message)
+    return FailedRow(one.external_id, parts.clipped(one.label), one.field, message, one.request_id, key)
 
 
 def view() -> rx.Component:
@@ -209,15 +213,7 @@ def one_by_one() -> rx.Component:
             rx.foreach(ProblemsState.failed, failed),
             caption="Objects that failed for this reason",
         ),
-        rx.cond(
-            ProblemsState.next_cursor != "",
-            rx.el.div(
-                ui.button("Show more", small=True, icon_name="chevron-down", on_click=ProblemsState.more),
-                class_name="pager",
-                style={"padding": "0 var(--s5) var(--s4)"},
-            ),
-            rx.fragment(),
-        ),
+        parts.turning(ProblemsState.turned, ProblemsState.next_cursor, ProblemsState.turn),
     )
 
 

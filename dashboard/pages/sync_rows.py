@@ -282,7 +282,7 @@ def problem_row(session_id: str, reason: Reason) -> ProblemRow:
         label=reason.code.label,
         count=f"{reason.count:,}" if reason.is_whole else f"{reason.count:,}+",
         field=reason.field,
-        message=reason.message,
+        message=parts.clipped(reason.message),
         repair=reason.repair,
         sample=", ".join(reason.sample[:3]),
         href=f"{parts.report_href(session_id)}?entity={reason.entity}&action={reason.action}&reason={reason.code}",
@@ -307,6 +307,6 @@ def event_row(event: EventView, zone: str) -> EventRow:
         kind=event.event_type.label,
         tone=_EVENT_TONES[event.event_type.value],
         about=event.entity_type.capitalize(),
-        message=event.message.replace("_", " "),
+        message=parts.clipped(event.message.replace("_", " ")),
         external_id=event.external_id or "",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +30,7 @@ EVERY_SECONDS = 1.0
 EVENTS_SHOWN = 15
 EVENTS_MEANWHILE = 4
 PROBLEMS_MEANWHILE = 3
+PROBLEMS_WITH_EVENTS = 6
 
 
 class SyncState(PageState):
@@ -100,7 +102,8 @@ class SyncState(PageState):
         self.loaded = False
 
     @rx.event
-    async def load(self) -> None:
+    async def load(self) -> AsyncIterator[None]:
+        """In one message, or in two where errors of many kinds and the events had no room in one."""
         actor, session_id = await self._actor(), self._id()
         self.problem, self.asking, self.lane_entity, self.lanes, self.said = "", False, "", [], ""
         self.pace_open, self.pace_rows = False, []
@@ -111,8 +114,10 @@ class SyncState(PageState):
         self._head(found, actor)
         await self._look(actor, found.id)
         self._put(**await self._read_problems(actor, found.id, 20), **await self._read_pace(actor, found.id))
-        self._put(**await self._read_events(actor, found.id, None))
-        self.loaded = True
+        if len(self.problems) > PROBLEMS_WITH_EVENTS:
+            self._put(loaded=True, events=[])
+            yield
+        self._put(**await self._read_events(actor, found.id, None), loaded=True)
 
     async def _look(self, actor: Actor, session_id: UUID) -> None:
         view = await Watch(get_database(), actor, session_id).look()

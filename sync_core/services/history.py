@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.fields import ORDER
 from sync_core.domain.vocabulary import Action, Choice, EntityType
 from sync_core.errors import Refusal
 from sync_core.services import sessions
 from sync_core.services.actor import Actor, Permission
-from sync_core.services.record_views import When
-from sync_core.services.report import Line, counts_of, field_label, line
+from sync_core.services.record_views import When, title_of
+from sync_core.services.report import Line, counts_of, described, field_label, line
 from sync_core.services.session_views import SessionView
 from sync_core.store import reports as store
 from sync_core.store.database import Database
+from sync_core.store.record_details import read_listed
 from sync_core.store.sessions import RunFilter
 
 _RUNS: Final = 100
@@ -177,10 +180,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class RecordHistory:
-    """The newest first, of the last hundred runs."""
+    """The newest first, of the last hundred runs. `label` is what people call the record; `entity` is None for one nobody knows."""
 
     external_id: str
     label: str
+    entity: EntityType | None
     events: tuple[Event, ...]
 
 
@@ -195,6 +199,7 @@ async def of_record(database: Database, actor: Actor, external_id: str) -> Recor
         rows = await store.of_record(session, actor.workspace_id, wanted, runs=_RUNS)
         records = sorted({row.record_id for row in rows if row.record_id is not None})
         decided = await store.decisions(session, actor.workspace_id, records) if records else []
+        entity, label = await _named(session, actor.workspace_id, rows)
     listed = await sessions.list_sessions(database, actor, limit=_RUNS)
     if isinstance(listed, Refusal):
         return listed
@@ -214,8 +219,24 @@ async def of_record(database: Database, actor: Actor, external_id: str) -> Recor
     # Within a second: decisions follow runs, and runs stand as they are listed.
     order = {session_id: place for place, session_id in enumerate(runs)}
     events.sort(key=lambda event: (-event.at, -1 if event.session is None else order[event.session.id]))
-    label = next((event.line.label for event in events if event.line is not None and event.line.label), "")
-    return RecordHistory(wanted, label, tuple(events))
+    return RecordHistory(wanted, label, entity, tuple(events))
+
+
+async def _named(
+    session: AsyncSession, workspace_id: UUID, rows: Sequence[store.RecordRow]
+) -> tuple[EntityType | None, str]:
+    """As lists call it; what is not stored by its own words, save a subscription, which has none but its status."""
+    if not rows:
+        return None, ""
+    entity = EntityType(rows[0].entity_type)
+    stored = next((row.record_id for row in rows if row.record_id is not None), None)
+    record = None if stored is None else await read_listed(session, workspace_id, entity, stored)
+    if record is not None:
+        title, note = title_of(entity, record)
+        bought = record.data["product"] if entity is EntityType.SUBSCRIPTIONS else note
+        return entity, f"{title}, {bought}" if bought else title
+    words = [described(entity, row.theirs) for row in rows if entity is not EntityType.SUBSCRIPTIONS]
+    return entity, next((one for one in words if one), "")
 
 
 def _decision(one: store.Decided) -> str:

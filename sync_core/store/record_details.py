@@ -191,6 +191,14 @@ async def _children(
     return tuple(found)
 
 
+async def read_listed(
+    session: AsyncSession, workspace_id: UUID, entity: EntityType, record_id: UUID
+) -> ListedRecord | None:
+    """A record as lists show it, whether it is deleted here or not."""
+    rows = await _related(session, workspace_id, entity, record_id, "t.id = %(id)s")
+    return rows[0] if rows else None
+
+
 async def _related(
     session: AsyncSession, workspace_id: UUID, entity: EntityType, record_id: UUID, condition: str
 ) -> list[ListedRecord]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,6 +11,10 @@ import psycopg
 import pytest
 
 import dashboard.dashboard
+from dashboard.pages.report_state import ReportState
+from dashboard.pages.sync_problems import ProblemsState
+from dashboard.pages.sync_state import SyncState
+from sync_core.domain.vocabulary import EntityType
 from sync_core.store import database as database_module
 from sync_core.store.database import Database
 from tests.conftest import database_named, make_workspace, on_server
@@ -22,6 +26,26 @@ A_MESSAGE = 16_000
 DEFAULTS = 20_000
 ROWS = 50
 _LONG_NAME = "'Hildegard Oppenheimer and Daughters Trading ' || external_id"
+_LONG_TEXT = "repeat('Stripe says that the value ' || external_id || ' does not fit its field. ', 12)"
+_ALL_REASONS = "'{missing_parent,unsupported_shape,currency_unknown,value_invalid,fetch_failed,write_failed}'::text[]"
+# Every one of its kind, as long as they come: errors of all reasons and several fields, events, and what the large workspace has none of.
+_MOST = (
+    f"""UPDATE payment_sync_plan_items SET reason_code = ({_ALL_REASONS})[1 + seq %% 6],
+  detail = jsonb_build_object('field', 'items.' || seq %% 5, 'message', {_LONG_TEXT}, 'request_id', 'req_' || external_id)
+  WHERE action = 'error'""",
+    f"UPDATE payment_sync_events SET event_message = {_LONG_TEXT}",
+    f"""INSERT INTO products (workspace_id, wallet_id, name, description, payment_provider, payment_account, payment_livemode, external_id)
+  SELECT %(workspace)s, (SELECT id FROM wallets WHERE workspace_id = %(workspace)s), 'The large and comfortable plan number ' || i, repeat('With all that belongs to it. ', 5), 'stripe', 'acct_large',
+  false, 'prod_' || i FROM generate_series(1, {ROWS * 2}) i""",
+    """INSERT INTO prices (workspace_id, product_id, nickname, lookup_key, currency, unit_amount_in_pennies, unit_amount_decimal, billing_scheme,
+  interval_type, term_length, payment_provider, payment_account, payment_livemode, external_id)
+  SELECT workspace_id, id, 'Nickname of ' || name, external_id, 'EUR', 123456789, 123456789, 'per_unit', 'month', 3, 'stripe', 'acct_large',
+  false, 'price_' || external_id FROM products""",
+    """INSERT INTO subscriptions (workspace_id, customer_id, product_id, price_id, status, provider_status, quantity, current_period_end,
+  cancel_at_period_end, payment_provider, payment_account, payment_livemode, external_id)
+  SELECT r.workspace_id, (SELECT id FROM customers LIMIT 1), r.product_id, r.id, 'overdue', 'past_due', 1000, now(), true, 'stripe',
+  'acct_large', false, 'sub_' || r.external_id FROM prices r""",
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +58,8 @@ def large(server_url: str, template: str) -> Iterator[tuple[str, Large]]:
     with psycopg.connect(url, autocommit=True) as connection:
         for table, column in (("customers", "name"), ("payment_sync_conflicts", "label")):
             connection.execute(f"UPDATE {table} SET {column} = {_LONG_NAME}")
+        for statement in _MOST:
+            connection.execute(statement, {"workspace": workspace_id})
     yield url, made
     on_server(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
@@ -85,29 +111,54 @@ def ids_of(url: str, large: Large) -> dict[str, str]:
     }
 
 
-LARGEST = {
-    "customers": ("records/[record_kind]", "/records/customers?size=50"),
-    "invoices": ("records/[record_kind]", "/records/invoices?size=50"),
-    "syncs": ("syncs", "/syncs"),
-    "conflicts": ("conflicts", "/conflicts"),
-    "settled conflicts": ("conflicts", "/conflicts?status=resolved"),
+RUN, REPORT, RECORDS = "syncs/[sync_id]", "syncs/[sync_id]/report", "records/[record_kind]"
+Ask = Callable[[Browser], Awaitable[None]]
+
+
+def sending(state: type[Any], handler: str, **payload: Any) -> Ask:
+    return lambda client: client.send(state, handler, **payload)
+
+
+async def turning_drift(client: Browser) -> None:
+    await client.send(ReportState, "page_drift", cursor=client.of(ReportState, "drift_cursor"))
+
+
+async def turning_problems(client: Browser) -> None:
+    await client.send(ProblemsState, "show", entity="customers", reason="value_invalid")
+    await client.send(ProblemsState, "turn", cursor=client.of(ProblemsState, "next_cursor"))
+
+
+LARGEST: dict[str, tuple[str, str, str, Ask | None]] = {
+    **{kind.value: (RECORDS, f"/records/{kind.value}?size=50", "rows", None) for kind in EntityType},
+    "syncs": ("syncs", "/syncs", "runs", None),
+    "conflicts": ("conflicts", "/conflicts", "rows", None),
+    "settled conflicts": ("conflicts", "/conflicts?status=resolved", "rows", None),
     **{
-        f"objects to {action}": ("syncs/[sync_id]/report", f"/syncs/[sync_id]/report?entity=customers&action={action}")
+        f"objects to {action}": (REPORT, f"/syncs/[sync_id]/report?entity=customers&action={action}", "lines", None)
         for action in ("create", "update", "conflict", "error")
     },
+    "why": (REPORT, "/syncs/[sync_id]/report", "reasons", None),
+    "drift": (REPORT, "/syncs/[sync_id]/report", "drifted", turning_drift),
+    "errors by reason": (RUN, "/syncs/[sync_id]", "problems", None),
+    "errors one by one": (RUN, "/syncs/[sync_id]", "failed", turning_problems),
+    "events": (RUN, "/syncs/[sync_id]", "events", sending(SyncState, "older_events")),
+    "events of a kind": (RUN, "/syncs/[sync_id]", "events", sending(SyncState, "show_events", kind="sync_failed")),
 }
 
 
-@pytest.mark.parametrize(("route", "path"), LARGEST.values(), ids=LARGEST.keys())
+@pytest.mark.parametrize(("route", "path", "name", "then"), LARGEST.values(), ids=LARGEST.keys())
 async def test_a_list_at_its_largest_comes_in_small_messages(
-    visitor: tuple[Browser, Large], route: str, path: str
+    visitor: tuple[Browser, Large], route: str, path: str, name: str, then: Ask | None
 ) -> None:
     client, made = visitor
     client.path = path.replace("[sync_id]", str(made.session_id))
     await client.send(LOADS[route][-1].state, LOADS[route][-1].fn.__name__)
+    if then is not None:
+        await then(client)
     # A browser has the defaults with the bundle: the first message is this client's own way to be told them.
     _, *messages = client.messages
-    assert any({"rows", "runs", "lines"} & message.names for message in messages)
+    assert any(name in message.names for message in messages)
+    assert any(value for told, value in client.told.items() if told.endswith(f".{name}"))
     assert [(message.size, sorted(message.names)) for message in messages if message.size > A_MESSAGE] == []
 
 

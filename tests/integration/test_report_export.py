@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import orjson
@@ -180,6 +181,32 @@ async def test_a_record_tells_what_each_run_and_each_person_made_of_it(
     assert (decided.who, decided.decision) == ("ben@example.com", "Name: Take Stripe's")
     assert [event.line.action for event in planned_events if event.line] == [Action.UPDATE, Action.CREATE]
     assert found.label
+
+
+async def test_a_history_is_called_as_people_call_the_record(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    """A subscription has no name of its own; planned only, it has none at all."""
+    whole = config()
+    await sync(database, workspace_id, sandbox.url, replace(whole, dry_run=True))
+    [one] = await rows(
+        database,
+        workspace_id,
+        "SELECT min(external_id) AS id FROM payment_sync_staged_objects WHERE entity_type = 'subscriptions'",
+    )
+    planned = await history.of_record(database, actor_of(workspace_id), one["id"])
+    await sync(database, workspace_id, sandbox.url, whole)
+    stored = await history.of_record(database, actor_of(workspace_id), one["id"])
+    [named] = await rows(
+        database,
+        workspace_id,
+        "SELECT coalesce(c.name, c.email) || ', ' || p.name AS label FROM subscriptions s JOIN customers c ON c.id = s.customer_id"
+        " JOIN products p ON p.id = s.product_id WHERE s.external_id = :id",
+        id=one["id"],
+    )
+    assert isinstance(planned, RecordHistory)
+    assert isinstance(stored, RecordHistory)
+    assert (planned.label, stored.label) == ("", named["label"])
 
 
 @pytest.mark.parametrize("external_id", ["", "   ", "x" * 256, "cus_\0"])
