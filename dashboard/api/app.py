@@ -15,6 +15,7 @@ from dashboard.api import (
     connection_routes,
     errors,
     health_routes,
+    ignored_routes,
     rule_routes,
     sync_routes,
     webhook_routes,
@@ -53,7 +54,15 @@ def create_api(
         "cyphera_open_runs", "Runs that are not at their end", ["state"], registry=api.state.registry
     )
     errors.install(api)
-    for module in (connection_routes, sync_routes, rule_routes, conflict_routes, webhook_routes, health_routes):
+    for module in (
+        connection_routes,
+        sync_routes,
+        rule_routes,
+        ignored_routes,
+        conflict_routes,
+        webhook_routes,
+        health_routes,
+    ):
         api.include_router(module.router)
     api.add_api_route("/docs", lambda: HTMLResponse(docs_page(api.openapi())), include_in_schema=False)
     api.add_middleware(BodyLimit)

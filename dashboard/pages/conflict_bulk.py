@@ -14,7 +14,7 @@ from dashboard.pages.conflict_bulk_rows import EffectRow, PreviewRows, SampleRow
 from dashboard.pages.conflict_filters import PATH
 from dashboard.state import PageState
 from sync_core.domain.conflict_rules import Rule, Take
-from sync_core.domain.vocabulary import Blend, Choice, Facet
+from sync_core.domain.vocabulary import Blend, Choice, Facet, Ignoring
 from sync_core.errors import Refusal
 from sync_core.services import conflict_facets, conflict_rules, conflicts_bulk, conflicts_files
 from sync_core.services.actor import Permission
@@ -26,6 +26,7 @@ _MOST_FIELDS = 8
 _TAKES: dict[str, Take] = {
     one.value: one for one in (Choice.STRIPE, Choice.LOCAL, Choice.BASE, Blend.FILLED, Blend.KEYS)
 }
+_OWN: dict[str, Take] = _TAKES | {one.value: one for one in Ignoring}
 _RECORDS = {one.value: one for one in (Choice.LOCAL, Choice.STRIPE)}
 
 
@@ -47,6 +48,7 @@ class BulkState(PageState):
     record: str = ""
     fields: list[FieldTake] = []
     scope: str = ""
+    may_manage: bool = False
     may_keep: bool = False
     kept: str = ""
     keep_problem: str = ""
@@ -66,7 +68,8 @@ class BulkState(PageState):
         self.opened, self.stage, self.problem, self.preview = True, "rule", "", PreviewRows()
         self.take, self.record, self.kept, self.keep_problem = "stripe", "", "", ""
         actor, query = await self._actor(), await self._selection()
-        self.may_keep = actor.can(Permission.MANAGE_WORKSPACE) and query.ids is None and not query.is_scanned
+        self.may_manage = actor.can(Permission.MANAGE_WORKSPACE)
+        self.may_keep = self.may_manage and query.ids is None and not query.is_scanned
         found = await conflict_facets.facets(get_database(), actor, query)
         if not isinstance(found, Refusal):
             self.fields = [FieldTake(one.value, one.label, "") for one in found.values[Facet.FIELD][:_MOST_FIELDS]]
@@ -79,7 +82,7 @@ class BulkState(PageState):
         return (await self.get_state(ConflictsState))._selection()  # noqa: SLF001 - the list's own answer
 
     def _rule(self) -> Rule:
-        own = {one.name: _TAKES[one.take] for one in self.fields if one.take}
+        own = {one.name: _OWN[one.take] for one in self.fields if one.take}
         return Rule(_TAKES.get(self.take), own, record=_RECORDS.get(self.record))
 
     @rx.event
@@ -101,7 +104,7 @@ class BulkState(PageState):
 
     @rx.event
     async def choose_field(self, name: str, take: str) -> None:
-        chosen = take if take in _TAKES else ""
+        chosen = take if take in _OWN else ""
         self.fields = [replace(one, take=chosen) if one.name == name else one for one in self.fields]
 
     @rx.event
@@ -137,6 +140,8 @@ class BulkState(PageState):
             self.problem = preview.message
             return
         self.problem, self.preview, self.stage = "", preview_rows(preview, zone), "preview"
+        # What is ignored is so from the next sync on: it needs no rule.
+        self.may_keep = self.may_keep and not self.preview.ignored
 
     @rx.event
     async def back(self) -> None:
@@ -259,6 +264,12 @@ def field_take(one: Any) -> rx.Component:
         rx.el.select(
             rx.el.option("As above", value=""),
             *[rx.el.option(take.label, value=word) for word, take in _TAKES.items()],
+            rx.el.option(Ignoring.RECORD.label, value=Ignoring.RECORD.value),
+            rx.cond(
+                BulkState.may_manage,
+                rx.el.option(Ignoring.FIELD.label, value=Ignoring.FIELD.value),
+                rx.fragment(),
+            ),
             value=one.take,
             on_change=lambda take: BulkState.choose_field(one.name, take),
             aria_label="Answer for " + one.label,
@@ -325,10 +336,11 @@ def preview_parts(shown: Any) -> rx.Component:
     return ui.stack(
         rx.el.p(shown.said, class_name="strong", role="status"),
         rx.foreach(shown.missing, lambda text: ui.callout(text, kind="info")),
+        rx.foreach(shown.ignored, lambda text: ui.callout(text, kind="warn")),
         rx.cond(
             shown.money,
             ui.callout(
-                "This changes amounts, currencies or states. Look at the samples before you apply it.", kind="warn"
+                "This is about amounts, currencies or states. Look at the samples before you apply it.", kind="warn"
             ),
             rx.fragment(),
         ),

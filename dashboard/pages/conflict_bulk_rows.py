@@ -8,6 +8,7 @@ from dashboard.formatting import plural
 from dashboard.pages.conflict_filters import PATH
 from dashboard.pages.conflict_rows import NOTHING, TAKES
 from sync_core.domain.fields import FIELDS, JsonValue
+from sync_core.domain.vocabulary import Ignoring
 from sync_core.services.conflict_bulk_views import BulkPreview, FieldEffect, Sample
 from sync_core.services.record_views import value_text
 
@@ -38,6 +39,7 @@ class PreviewRows:
     effects: list[EffectRow] = field(default_factory=list)
     samples: list[SampleRow] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
 
 
 def preview_rows(preview: BulkPreview, zone: str) -> PreviewRows:
@@ -51,7 +53,13 @@ def preview_rows(preview: BulkPreview, zone: str) -> PreviewRows:
         effects=[_effect(one) for one in preview.fields],
         samples=[_sample(one, zone) for one in preview.samples[:8]],
         missing=[f"{plural(one.rows, 'conflict')} stay open. {one.reason}" for one in preview.not_covered],
+        ignored=[_ignored(one) for one in preview.fields if one.ignored],
     )
+
+
+def _ignored(one: FieldEffect) -> str:
+    where = "every record" if one.take is Ignoring.FIELD else "the records that are settled"
+    return f"{one.entity.label}: {one.label} is ignored in {where} from the next sync on, until somebody takes it back under Rules."
 
 
 def _effect(one: FieldEffect) -> EffectRow:

@@ -93,7 +93,6 @@ class ConflictState(PageState):
     overtaken: str = ""
     problem: str = ""
     may_resolve: bool = False
-    may_manage: bool = False
     loaded: bool = False
 
     def _asked(self) -> UUID | None:
@@ -154,7 +153,6 @@ class ConflictState(PageState):
         self.newer_url = f"{PATH}/{view.newer_id}" if view.newer_id else ""
         self._pending = {key: one.to_json() for key, one in pending_of(view).items()}
         self.may_resolve = actor.can(Permission.RESOLVE_CONFLICTS) and row.status is ConflictStatus.OPEN
-        self.may_manage = actor.can(Permission.MANAGE_WORKSPACE)
 
     def _show_note(self, view: ConflictView, zone: str) -> None:
         note = view.note

@@ -9,6 +9,7 @@ import reflex as rx
 from dashboard import components as ui
 from dashboard.pages.conflict_fields_view import fields, question, synced, written
 from dashboard.pages.conflict_filters import PATH, SNOOZES
+from dashboard.pages.conflict_ignoring import ignore_dialog
 from dashboard.pages.conflict_keys import assets, key_help
 from dashboard.pages.conflict_presence import presence
 
@@ -22,6 +23,7 @@ def view(state: Any) -> rx.Component:
             ui.empty_state("No such conflict", state.problem, "All conflicts", PATH, icon_name="search-x"),
             rx.cond(state.loaded, content(state), ui.card_skeleton(6)),
         ),
+        ignore_dialog(),
         current=PATH,
         back=("Conflicts", state.list_url),
         actions=[steps(state)],

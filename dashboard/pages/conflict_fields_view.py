@@ -7,8 +7,7 @@ from typing import Any
 import reflex as rx
 
 from dashboard import components as ui
-from dashboard.pages.conflict_filters import PATH
-from dashboard.pages.conflict_ignored import ASK
+from dashboard.pages.conflict_ignoring import IgnoringState
 
 
 def question(state: Any) -> rx.Component:
@@ -184,14 +183,15 @@ def choosing(state: Any, one: Any) -> rx.Component:
 
 
 def ignoring(state: Any, one: Any) -> rx.Component:
-    """The way to have the field never asked about again; it is the page of rules that does it, and says what it means."""
+    """The way to have the field never asked about again, here or anywhere; the dialog says what it means."""
     return rx.cond(
-        state.may_manage & ~one.nested,
-        ui.anchor(
-            "Ignore for ever…",
-            rx.el.span(": ", one.label, class_name="sr-only"),
-            href=f"{PATH}/rules?{ASK}=" + state.entity.to(str) + "." + one.key.to(str),
-            class_name="xsmall muted ignoring",
+        state.may_resolve & ~one.nested,
+        rx.el.button(
+            "Ignore…",
+            rx.el.span(" ", one.label, class_name="sr-only"),
+            type="button",
+            on_click=IgnoringState.ask_from(state.entity.to(str) + "." + one.key.to(str)),
+            class_name="button ghost small ignoring",
         ),
         rx.fragment(),
     )

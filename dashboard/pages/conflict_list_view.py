@@ -9,6 +9,7 @@ import reflex as rx
 from dashboard import components as ui
 from dashboard.pages.conflict_bulk import BulkState, bulk_dialog
 from dashboard.pages.conflict_filters import PATH, SEARCH_LENGTH, SNOOZES
+from dashboard.pages.conflict_ignoring import ignore_dialog
 from dashboard.pages.conflict_keys import assets, key_help
 from dashboard.pages.conflict_presence import heart
 from dashboard.pages.conflict_table_view import nothing, table
@@ -25,6 +26,7 @@ def view(state: Any) -> rx.Component:
             rx.cond(state.loaded, review(state), ui.table_skeleton()),
         ),
         bulk_dialog(),
+        ignore_dialog(),
         discard_dialog(state),
         current=PATH,
         lead="Where Stripe and your own records disagree. Nothing here is overwritten until you decide.",

@@ -43,13 +43,14 @@ class PresenceState(PageState):
         from dashboard.pages.conflicts import ConflictsState
 
         parts = [part for part in self.router.url.path.split("/") if part]
+        listed: list[str] = []
         if parts == ["conflicts"]:
-            rows = (await self.get_state(ConflictsState)).rows
-            return (await self.get_state(ConflictState)).inline_id, [row.id for row in rows]
+            listed = [row.id for row in (await self.get_state(ConflictsState)).rows]
+            parts.append((await self.get_state(ConflictState)).inline_id)
         try:
-            return str(UUID(parts[1])), []
+            return str(UUID(parts[1])), listed
         except (IndexError, ValueError):
-            return "", []
+            return "", listed
 
     def _note(self, viewers: Mapping[UUID, tuple[str, ...]]) -> None:
         self._put(viewing={str(one): said(names) for one, names in viewers.items()})

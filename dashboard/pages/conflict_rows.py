@@ -253,7 +253,9 @@ def decision_rows(view: ConflictView, zone: str) -> list[DecisionRow]:
 def said_of(choices: Mapping[str, Taken], view: ConflictView) -> str:
     """Choices in words: “Name: Stripe, Phone: Ours”."""
     labels = {one.name: one.label for one in FIELDS[view.row.entity]} | {RECORD: "Record"}
-    return ", ".join(f"{labels.get(key, key)}: {TAKES[made.take]}" for key, made in choices.items())
+    return ", ".join(
+        f"{labels.get(key, key)}: {'ignored' if made.ignored else TAKES[made.take]}" for key, made in choices.items()
+    )
 
 
 def pending_of(view: ConflictView) -> dict[str, Taken]:

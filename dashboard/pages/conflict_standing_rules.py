@@ -14,6 +14,7 @@ from dashboard.navigation import add_page
 from dashboard.pages.conflict_batches import BATCHES
 from dashboard.pages.conflict_filters import EXPORTS, PATH
 from dashboard.pages.conflict_ignored import IgnoredState, ignored_fields
+from dashboard.pages.conflict_ignoring import ignore_dialog
 from dashboard.pages.conflict_keys import assets
 from dashboard.state import PageState
 from sync_core.domain.fields import FIELDS
@@ -181,6 +182,7 @@ def view() -> rx.Component:
             rx.cond(RulesState.loaded, ui.stack(_rules(), ignored_fields()), ui.card_skeleton(5)),
         ),
         _remove_dialog(),
+        ignore_dialog(),
         _import_dialog(),
         current=PATH,
         back=("Conflicts", PATH),

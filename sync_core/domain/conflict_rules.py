@@ -8,9 +8,9 @@ from typing import Any, Self
 
 from sync_core.domain.fields import FIELDS, JsonValue, Kind, Values
 from sync_core.domain.resolution import ASKED_OF_RECORD, RECORD, Dispute, Taken
-from sync_core.domain.vocabulary import Blend, Choice, EntityType, ReasonCode, Severity, Transition
+from sync_core.domain.vocabulary import Blend, Choice, EntityType, Ignoring, ReasonCode, Severity, Transition
 
-Take = Choice | Blend
+Take = Choice | Blend | Ignoring
 
 _STATES = ("status", "provider_status", "unit_amount_decimal", "tiers", "custom_unit_amount", "currency_options")
 _CONTENTS = ("price", "quantity", "items", "lines")
@@ -63,6 +63,10 @@ class Rule:
             data.get("money", True) is True,
         )
 
+    def ignoring(self, how: Ignoring) -> tuple[str, ...]:
+        """The fields that it has ignored from then on."""
+        return tuple(name for name, take in sorted(self.fields.items()) if take is how)
+
     def of(self, name: str) -> Take | None:
         return self.fields.get(name, self.take)
 
@@ -77,7 +81,7 @@ def take_of(word: object) -> Take | None:
     if word is None:
         return None
     text = str(word)
-    return Blend(text) if text in {one.value for one in Blend} else Choice(text)
+    return next((kind(text) for kind in (Blend, Ignoring) if text in {one.value for one in kind}), None) or Choice(text)
 
 
 def chosen(dispute: Dispute, rule: Rule) -> dict[str, Taken]:
@@ -93,9 +97,11 @@ def chosen(dispute: Dispute, rule: Rule) -> dict[str, Taken]:
     return made
 
 
-def _blended(dispute: Dispute, name: str, take: Blend | None) -> Taken | None:
+def _blended(dispute: Dispute, name: str, take: Blend | Ignoring | None) -> Taken | None:
     ours, theirs = dispute.local.get(name), dispute.theirs.get(name)
     match take:
+        case Ignoring():
+            return Taken(Choice.LOCAL, ignored=True)
         case Blend.FILLED if ours in (None, "", {}, []):
             return Taken(Choice.STRIPE)
         case Blend.FILLED if theirs in (None, "", {}, []):

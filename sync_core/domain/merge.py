@@ -12,7 +12,7 @@ Whether to link, to restore or to delete is asked of the record as a whole, so t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from uuid import UUID
 
@@ -24,13 +24,14 @@ from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, Strategy
 class Strategies:
     """The narrowest that is set wins: the field's, the entity type's, the run's.
 
-    `ignored` fields are left alone whatever is set: ours stays, and is not asked about.
+    `ignored` fields are left alone whatever is set: ours stays, and is not asked about; `ignored_here` are those of single records.
     """
 
     default: Strategy = Strategy.SKIP
     by_entity: Mapping[EntityType, Strategy] = field(default_factory=dict)
     by_field: Mapping[tuple[EntityType, str], Strategy] = field(default_factory=dict)
     ignored: frozenset[tuple[EntityType, str]] = frozenset()
+    ignored_here: Mapping[UUID, frozenset[str]] = field(default_factory=dict)
 
     def of(self, entity: EntityType, name: str | None = None) -> Strategy:
         """The strategy of a field, or of the record as a whole when none is named."""
@@ -42,12 +43,18 @@ class Strategies:
                 return narrow
         return self.by_entity.get(entity, self.default)
 
+    def about(self, entity: EntityType, record_id: UUID) -> Self:
+        """As they are for one record."""
+        here = self.ignored_here.get(record_id)
+        return self if here is None else replace(self, ignored=self.ignored | {(entity, name) for name in here})
+
     def to_json(self) -> dict[str, Any]:
         return {
             "default": self.default.value,
             "entities": {entity.value: strategy.value for entity, strategy in self.by_entity.items()},
             "fields": {f"{entity.value}.{name}": one.value for (entity, name), one in self.by_field.items()},
             "ignored": sorted(f"{entity.value}.{name}" for entity, name in self.ignored),
+            "ignored_here": {str(record): sorted(names) for record, names in self.ignored_here.items()},
         }
 
     @classmethod
@@ -58,6 +65,7 @@ class Strategies:
             {EntityType(entity): Strategy(one) for entity, one in data.get("entities", {}).items()},
             {field_key(path): Strategy(one) for path, one in data.get("fields", {}).items()},
             frozenset(field_key(path) for path in data.get("ignored", ())),
+            {UUID(record): frozenset(names) for record, names in data.get("ignored_here", {}).items()},
         )
 
 
@@ -124,6 +132,7 @@ def decide(
     """`deleted` says that Stripe has deleted the object; `theirs` may then be empty. `observed_at`: see `Stored`."""
     if stored is None:
         return _create(entity, theirs, deleted=deleted)
+    strategies = strategies.about(entity, stored.record_id)
     if stored.observed_at is not None and stored.observed_at > observed_at:
         return _STALE
     if deleted:

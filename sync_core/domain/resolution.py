@@ -21,20 +21,27 @@ ASKED_OF_RECORD = frozenset({ReasonCode.EMAIL_MATCH, ReasonCode.DELETED_HERE, Re
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One choice. `value` belongs to Choice.CUSTOM; `by` is who made it, while it is pending."""
+    """One choice. `value` belongs to Choice.CUSTOM; `by` is who made it, while it is pending.
+
+    An `ignored` field stays ours without being settled: what both sides last agreed on is kept.
+    """
 
     take: Choice
     value: JsonValue = None
     by: str = ""
+    ignored: bool = False
 
     def to_json(self) -> dict[str, Any]:
         custom = {"value": self.value} if self.take is Choice.CUSTOM else {}
-        return {"take": self.take.value, **custom, **({"by": self.by} if self.by else {})}
+        by = {"by": self.by} if self.by else {}
+        return {"take": self.take.value, **custom, **by, **({"ignored": True} if self.ignored else {})}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Raises ValueError for an unknown word."""
-        return cls(Choice(str(data.get("take"))), data.get("value"), str(data.get("by", "")))
+        return cls(
+            Choice(str(data.get("take"))), data.get("value"), str(data.get("by", "")), data.get("ignored") is True
+        )
 
 
 Choices = Mapping[str, Taken]
@@ -160,9 +167,14 @@ def _merged(dispute: Dispute, choices: Choices, *, deleted: bool) -> Outcome | P
         if isinstance(value, Problem):
             return value
         values[one.name] = value
+    ignored = [name for name, taken in choices.items() if taken.ignored]
+    if ignored and len(ignored) == len(choices):
+        # Nobody has decided anything: not even what would merge by itself is written.
+        return Outcome(dispute.local, dispute.base, SyncStatus.LOCAL_EDIT, deleted=deleted)
+    base = {**dispute.theirs, **{name: (dispute.base or dispute.theirs).get(name) for name in ignored}}
     status = SyncStatus.SYNCED if same(dispute.entity, values, dispute.theirs) else SyncStatus.LOCAL_EDIT
     link = dispute.reason is ReasonCode.EMAIL_MATCH
-    return Outcome(values, dispute.theirs, status, deleted=deleted, link=link)
+    return Outcome(values, base, status, deleted=deleted, link=link)
 
 
 def merged_values(dispute: Dispute, choices: Choices) -> dict[str, JsonValue]:

@@ -153,6 +153,13 @@ class Blend(Word):
     KEYS = "keys", "Both sides' keys, Stripe's where they clash"
 
 
+class Ignoring(Word):
+    """How a rule may answer a field by not having it compared any more: in every record of the kind, or in those alone that it settles."""
+
+    FIELD = "ignore", "Ignore in every record"
+    RECORD = "ignore_here", "Ignore in these records"
+
+
 class Transition(Word):
     """How Stripe's value stands to ours. PostgreSQL derives them (`conflict_transition`)."""
 

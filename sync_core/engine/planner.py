@@ -42,11 +42,11 @@ def guarded(strategies: Strategies) -> Strategies:
     def careful(one: Strategy) -> Strategy:
         return Strategy.FLAG if one is Strategy.OVERWRITE else one
 
-    return Strategies(
-        careful(strategies.default),
-        {entity: careful(one) for entity, one in strategies.by_entity.items()},
-        {key: careful(one) for key, one in strategies.by_field.items()},
-        strategies.ignored,
+    return replace(
+        strategies,
+        default=careful(strategies.default),
+        by_entity={entity: careful(one) for entity, one in strategies.by_entity.items()},
+        by_field={key: careful(one) for key, one in strategies.by_field.items()},
     )
 
 

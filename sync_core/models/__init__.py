@@ -23,6 +23,7 @@ from sync_core.models.review import (
     ConflictRule,
     ConflictViewer,
     IgnoredField,
+    IgnoredRecordField,
 )
 from sync_core.models.running import PaceSample, Preset, Schedule
 from sync_core.models.staging import PlanItem, StagedObject
@@ -56,6 +57,7 @@ __all__ = [
     "Delegation",
     "EntityRun",
     "IgnoredField",
+    "IgnoredRecordField",
     "Invoice",
     "Lease",
     "Membership",

@@ -147,3 +147,17 @@ class IgnoredField(SQLModel, table=True):
     field: str = Field(sa_column=text_col(primary_key=True))
     created_by: str = Field(sa_column=text_col())
     created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
+
+
+class IgnoredRecordField(SQLModel, table=True):
+    """The same in one record. No foreign key: records of five tables may be named; one that is gone is asked about by nobody."""
+
+    __tablename__ = "payment_sync_ignored_record_fields"
+    __table_args__: ClassVar[Any] = (workspace_fk(), one_of("entity_type", EntityType))
+
+    workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    entity_type: EntityType = Field(sa_column=word_col(EntityType, primary_key=True))
+    record_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    field: str = Field(sa_column=text_col(primary_key=True))
+    created_by: str = Field(sa_column=text_col())
+    created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -31,6 +32,11 @@ from sync_core.store.conflicts import Comment, Position, RecordNote, StoredConfl
 
 def choices_of(stored: Mapping[str, Any]) -> dict[str, Taken]:
     return {name: Taken.from_json(one) for name, one in stored.items()}
+
+
+def pending_of(stored: Mapping[str, Any]) -> dict[str, Taken]:
+    """Choices that wait to be applied, or come from a decision taken back. They decide: a field is ignored by a rule alone."""
+    return {name: replace(one, ignored=False) for name, one in choices_of(stored).items()}
 
 
 def row_view(stored: StoredConflict) -> ConflictRow:

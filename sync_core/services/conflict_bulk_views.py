@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sync_core.domain.conflict_rules import Rule, Take
 from sync_core.domain.fields import JsonValue
-from sync_core.domain.vocabulary import Choice, EntityType, Transition
+from sync_core.domain.vocabulary import Choice, EntityType, Ignoring, Transition
 from sync_core.services.conflict_views import LeftOut
 
 
@@ -27,7 +27,11 @@ class FieldEffect:
 
     @property
     def written(self) -> bool:
-        return self.take not in (Choice.LOCAL, None)
+        return self.take not in (Choice.LOCAL, None) and not self.ignored
+
+    @property
+    def ignored(self) -> bool:
+        return isinstance(self.take, Ignoring)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class BulkPreview:
 
     @property
     def money(self) -> bool:
-        return any(one.money and one.written for one in self.fields)
+        return any(one.money and (one.written or one.ignored) for one in self.fields)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.conflict_rules import Rule
 from sync_core.domain.fields import ALL_NAMES
-from sync_core.domain.vocabulary import Choice, Facet, Mark, Role
+from sync_core.domain.vocabulary import Choice, Facet, Ignoring, Mark, Role
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.conflict_bulk_views import BulkPreview, BulkResult
@@ -198,6 +198,10 @@ def _read(number: int, given: Mapping[str, Any]) -> NewRule | Refusal:
             "rule_invalid", f"Rule {number} looks at {strange[0].lower()}, which a rule may not.", field="rules"
         )
     wrong_rule = misstated(rule)
+    if any(rule.ignoring(how) for how in Ignoring):
+        wrong_rule = Refusal(
+            "rule_invalid", "What is ignored is so from the next sync on: it needs no rule.", field="rules"
+        )
     return wrong_rule or NewRule(name, False, _when(query), rule.to_json())
 
 

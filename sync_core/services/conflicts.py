@@ -17,7 +17,7 @@ from sync_core.domain.resolution import Taken, misfit
 from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
-from sync_core.services.conflict_building import choices_of, conflict_view, cursor_of, position_of, row_view
+from sync_core.services.conflict_building import conflict_view, cursor_of, pending_of, position_of, row_view
 from sync_core.services.conflict_facets import FORBIDDEN
 from sync_core.services.conflict_settling import MOVED, SETTLED, moved, settlement
 from sync_core.services.conflict_views import (
@@ -120,7 +120,7 @@ async def choose(
         wrong = None if taken is None else misfit(held.conflict.dispute, key, taken)
         if wrong is not None:
             return Refusal("value_invalid", wrong.message, field=wrong.key)
-        choices = choices_of(held.conflict.choices)
+        choices = pending_of(held.conflict.choices)
         others = {one: made for one, made in choices.items() if not _replaces(key, one)}
         if taken is not None:
             others[key] = replace(taken, by=actor.label)
@@ -196,7 +196,7 @@ class _Given:
     def choices_for(self, conflict: StoredConflict) -> Mapping[str, Taken]:
         if self.take_all is not None:
             return chosen(conflict.dispute, Rule(self.take_all))
-        return choices_of(conflict.choices) if self.choices is None else self.choices
+        return pending_of(conflict.choices) if self.choices is None else self.choices
 
 
 async def _resolve(database: Database, actor: Actor, conflict_id: UUID, given: _Given) -> Resolved | Refusal:

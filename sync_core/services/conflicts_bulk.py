@@ -16,10 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sync_core.domain.conflict_rules import SENSITIVE, Rule, chosen, covers, moves_money
 from sync_core.domain.fields import ALL_NAMES, FIELDS
 from sync_core.domain.resolution import Outcome, Taken, settle
-from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, ReasonCode
+from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, Ignoring, ReasonCode
 from sync_core.errors import Refusal
+from sync_core.services import conflict_ignoring
 from sync_core.services.actor import Actor, Permission
-from sync_core.services.conflict_building import choices_of
+from sync_core.services.conflict_building import pending_of
 from sync_core.services.conflict_bulk_views import (
     BulkPreview,
     BulkResult,
@@ -53,14 +54,15 @@ async def bulk_preview(database: Database, actor: Actor, query: ConflictQuery, r
     """What `rule` would do to all that match. Nothing is decided by it."""
     if not actor.can(Permission.RESOLVE_CONFLICTS):
         return FORBIDDEN
-    wrong = _wrong(query, rule)
+    wrong = _wrong(query, rule) or conflict_ignoring.refused(actor, rule)
     if wrong is not None:
         return wrong
     async with database.workspace(actor.workspace_id) as session:
         covered, missing = coverage(await cells(session, actor.workspace_id, query), rule)
         preview_id = await previews.create(session, actor.workspace_id, actor.label, query.to_json())
         await previews.fill(session, actor.workspace_id, preview_id, query, covered)
-        return await seal(session, actor, preview_id, rule, missing)
+        made = await seal(session, actor, preview_id, rule, missing)
+        return await conflict_ignoring.crowded(session, actor, rule, made.rows) or made
 
 
 def _wrong(query: ConflictQuery, rule: Rule) -> Refusal | None:
@@ -73,6 +75,8 @@ def misstated(rule: Rule) -> Refusal | None:
     """Why a rule makes no sense, whatever it is for."""
     if Choice.CUSTOM in (rule.take, rule.record, *rule.fields.values()):
         return Refusal("rule_invalid", "An own value is set record by record.", field="rule")
+    if isinstance(rule.take, Ignoring):
+        return Refusal("rule_invalid", "Name the fields that are to be ignored.", field="rule")
     if rule.take is None and rule.record is None and not rule.fields:
         return Refusal("rule_invalid", "Say which side to take.", field="rule")
     unknown = [name for name in rule.fields if name not in ALL_NAMES]
@@ -175,7 +179,7 @@ def _fate(reason: ReasonCode, outcome: Outcome) -> str:
 
 
 def _choices(stored: StoredConflict, own: Mapping[str, Any] | None, rule: Rule) -> dict[str, Taken]:
-    return choices_of(own) if own is not None else chosen(stored.dispute, rule)
+    return pending_of(own) if own is not None else chosen(stored.dispute, rule)
 
 
 async def bulk_resolve(
@@ -190,20 +194,31 @@ async def bulk_resolve(
         if refused is not None:
             return refused
         assert preview is not None
-        if not await previews.start(session, actor.workspace_id, preview_id):
-            return Refusal("already_applied", "This preview has been applied already.", status=409)
-        await audit(
-            session,
-            actor.workspace_id,
-            actor.label,
-            "conflict.bulk_resolved",
-            target=str(preview_id),
-            details={"rule": preview.rule, "rows": preview.summary.get("rows", 0)},
-        )
-    rows = int(preview.summary.get("rows", 0))
+        rule, rows = Rule.from_json(preview.rule), int(preview.summary.get("rows", 0))
+        barred = await _begun(session, actor, preview, rule, rows)
+        if barred is not None:
+            return barred
     await database.refresh_statistics(["payment_sync_conflict_preview_items"], rows)
-    await _Work(database, actor, preview_id, Rule.from_json(preview.rule)).run(rows, progress)
+    await _Work(database, actor, preview_id, rule).run(rows, progress)
     return await _result(database, actor, preview_id)
+
+
+async def _begun(
+    session: AsyncSession, actor: Actor, preview: previews.StoredPreview, rule: Rule, rows: int
+) -> Refusal | None:
+    """The preview taken for applying, and what its rule has ignored noted with it; or why not."""
+    barred = conflict_ignoring.refused(actor, rule)
+    if barred is None and preview.applied_at is None:
+        barred = await conflict_ignoring.crowded(session, actor, rule, rows)
+    if barred is not None:
+        return barred
+    if not await previews.start(session, actor.workspace_id, preview.id):
+        return Refusal("already_applied", "This preview has been applied already.", status=409)
+    details = {"rule": preview.rule, "rows": rows}
+    target = str(preview.id)
+    await audit(session, actor.workspace_id, actor.label, "conflict.bulk_resolved", target=target, details=details)
+    await conflict_ignoring.note_previewed(session, actor, rule, preview.id)
+    return None
 
 
 def _unusable(preview: previews.StoredPreview | None, hash_: str) -> Refusal | None:
@@ -323,6 +338,7 @@ class _Work:
                 actor=self.actor.label,
                 batch_id=self.preview_id,
             )
+            await conflict_ignoring.note_here(session, self.actor, self.rule, entity, list(settlements))
         return outcomes | (await self._attempt(session, later) if later else {})
 
     def _allowed(self, planned: writes.Settlement | Refusal) -> writes.Settlement | Refusal:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -222,7 +222,7 @@ async def _effects(
         scale = whole / looked
         exact = exact and whole == looked
         for strategy, tally in sums.items():
-            strategies = Strategies(strategy, ignored=chosen.ignored)
+            strategies = replace(chosen, default=strategy, by_entity={}, by_field={})
             for action, count in _tally(entity, strategies, rows).items():
                 tally[action] += round(count * scale)
     pure = not chosen.by_entity and not chosen.by_field

@@ -37,7 +37,7 @@ class ConflictQuery:
     """`chosen` holds the values of each facet, any of which fits; a facet in `excluded` takes all but them.
 
     `search` finds a part of a label, a Stripe id, an email or a value that differs; `delta` is by how much amounts differ at least, in the
-    currency's own unit; `snoozed` are those put off until later; `ids` are rows picked one by one.
+    currency's own unit; `snoozed` are those put off until later, None takes them too; `ids` are rows picked one by one.
     """
 
     chosen: Mapping[Facet, tuple[str, ...]] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class ConflictQuery:
     search: str = ""
     delta: Decimal | None = None
     status: ConflictStatus = ConflictStatus.OPEN
-    snoozed: bool = False
+    snoozed: bool | None = False
     sort: ConflictSort = ConflictSort.NEWEST
     ids: tuple[UUID, ...] | None = None
 
@@ -71,6 +71,10 @@ class ConflictQuery:
     @property
     def unscanned(self) -> Self:
         return replace(self, search="", delta=None)
+
+    @property
+    def is_by_snooze(self) -> bool:
+        return self.status is ConflictStatus.OPEN and self.ids is None and self.snoozed is not None
 
     @property
     def is_scanned(self) -> bool:
@@ -142,8 +146,7 @@ _PUT_OFF = "(c.snoozed_until > now() OR c.snoozed_for IS NOT NULL)"
 
 def conditions(query: ConflictQuery) -> str:
     """Of the conflicts as `c`; what they name is bound by `bound`."""
-    shown = [] if query.status is not ConflictStatus.OPEN or query.ids is not None else [_shown(query)]
-    return " AND ".join([_plain(query), *shown])
+    return " AND ".join([_plain(query), *([_shown(query)] if query.is_by_snooze else [])])
 
 
 def _shown(query: ConflictQuery) -> str:
@@ -262,7 +265,7 @@ async def cells(session: AsyncSession, workspace_id: UUID, query: ConflictQuery)
     grouped = [Cell.of(row) for row in await found.fetchall()]
     if query.is_scanned:
         grouped = await _searched(session, workspace_id, wide, {cell.key: cell for cell in grouped})
-    if query.status is ConflictStatus.OPEN and query.ids is None:
+    if query.is_by_snooze:
         grouped = [cell for cell in grouped if cell.put_off is query.snoozed]
     return [cell for cell in grouped if cell.fits(query)]
 

@@ -114,7 +114,8 @@ async def enqueue(
 
     The fields that the workspace ignores now go with it: a configuration from elsewhere brings none of its own.
     """
-    config = replace(config, strategies=replace(config.strategies, ignored=await ignored_keys(session, workspace_id)))
+    everywhere, here = await ignored_keys(session, workspace_id)
+    config = replace(config, strategies=replace(config.strategies, ignored=everywhere, ignored_here=here))
     session_id = uuid4()
     try:
         async with session.begin_nested():

@@ -130,6 +130,32 @@ async def test_by_rule(call: Client, database: Database, disputed: list[dict[str
     assert len((await call("GET", CONFLICTS)).json()["data"]) == len(disputed)
 
 
+async def test_a_field_is_ignored(call: Client, database: Database, disputed: list[dict[str, Any]]) -> None:
+    """In one record by its conflict, then in all of them: each settles what it showed, and changes nothing."""
+    before, ignored = await names(database, call.workspace_id), f"{CONFLICTS}/ignored"
+    here = {"field": "products.name", "conflict_id": disputed[0]["id"]}
+    seen = (await call("POST", f"{ignored}/preview", here, level=KeyLevel.WRITE)).json()
+    sealed = {"preview_id": seen["id"], "hash": seen["hash"]}
+    one = await call("POST", ignored, here | sealed, level=KeyLevel.WRITE)
+    assert (seen["rows"], one.status_code, one.json()["settled"]["resolved"]) == (1, 201, 1), one.text
+    everywhere = {"field": "products.name"}
+    assert_error(await call("POST", f"{ignored}/preview", everywhere, level=KeyLevel.WRITE), 403, "forbidden")
+    added = (await call("POST", ignored, everywhere, level=KeyLevel.ADMIN)).json()
+    listed = (await call("GET", ignored)).json()["data"]
+    assert (added["added"], added["settled"]) == (True, None)
+    assert [(row["field"], row["record_id"], row["open_conflicts"]) for row in listed] == [
+        ("products.name", None, 2),
+        ("products.name", disputed[0]["record_id"], 0),
+    ]
+    assert await names(database, call.workspace_id) == before
+    for body, code in ((everywhere | {"hash": "0"}, "invalid_request"), ({"field": "products.shoe"}, "field_unknown")):
+        assert_error(await call("POST", ignored, body, level=KeyLevel.ADMIN), 422, code)
+    gone = await call("DELETE", f"{ignored}/products.name?record_id={disputed[0]['record_id']}", level=KeyLevel.WRITE)
+    assert gone.status_code == 200, gone.text
+    assert (await call("DELETE", f"{ignored}/products.name", level=KeyLevel.ADMIN)).json()["deleted"] is True
+    assert (await call("GET", ignored)).json()["data"] == []
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -13,6 +13,7 @@ from dashboard.pages.conflict_batches import BatchState, HistoryState
 from dashboard.pages.conflict_bulk import BulkState
 from dashboard.pages.conflict_detail import ConflictState
 from dashboard.pages.conflict_ignored import IgnoredState
+from dashboard.pages.conflict_ignoring import IgnoringState
 from dashboard.pages.conflict_keys import KeysState
 from dashboard.pages.conflict_presence import PresenceState
 from dashboard.pages.conflict_standing_rules import RulesState
@@ -231,21 +232,43 @@ async def test_a_previewed_rule_is_kept_tried_and_switched_on(listing: Browser) 
 async def test_a_field_is_ignored_with_a_second_word_where_money_is_meant(
     database: Database, workspace_id: UUID
 ) -> None:
-    async with browser(database, workspace_id, "/conflicts/rules?ignore=invoices.amount_due") as client:
-        await client.send(RulesState, "load")
-        assert client.of(IgnoredState, "asking_label") == "Invoices: Amount due"
-        await client.send(IgnoredState, "ignore", form={})
-        assert client.of(IgnoredState, "ask_problem").startswith("It says what somebody pays")
-        await client.send(IgnoredState, "ignore", form={"money": True})
-        assert client.redirects == ["/conflicts/rules"]
-        client.at("/conflicts/rules")
+    async with browser(database, workspace_id, "/conflicts/rules") as client:
         await client.send(IgnoredState, "load")
+        await client.send(IgnoringState, "ask", path="invoices.amount_due")
+        assert (client.of(IgnoringState, "label"), client.of(IgnoringState, "money")) == ("Invoices: Amount due", True)
+        assert client.of(IgnoringState, "foreseen") == ["Nothing is open about it."]
+        await client.send(IgnoringState, "ignore", form={})
+        assert client.of(IgnoringState, "problem").startswith("It says what somebody pays")
+        await client.send(IgnoringState, "ignore", form={"money": True})
         assert [(row["label"], row["open"]) for row in client.of(IgnoredState, "rows")] == [
             ("Invoices: Amount due", "")
         ]
-        assert client.of(IgnoredState, "asking") == ""
-        await client.send(IgnoredState, "heed", path="invoices.amount_due")
+        assert client.of(IgnoringState, "asking") == ""
+        await client.send(IgnoredState, "heed", path="invoices.amount_due", record_id="")
         assert client.of(IgnoredState, "rows") == []
+
+
+async def test_a_field_is_ignored_from_a_row_here_or_everywhere(
+    listing: Browser, database: Database, workspace_id: UUID
+) -> None:
+    """What is settled with it is said before, and the list is without it then."""
+    await listing.send(ConflictState, "unfold", row_id=await first_id(database, workspace_id))
+    await listing.send(IgnoringState, "ask_from", path="customers.name")
+    assert (listing.of(IgnoringState, "scope"), listing.of(IgnoringState, "count")) == ("here", 1)
+    assert listing.of(IgnoringState, "foreseen")[0].startswith("1 open conflict is settled by it")
+    await listing.send(IgnoringState, "ignore", form={})
+    assert listing.of(ConflictsState, "headline") == "59 open conflicts · 59 records"
+    assert listing.of(ConflictState, "inline_id") == ""
+    await listing.send(ConflictState, "unfold", row_id=listing.of(ConflictsState, "rows")[0]["id"])
+    await listing.send(IgnoringState, "ask_from", path="customers.name")
+    await listing.send(IgnoringState, "choose_scope", scope="everywhere")
+    assert listing.of(IgnoringState, "count") == 59
+    await listing.send(IgnoringState, "ignore", form={})
+    assert listing.of(ConflictsState, "rows") == []
+    await listing.send(IgnoredState, "load")
+    found = [(row["label"], row["record"]) for row in listing.of(IgnoredState, "rows")]
+    assert found == [("Customers: Name", ""), ("Customers: Name", "Ours 60")]
+    assert await record_names(database, workspace_id) == {f"Ours {number}" for number in range(1, 61)}
 
 
 async def test_a_batch_has_an_address_and_the_history_leads_to_it(
@@ -344,8 +367,11 @@ FORGED: list[tuple[type[Any], str, dict[str, Any]]] = [
     (ConflictState, "reopen_with_mine", {}),
     (PresenceState, "beat", {}),
     (PresenceState, "leave", {}),
-    (IgnoredState, "ignore", {"form": {"money": True}}),
-    (IgnoredState, "heed", {"path": "__class__"}),
+    (IgnoringState, "ignore", {"form": {"money": True}}),
+    (IgnoringState, "ask", {"path": "__class__"}),
+    (IgnoringState, "ask_from", {"path": "customers.name"}),
+    (IgnoringState, "choose_scope", {"scope": "here"}),
+    (IgnoredState, "heed", {"path": "__class__", "record_id": "nonsense"}),
     (ConflictsState, "pick", {"row_id": "nonsense"}),
     (ConflictsState, "pick_everything", {}),
     (ConflictsState, "look_at_pending", {}),

@@ -114,7 +114,7 @@ STAND_FOR = {
 async def stand_for(database: Database, actor: Actor, query: ConflictQuery) -> tuple[int, bool] | None:
     counted = await conflict_facets.facets(database, actor, query)
     assert not isinstance(counted, Refusal)
-    return counted.records and (counted.records.count, counted.records.more)
+    return None if counted.records is None else (counted.records.count, counted.records.more)
 
 
 async def test_how_many_records_they_stand_for(

@@ -182,6 +182,17 @@ MIXTURES: dict[str, tuple[Strategies, Stored, Values, Decision]] = {
             changed=("name", "phone"),
         ),
     ),
+    "nor is one that is ignored in this record alone": (
+        replace(fields(FLAG), ignored_here={UUID(int=1): frozenset({"name"}), UUID(int=2): frozenset({"phone"})}),
+        _EDITED,
+        _BOTH,
+        Decision(
+            Action.UPDATE,
+            write=values(name="Ours", phone="2"),
+            base=values(name="Base", phone="2"),
+            changed=("name", "phone"),
+        ),
+    ),
     "a local edit is kept while another field takes Stripe's": (
         fields(FLAG),
         _EDITED,
@@ -311,13 +322,18 @@ def test_the_narrowest_strategy_wins() -> None:
 
 def test_strategies_survive_json() -> None:
     strategies = Strategies(
-        SKIP, {CUSTOMERS: FLAG}, {(CUSTOMERS, "email"): OVERWRITE}, frozenset({(CUSTOMERS, "phone")})
+        SKIP,
+        {CUSTOMERS: FLAG},
+        {(CUSTOMERS, "email"): OVERWRITE},
+        frozenset({(CUSTOMERS, "phone")}),
+        {UUID(int=1): frozenset({"name"})},
     )
     stored_as = {
         "default": "skip",
         "entities": {"customers": "flag"},
         "fields": {"customers.email": "overwrite"},
         "ignored": ["customers.phone"],
+        "ignored_here": {str(UUID(int=1)): ["name"]},
     }
     assert strategies.to_json() == stored_as
     assert Strategies.from_json(stored_as) == strategies

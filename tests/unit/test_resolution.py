@@ -23,9 +23,10 @@ from sync_core.domain.resolution import (
     refreshed,
     settle,
 )
-from sync_core.domain.vocabulary import Action, Choice, EntityType, ReasonCode, Strategy, SyncStatus
+from sync_core.domain.vocabulary import Action, Choice, EntityType, Ignoring, ReasonCode, Strategy, SyncStatus
 from tests.unit._resolution import BASE, LOCAL, THEIRS, UUID_1, customer
 
+IGNORED = Taken(Choice.LOCAL, ignored=True)
 LOCAL_, STRIPE, BASE_ = Taken(Choice.LOCAL), Taken(Choice.STRIPE), Taken(Choice.BASE)
 
 BOTH = Dispute(EntityType.CUSTOMERS, ReasonCode.BOTH_CHANGED, ("name",), LOCAL, BASE, THEIRS)
@@ -56,6 +57,27 @@ SETTLED: dict[str, tuple[Dispute, dict[str, Taken], Values, Values | None, SyncS
     ),
     "Stripe's throughout": (BOTH, chosen(BOTH, Rule(Choice.STRIPE)), THEIRS, THEIRS, SyncStatus.SYNCED),
     "ours throughout": (BOTH, chosen(BOTH, Rule(Choice.LOCAL)), LOCAL, THEIRS, SyncStatus.LOCAL_EDIT),
+    "ignored": (
+        replace(BOTH, local=customer(name="ours"), theirs=customer(name="theirs")),
+        {"name": IGNORED},
+        customer(name="ours"),
+        BASE,
+        SyncStatus.LOCAL_EDIT,
+    ),
+    "ignored, never synced": (
+        replace(NO_BASE, fields=("name",), local=customer(name="ours"), theirs=customer(name="theirs")),
+        {"name": IGNORED},
+        customer(name="ours"),
+        None,
+        SyncStatus.LOCAL_EDIT,
+    ),
+    "one ignored beside one that is decided": (
+        BOTH,
+        chosen(BOTH, Rule(Choice.STRIPE, {"name": Ignoring.RECORD})),
+        {**THEIRS, "name": "ours"},
+        {**THEIRS, "name": "base"},
+        SyncStatus.LOCAL_EDIT,
+    ),
     "the last sync's": (
         BOTH,
         chosen(BOTH, Rule(Choice.BASE)),
@@ -202,7 +224,10 @@ def test_what_a_person_settled_is_no_conflict_at_the_next_sync(case: str) -> Non
     )
     decision = decide(
         EntityType.CUSTOMERS,
-        Strategies(Strategy.FLAG),
+        Strategies(
+            Strategy.FLAG,
+            ignored=frozenset((EntityType.CUSTOMERS, name) for name, taken in choices.items() if taken.ignored),
+        ),
         stored,
         dispute.theirs,
         deleted=dispute.theirs_deleted,
@@ -210,6 +235,14 @@ def test_what_a_person_settled_is_no_conflict_at_the_next_sync(case: str) -> Non
     )
     assert decision.action in (Action.UNCHANGED, Action.SKIP)
     assert decision.write is None
+
+
+@pytest.mark.parametrize("how", Ignoring, ids=str)
+def test_where_a_field_is_ignored_nothing_is_written_not_even_what_would_merge(how: Ignoring) -> None:
+    made = chosen(BOTH, Rule(fields={"name": how}))
+    assert made == {"name": IGNORED}
+    assert settle(BOTH, made, deleted=False) == Outcome(LOCAL, BASE, SyncStatus.LOCAL_EDIT, deleted=False)
+    assert covers(Rule(fields={"name": how}), ReasonCode.BOTH_CHANGED, ("name", "phone")) != ""
 
 
 texts = st.sampled_from(["a", "b", "c", ""])
