@@ -24,10 +24,10 @@ format: $(LOCKED) ## Put the code into ruff's format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-test: $(LOCKED) ## Every test, the browser's beside the others (ARGS="tests/unit -k money": those alone)
+test: $(LOCKED) ## Every test, in parts, two at a time (ARGS="tests/unit -k money": those alone)
 	@$(PY) -m tests.browser
 	@$(PY) -m dashboard.run --build-only
-	@$(PY) -m tests.halves $(ARGS)
+	@$(PY) -m tests.parts $(ARGS)
 
 bench: $(LOCKED) ## Measure syncs against the sandbox (ARGS="peer --quick")
 	$(PY) -m tests.bench $(ARGS)
