@@ -70,9 +70,7 @@ async def test_a_run_counts_every_request_once(
 
 
 @pytest.mark.parametrize("limited", [True, False], ids=["paced", "unlimited"])
-async def test_a_killed_run_leaves_no_read_uncounted(
-    *, database: Database, workspace_id: UUID, limited: bool
-) -> None:
+async def test_a_killed_run_leaves_no_read_uncounted(*, database: Database, workspace_id: UUID, limited: bool) -> None:
     account = Account.generated(Blueprint("meter", Sizes(3_000, 1, 1, 1, 1)))
     async with SandboxServer(account) as server:
         session_id = await child.enqueue(database, workspace_id, support.config(EntityType.CUSTOMERS, batch_size=10))
