@@ -101,6 +101,7 @@ class ReasonCode(Word):
     VALUE_INVALID = "value_invalid", "A value does not fit"
     FETCH_FAILED = "fetch_failed", "Stripe did not return it"
     WRITE_FAILED = "write_failed", "The database refused it"
+    GONE = "gone", "Gone at Stripe"
     STRATEGY_SKIP = "strategy_skip", "Exists already, and the strategy is skip"
     LOCAL_EDIT_KEPT = "local_edit_kept", "Edited here only: our values are kept"
     BOTH_CHANGED = "both_changed", "Changed here and in Stripe"
@@ -128,6 +129,7 @@ _REPAIRS = {
     ReasonCode.CURRENCY_UNKNOWN: "Correct the currency in Stripe, then retry; or leave the record out.",
     ReasonCode.VALUE_INVALID: "Correct the named field in Stripe, then retry to fetch it again.",
     ReasonCode.FETCH_FAILED: "Stripe did not return all of this object. Retry asks again.",
+    ReasonCode.GONE: "Stripe knows it no longer; the record here stays as it is. Where nothing needs it, delete it, then retry.",
     ReasonCode.WRITE_FAILED: "The database refused the named value. Correct it in Stripe or here, then retry.",
 }
 

@@ -20,11 +20,15 @@ _IN_FLIGHT = 16
 
 
 class Related:
-    """Fetches missing parents. Ids that Stripe does not know stay missing: their children become errors that name them."""
+    """Fetches missing parents. Ids that Stripe does not know stay missing: their children become errors that name them.
+
+    `gone` are the ids that were asked for and that Stripe does not know; what it refuses to show is not among them.
+    """
 
     def __init__(self, run: Run, lander: Lander) -> None:
         self._run = run
         self._lander = lander
+        self.gone: dict[EntityType, set[str]] = {entity: set() for entity in ORDER}
         self._absent: dict[EntityType, set[str]] = {entity: set() for entity in ORDER}
         self._doors = asyncio.Semaphore(_IN_FLIGHT)
 
@@ -82,4 +86,6 @@ class Related:
                 found = await self._run.source.retrieve(entity, external_id)
             except (PermissionMissing, RequestRefused):
                 return None
+            if found.object is None:
+                self.gone[entity].add(external_id)
             return await stage_retrieved(self._run.source, entity, external_id, found, related=True)

@@ -1,7 +1,8 @@
 """What ended as an error is tried again: all of it when a run is resumed, what was asked for when an ended run is taken up for that.
 
-Objects are fetched anew by id, since whoever acted on the error did so in Stripe; of an orphan only the parents that it waits for. All of
-it bears being done twice: an object whose newer view is queued already is neither asked for nor queued again.
+Objects are fetched anew by id, since whoever acted on the error did so in Stripe; of an orphan only the parents that it waits for. One
+that Stripe knows no longer is no error any more, unless it is stored here. All of it bears being done twice: an object whose newer view is
+queued already is neither asked for nor queued again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sync_core.engine.context import Run
 from sync_core.engine.failpoints import hit
 from sync_core.engine.landing import Lander
 from sync_core.engine.related import Related
-from sync_core.store.related import Failed, failed_items, failed_parents, plan_again
+from sync_core.store.related import Failed, failed_items, failed_parents, note_gone, plan_again
 
 Chosen = dict[EntityType, dict[str, Failed]]
 
@@ -34,7 +35,15 @@ class Retry:
         await self._related.work({entity: set(found) for entity, found in chosen.items()})
         await self._add_children(chosen)
         for entity in ORDER:
-            await self.plan_again(entity, list(chosen[entity]), failed_only=True)
+            gone = self._related.gone[entity] & chosen[entity].keys()
+            await self._note_gone(entity, sorted(gone))
+            await self.plan_again(entity, [one for one in chosen[entity] if one not in gone], failed_only=True)
+
+    async def _note_gone(self, entity: EntityType, ids: list[str]) -> None:
+        """What was read of them once is no longer what Stripe says: they are not planned by it again."""
+        run = self._run
+        if ids:
+            await run.write(lambda session: note_gone(session, run.scope, entity, ids))
 
     async def plan_again(self, entity: EntityType, ids: list[str], *, failed_only: bool = False) -> None:
         if not ids:

@@ -161,6 +161,35 @@ async def plan_again(
     )
 
 
+_STILL_HERE = "It is stored here, and Stripe knows it no longer."
+_NOWHERE = "Stripe knows it no longer, and nothing of it is stored here: nothing is left to do."
+
+
+@cache
+def _gone_sql(entity: EntityType) -> str:
+    """A record that is deleted here stands in nobody's way."""
+    return f"""
+WITH fence AS (SELECT 1 FROM payment_sync_leases WHERE session_id = %(session)s AND fence = %(fence)s FOR KEY SHARE),
+failed AS (SELECT p.external_id, (SELECT t.id FROM {TABLES[entity]} t WHERE {linked("t", "p.external_id")} AND t.deleted_at IS NULL) AS record
+  FROM payment_sync_plan_items p WHERE p.workspace_id = %(workspace)s AND p.session_id = %(session)s AND p.entity_type = %(entity)s
+    AND p.external_id = ANY(%(ids)s) AND p.action = 'error' AND EXISTS (SELECT FROM fence)),
+noted AS (UPDATE payment_sync_plan_items p SET reason_code = 'gone', action = CASE WHEN f.record IS NULL THEN 'skip' ELSE 'error' END,
+  record_id = f.record, record_version = CASE WHEN f.record IS NOT NULL THEN p.record_version END, changed_fields = NULL, detail = jsonb_build_object('message', CASE WHEN f.record IS NULL THEN %(nowhere)s ELSE %(here)s END)
+  FROM failed f WHERE p.workspace_id = %(workspace)s AND p.session_id = %(session)s AND p.entity_type = %(entity)s
+    AND p.external_id = f.external_id RETURNING p.external_id, p.action, p.record_id, p.reason_code, p.detail)
+INSERT INTO payment_sync_events (workspace_id, session_id, entity_type, entity_id, external_id, event_type, event_message, event_details)
+SELECT %(workspace)s, %(session)s, %(singular)s, record_id, external_id,
+  CASE action WHEN 'error' THEN 'sync_failed' ELSE 'sync_skipped' END, reason_code, detail FROM noted
+"""
+
+
+async def note_gone(session: AsyncSession, scope: Scope, entity: EntityType, ids: Sequence[str]) -> None:
+    """Errors whose objects Stripe does not know any more: skipped, or errors of this reason where a record of ours is one of them."""
+    connection = await driver(session)
+    said = {"nowhere": _NOWHERE, "here": _STILL_HERE, "singular": entity.singular}
+    await connection.execute(_gone_sql(entity), {**scope.bound(entity), "ids": list(ids), **said})
+
+
 @cache
 def _unstored_sql(entity: EntityType) -> str:
     return f"""
@@ -169,7 +198,7 @@ FROM (
   SELECT p.external_id, (SELECT t.id FROM {TABLES[entity]} t WHERE {linked("t", "p.external_id")}) AS id
   FROM payment_sync_plan_items p
   WHERE p.workspace_id = %(workspace)s AND p.session_id = %(session)s AND p.entity_type = %(entity)s
-    AND p.action <> 'error' AND p.reason_code IS DISTINCT FROM 'email_match' OFFSET 0
+    AND p.action <> 'error' AND (p.reason_code IS NULL OR p.reason_code NOT IN ('email_match', 'gone')) OFFSET 0
 ) found
 """
 

@@ -142,6 +142,40 @@ async def test_what_was_corrected_in_stripe_is_what_a_retry_stores(
     await truth.assert_equal_to(database, workspace_id, server.world.account(), entities=[CUSTOMERS])
 
 
+@pytest.mark.parametrize("stored", [False, True], ids=["nothing here", "a record here"])
+async def test_what_stripe_knows_no_longer_is_no_error_for_ever(
+    *, database: Database, workspace_id: UUID, server: SandboxServer, stored: bool
+) -> None:
+    """Unless a record of ours is one of it: that stays as it is, and a person decides."""
+    gone, back = sorted(server.world.account().truth("customers"))[:2]
+    if stored:
+        await sync(database, workspace_id, server.url, support.config(CUSTOMERS))
+    break_customers(server, gone, back)
+    ended = await sync(database, workspace_id, server.url, support.config(CUSTOMERS))
+    break_customers(server)
+    server.world.account().collections["customers"].stubs[gone] = None  # type: ignore[assignment]  # nothing is left of it
+
+    done = await again(database, server, ended, RETRY_ALL)
+    assert requests(server) == {"GET /v1/customers/:id": 2}
+    if stored:
+        assert (done.status, await failed(database, ended)) == (SessionStatus.PARTIAL, {gone: "gone"})
+        async with database.workspace(workspace_id) as session:
+            await session.execute(text("UPDATE customers SET deleted_at = now() WHERE external_id = :id"), {"id": gone})
+        done = await again(database, server, ended, RETRY_ALL)
+
+    assert (done.status, await failed(database, ended)) == (SessionStatus.COMPLETED, {})
+    assert done.counters["customers"]["verified"]["verified"] is True
+    noted = await support.rows(
+        database,
+        workspace_id,
+        "SELECT p.action, p.record_id, e.event_type FROM payment_sync_plan_items p JOIN payment_sync_events e"
+        " ON e.session_id = p.session_id AND e.external_id = p.external_id AND e.event_message = p.reason_code"
+        " WHERE p.external_id = :id AND p.reason_code = 'gone' AND e.event_type = 'sync_skipped'",
+        id=gone,
+    )
+    assert noted == [{"action": "skip", "record_id": None, "event_type": "sync_skipped"}]
+
+
 @pytest.fixture
 async def orphaned(database: Database, workspace_id: UUID, server: SandboxServer) -> tuple[Ended, str, str]:
     """A run in which a customer failed, and so what refers to it; the customer and one subscription of it."""
