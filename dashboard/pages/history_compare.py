@@ -120,7 +120,7 @@ def side(one: rx.Var[RunRow], index: rx.Var[int]) -> rx.Component:
             parts.figure("Took", one.took),
             parts.figure("Objects", one.total),
             parts.figure("Pace", one.rate),
-            class_name="figures",
+            class_name="figures wide",
         ),
         key=one.session_id,
     )

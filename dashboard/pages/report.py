@@ -135,7 +135,7 @@ def head() -> rx.Component:
                 ),
                 rx.fragment(),
             ),
-            class_name="figures",
+            class_name="figures wide",
         ),
     )
 

@@ -7,7 +7,7 @@ from math import ceil
 
 from dashboard.formatting import plural
 from dashboard.pages import run_parts as parts
-from sync_core.domain.vocabulary import Phase, SessionStatus
+from sync_core.domain.vocabulary import Phase, ReasonCode, SessionStatus
 from sync_core.services.guardrails import Reason
 from sync_core.services.pace import Retried
 from sync_core.services.progress_view import EntityLine, ProgressView, Pulse, Quota, Verified
@@ -298,6 +298,14 @@ _EVENT_TONES = {
 }
 
 
+_REASONS = {one.value: one.label for one in ReasonCode}
+
+
+def _event_text(message: str) -> str:
+    """A reason in words; else what was noted, as a sentence begins."""
+    return _REASONS.get(message) or parts.clipped(message[:1].upper() + message[1:])
+
+
 def event_row(event: EventView, zone: str) -> EventRow:
     at = When.of(event.occurred_at, zone)
     return EventRow(
@@ -307,6 +315,6 @@ def event_row(event: EventView, zone: str) -> EventRow:
         kind=event.event_type.label,
         tone=_EVENT_TONES[event.event_type.value],
         about=event.entity_type.capitalize(),
-        message=parts.clipped(event.message.replace("_", " ")),
+        message=_event_text(event.message),
         external_id=event.external_id or "",
     )

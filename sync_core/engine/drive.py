@@ -17,7 +17,7 @@ from sync_core.engine.failpoints import hit
 from sync_core.engine.phases import Phases
 from sync_core.engine.tasks import together
 from sync_core.errors import FatalRunError, LeaseLost, TransientError
-from sync_core.store import run_state
+from sync_core.store import run_figures, run_state
 from sync_core.store.database import Database
 from sync_core.store.patience import reason_of
 from sync_core.store.runs import Held
@@ -108,27 +108,27 @@ class Heart:
         if heard.cancel_requested:
             raise Cancelled
 
-    def _sample(self) -> run_state.Sample:
+    def _sample(self) -> run_figures.Sample:
         """One for each step of seconds worked; a worker that takes over goes on counting where the last one ended."""
         last, throttled = self._before
         worked = last + 1 + int(time.monotonic() - self._began)
         step = sample_step(worked)
         slot = worked - worked % step
         if slot <= max(self._slot, last):
-            return run_state.Sample()
+            return run_figures.Sample()
         self._slot = slot
-        return run_state.Sample(slot, step, throttled + sum(self._run.governor.stats().throttled.values()))
+        return run_figures.Sample(slot, step, throttled + sum(self._run.governor.stats().throttled.values()))
 
     async def figures(self) -> None:
         """Apart from the beats: counters are locked by whichever batch is being written, and a beat must not wait for it."""
         run = self._run
-        self._before = await run.write(lambda session: run_state.last_sample(session, run.held))
+        self._before = await run.write(lambda session: run_figures.last_sample(session, run.held))
         while True:
-            await self._note(run_state.Figures(self._stats(), self._phases.estimates(), self._sample()))
+            await self._note(run_figures.Figures(self._stats(), self._phases.estimates(), self._sample()))
             await asyncio.sleep(_NOTE_SECONDS)
 
-    async def _note(self, figures: run_state.Figures) -> None:
-        await self._run.write(lambda session: run_state.note_figures(session, self._run.held, figures))
+    async def _note(self, figures: run_figures.Figures) -> None:
+        await self._run.write(lambda session: run_figures.note_figures(session, self._run.held, figures))
 
     def _stats(self) -> dict[str, Any]:
         stats = self._run.governor.stats()

@@ -15,9 +15,9 @@ from sync_core.sandbox.launch import SandboxProcess
 from sync_core.services import pace_history
 from sync_core.services.pace_history import PaceHistory, stretches
 from sync_core.services.progress_view import ProgressView, Watch
-from sync_core.store import run_state, runs
+from sync_core.store import run_figures, runs
 from sync_core.store.database import Database
-from sync_core.store.run_state import Sample as Taken
+from sync_core.store.run_figures import Sample as Taken
 from sync_core.store.watching import Sample
 from tests.conftest import make_workspace
 from tests.services import actor_of, small_sandbox
@@ -71,8 +71,8 @@ async def test_however_long_a_run_goes_on_its_samples_stay_few(database: Databas
         for slot in range(0, 2_000, 3):
             step = sample_step(slot)
             taken = Taken(slot - slot % step, step)
-            await run_state.note_figures(session, held, run_state.Figures({}, {}, taken))
-        last = await run_state.last_sample(session, held)
+            await run_figures.note_figures(session, held, run_figures.Figures({}, {}, taken))
+        last = await run_figures.last_sample(session, held)
     kept = [row["slot"] for row in await rows(database, workspace_id, "SELECT slot FROM payment_sync_pace_samples")]
 
     assert len(kept) <= MOST_SAMPLES
