@@ -107,6 +107,11 @@ def head() -> rx.Component:
                 parts.figure("Proof", rx.cond(ReportState.is_proven, ReportState.proof, missing_ids())),
                 rx.fragment(),
             ),
+            rx.cond(
+                ReportState.as_of != "",
+                parts.figure("Stripe's state of", ui.moment(ReportState.as_of, ReportState.as_of_utc)),
+                rx.fragment(),
+            ),
             parts.figure(
                 "Made", ui.moment(ReportState.made, ReportState.made_utc), note=rx.fragment("by ", ReportState.by)
             ),

@@ -56,6 +56,8 @@ class ReportState(PageState):
     freshness: str = ""
     until: str = ""
     until_utc: str = ""
+    as_of: str = ""
+    as_of_utc: str = ""
     made: str = ""
     made_utc: str = ""
     by: str = ""
@@ -162,6 +164,8 @@ class ReportState(PageState):
         until = When.of(found.valid_until, actor.time_zone)
         made = When.of(view.completed_at or view.created_at, actor.time_zone)
         self.until, self.until_utc = until.text, until.utc
+        as_of = When.of(view.ceiling, actor.time_zone)
+        self.as_of, self.as_of_utc = as_of.text, as_of.utc
         self.made, self.made_utc, self.by = made.text, made.utc, view.created_by
         self.reads = f"{found.reads.share:.1%} of {found.reads.allowance:,} reads a month"
         if self.is_dry:

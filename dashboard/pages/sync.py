@@ -63,10 +63,14 @@ def body() -> rx.Component:
         outcome(),
         headline(),
         pace_card(),
-        ui.card(
-            rx.foreach(SyncState.lines, lambda one, at: entity(one, SyncState.paths[at], SyncState.retried[at])),
-            flush=True,
-            title="Entity types",
+        rx.cond(
+            SyncState.lines.length() > 0,
+            ui.card(
+                rx.foreach(SyncState.lines, lambda one, at: entity(one, SyncState.paths[at], SyncState.retried[at])),
+                flush=True,
+                title="Entity types",
+            ),
+            rx.fragment(),
         ),
         rx.cond(SyncState.problems.length() > 0, sync_problems.view(), rx.fragment()),
         sync_events.view(),
@@ -80,7 +84,7 @@ def outcome() -> rx.Component:
         rx.cond(
             SyncState.has_plan,
             ui.callout(
-                "Nothing has been written. Look at the report, then apply exactly this plan.",
+                "Nothing has been written: a dry run's role in the database can't. Look at the report, then apply exactly this plan.",
                 rx.el.div(
                     ui.button_link("Open the report", SyncState.report_href, variant="primary", small=True),
                     style={"marginTop": "var(--s2)"},
@@ -129,6 +133,18 @@ def outcome() -> rx.Component:
             (
                 "cancelled",
                 ui.callout(SyncState.stays + " Resume goes on where it stopped.", title="The sync was cancelled"),
+            ),
+            rx.fragment(),
+        ),
+        rx.cond(
+            SyncState.review != "",
+            ui.callout(
+                "They differ from Stripe and were left as they are.",
+                rx.el.div(
+                    ui.button_link("Review them", SyncState.review_href, small=True), style={"marginTop": "var(--s2)"}
+                ),
+                kind="conflict",
+                title=SyncState.review + " went to review",
             ),
             rx.fragment(),
         ),

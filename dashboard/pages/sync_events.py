@@ -25,7 +25,11 @@ def view() -> rx.Component:
                 ],
                 caption="Events of this sync, newest first",
             ),
-            rx.el.p("No events of this kind.", class_name="muted", style={"padding": "var(--s5)"}),
+            rx.el.p(
+                rx.cond(SyncState.event_kind == "", "No events.", "No events of this kind."),
+                class_name="muted",
+                style={"padding": "var(--s5)"},
+            ),
         ),
         rx.el.div(
             rx.cond(

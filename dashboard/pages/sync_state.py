@@ -10,6 +10,7 @@ from uuid import UUID
 
 import reflex as rx
 
+from dashboard.formatting import plural
 from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
 from dashboard.pages import sync_rows as rows
@@ -48,6 +49,8 @@ class SyncState(PageState):
     compare_href: str = ""
     again_href: str = ""
     rest_href: str = ""
+    review: str = ""
+    review_href: str = ""
     limited: bool = False
     report_href: str = ""
 
@@ -282,6 +285,8 @@ class SyncState(PageState):
             lines=[rows.entity_row(line, is_open=view.is_open) for line in view.entities],
             tab=_tab(view, self.title),
             rest_href=self.source_href if self.limited and view.status is SessionStatus.COMPLETED else "",
+            review=_review(view),
+            review_href=f"/conflicts?run={view.session_id}",
             again_href=f"/syncs/new?like={view.session_id}" if may_run and not view.is_open else "",
         )
 
@@ -359,6 +364,12 @@ class SyncState(PageState):
             return None
         found = await sessions.resume(get_database(), await self._actor(), session_id)
         return await self._follow(session_id, found)
+
+
+def _review(view: ProgressView) -> str:
+    """What waits for a person once it has ended; a dry run leaves nothing."""
+    waiting = 0 if view.dry_run or view.is_open else sum(line.conflicts for line in view.entities)
+    return plural(waiting, "record") if waiting else ""
 
 
 def _eta(view: ProgressView) -> str:
