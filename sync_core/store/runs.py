@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sync_core.domain.fields import ORDER
 from sync_core.domain.merge import Strategies
 from sync_core.domain.vocabulary import EntityType, ReasonCode, SessionStatus, SessionType, TaskKind
-from sync_core.models import EntityRun, SyncSession
 from sync_core.store.database import DbRole
 from sync_core.store.ignored_fields import ignored_keys
 
@@ -93,6 +92,16 @@ class Task:
         )
 
 
+# As text: the tables' classes would cost each run's process a third of the time that it takes to start.
+_NEW_SESSION = text(
+    "INSERT INTO payment_sync_sessions"
+    " (workspace_id, id, session_type, entity_types, config, dry_run, connection_id, source_session_id, created_by)"
+    " VALUES (:workspace, :session, :type, :entities, CAST(:config AS jsonb), :dry_run, :connection, :source, :created_by)"
+)
+_NEW_ENTITY_RUNS = text(
+    "INSERT INTO payment_sync_entity_runs (workspace_id, session_id, entity_type, requested)"
+    " SELECT :workspace, :session, one, one = ANY(CAST(:entities AS text[])) FROM unnest(CAST(:every AS text[])) one"
+)
 # The fence starts at the clock, so that a run's later lease is above all of its earlier ones.
 _NEW_LEASE = text(
     "INSERT INTO payment_sync_leases (session_id, workspace_id, fence)"
@@ -122,28 +131,24 @@ async def enqueue(
             await session.execute(_NEW_LEASE, {"workspace": workspace_id, "session": session_id})
     except IntegrityError:
         return None
-    session.add(
-        SyncSession(
-            workspace_id=workspace_id,
-            id=session_id,
-            session_type=session_type,
-            entity_types=[entity.value for entity in config.entity_types],
-            config=config.to_json(),
-            dry_run=config.dry_run,
-            connection_id=connection_id,
-            source_session_id=source_session_id,
-            created_by=created_by,
-        )
+    entities = [entity.value for entity in config.entity_types]
+    await session.execute(
+        _NEW_SESSION,
+        {
+            "workspace": workspace_id,
+            "session": session_id,
+            "type": session_type.value,
+            "entities": entities,
+            "config": orjson.dumps(config.to_json()).decode(),
+            "dry_run": config.dry_run,
+            "connection": connection_id,
+            "source": source_session_id,
+            "created_by": created_by,
+        },
     )
-    await session.flush()
-    session.add_all(
-        EntityRun(
-            workspace_id=workspace_id,
-            session_id=session_id,
-            entity_type=entity,
-            requested=entity in config.entity_types,
-        )
-        for entity in ORDER
+    every = [entity.value for entity in ORDER]
+    await session.execute(
+        _NEW_ENTITY_RUNS, {"workspace": workspace_id, "session": session_id, "every": every, "entities": entities}
     )
     return session_id
 
