@@ -16,6 +16,8 @@ from sync_core.domain.vocabulary import EntityType, ReasonCode
 
 NUL_IN_JSON = b"\\u0000"
 _REPLACEMENT = "\ufffd"
+# Twice what Stripe allows; what is longer fits no index.
+_LONGEST_ID = 500
 
 
 @dataclass(slots=True)
@@ -48,7 +50,7 @@ def map_object(entity: EntityType, raw: Raw) -> Mapped | Unmappable:
     try:
         external_id = _identify(entity, raw)
         if _is_deleted(raw):
-            return Mapped(external_id, raw.get("created"), raw.get("livemode") is True, True, {}, b"{}")
+            return Mapped(external_id, _created_if_told(raw), raw.get("livemode") is True, True, {}, b"{}")
         values = SHAPES[entity](raw)
         _check(entity, values)
         values, packed = _pack(values)
@@ -80,6 +82,8 @@ def _identify(entity: EntityType, raw: Raw) -> str:
         raise Misfit("id", "a preview of an invoice, not an issued one", ReasonCode.NOT_FOR_SYNC)
     if type(external_id) is not str or not external_id:
         raise Misfit("id", "an object without an id")
+    if len(external_id) > _LONGEST_ID:
+        raise Misfit("id", f"an id of {len(external_id)} characters", ReasonCode.VALUE_INVALID)
     return external_id if external_id.isascii() and "\0" not in external_id else str(_scrub(external_id))
 
 
@@ -94,15 +98,22 @@ def _is_preview(external_id: object) -> bool:
 
 def _id_of(raw: Any) -> str | None:
     external_id = raw.get("id") if type(raw) is dict else None
-    return str(_scrub(external_id)) if type(external_id) is str and external_id else None
+    fits = type(external_id) is str and 0 < len(external_id) <= _LONGEST_ID
+    return str(_scrub(external_id)) if fits else None
 
 
 def _created(raw: Raw) -> int:
+    created = _created_if_told(raw)
+    if created is None:
+        raise Misfit("created", f"created is {raw.get('created', raw.get('date'))!r}")
+    return created
+
+
+def _created_if_told(raw: Raw) -> int | None:
+    """A deleted object need not say when it was created."""
     # Invoices called it `date` until 2019.
     created = raw.get("created", raw.get("date"))
-    if type(created) is not int or not 0 <= created <= _LAST_SECOND:
-        raise Misfit("created", f"created is {created!r}")
-    return created
+    return created if type(created) is int and 0 <= created <= _LAST_SECOND else None
 
 
 _NONE = type(None)

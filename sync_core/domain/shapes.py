@@ -55,13 +55,19 @@ def _product(raw: Raw) -> Values:
     if images is not None and type(images) is not list:
         raise Misfit("image_url", "images is not a list")
     return {
-        "name": raw.get("name"),
+        # One without a name goes by its id, here as in its column.
+        "name": raw.get("name") or raw["id"],
         "description": raw.get("description"),
         "image_url": images[0] if images else None,
         "url": raw.get("url"),
-        "active": raw.get("active", True),
+        "active": _active(raw),
         "metadata": _metadata(raw),
     }
+
+
+def _active(raw: Raw) -> Any:
+    """Unsaid, it is."""
+    return True if raw.get("active") is None else raw["active"]
 
 
 def _price(raw: Raw) -> Values:
@@ -73,7 +79,7 @@ def _price(raw: Raw) -> Values:
     minor, exact = _unit_amount(raw, scheme)
     return {
         "product": _ref(raw.get("product"), "product"),
-        "active": raw.get("active", True),
+        "active": _active(raw),
         "type": kind,
         "nickname": raw.get("nickname"),
         "currency": _currency(raw.get("currency")),
@@ -183,8 +189,11 @@ def _item(item: Raw) -> Values:
     quantity = item.get("quantity")
     if quantity is not None and (type(quantity) is not int or abs(quantity) >= 2**63):
         raise Misfit("items", f"the quantity of an item is {quantity!r}")
+    external_id = _ref(item.get("id"), "items")
+    if external_id is None:
+        raise Misfit("items", "an item without an id")
     return {
-        "id": _ref(item.get("id"), "items"),
+        "id": external_id,
         "price": _ref(price, "items"),
         "product": _ref(product, "items"),
         "quantity": quantity,

@@ -22,7 +22,7 @@ from sync_core.engine.context import Run, log
 from sync_core.engine.failpoints import hit
 from sync_core.engine.tasks import together
 from sync_core.errors import TransientError
-from sync_core.store.patience import heed_cancel
+from sync_core.store.patience import TOO_LARGE, heed_cancel
 from sync_core.store.planning import BatchMoved, Candidate, Item, Opened, Plan, Update, read_batch, write_plan
 from sync_core.store.related import claimed_records
 from sync_core.store.run_state import read_entities
@@ -33,7 +33,7 @@ _END = 2**62
 _NOWHERE = (-1, -1, -1)
 
 _RUN_TABLES = ("payment_sync_staged_objects", "payment_sync_plan_items")
-_UNFIT = (psycopg.DataError, psycopg.IntegrityError)
+_UNFIT = (psycopg.DataError, psycopg.IntegrityError, TOO_LARGE)
 
 
 def guarded(strategies: Strategies) -> Strategies:

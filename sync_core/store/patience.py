@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 60.0
 _FIRST_DELAY = 0.2
+# psycopg sorts it with what passes, but it is the row that is too large, for an index.
+TOO_LARGE = psycopg.errors.ProgramLimitExceeded
 _GONE = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, ConnectionError)
 
 
@@ -62,8 +64,8 @@ def heed_cancel() -> None:
 def is_away(error: BaseException) -> bool:
     """Connection cut, server restarting, disk full: it may work later. A statement that is wrong will not."""
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(error.orig, _GONE)
-    return isinstance(error, _GONE)
+        return error.connection_invalidated or (error.orig is not None and is_away(error.orig))
+    return isinstance(error, _GONE) and not isinstance(error, TOO_LARGE)
 
 
 def reason_of(error: BaseException) -> str:

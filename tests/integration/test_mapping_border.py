@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -300,6 +301,21 @@ async def test_half_a_surrogate_pair_and_nul_cross_the_wire(database: Database, 
     found = (await truth.stored(database, workspace_id))[EntityType.CUSTOMERS]
     assert (found["cus_broken"].values or {})["name"] == "\ufffd\ufffdend"
     assert len(found) == 2
+
+
+async def test_a_value_that_fits_no_index_is_an_error_and_the_rest_is_stored(
+    database: Database, workspace_id: UUID
+) -> None:
+    """PostgreSQL's word for it is one of those that are waited for."""
+    noise = random.Random(1)
+    long = "".join(chr(noise.randrange(0x4E00, 0x9FFF)) for _ in range(3000))
+    account = Account.from_objects({"customers": [make.customer(name=long), make.customer(id="cus_2")]})
+    async with SandboxServer(account) as server:
+        ended = await sync(database, workspace_id, server.url, support.config(EntityType.CUSTOMERS))
+
+    errors = await errors_of(database, workspace_id, ended.session_id)
+    assert [(row["external_id"], row["reason_code"]) for row in errors] == [("cus_1", "write_failed")]
+    assert await support.stored_ids(database, workspace_id, EntityType.CUSTOMERS) == {"cus_2"}
 
 
 async def test_every_recorded_object_goes_through_the_sandbox_into_postgresql(

@@ -25,6 +25,7 @@ from sync_core.domain.mapping import (
 )
 from sync_core.domain.vocabulary import EntityType, ReasonCode
 from tests.unit._stripe_objects import (
+    CREATED,
     CUSTOMERS,
     INVOICES,
     PRICES,
@@ -49,6 +50,13 @@ REFUSED: dict[str, tuple[EntityType, Any, ReasonCode, str | None]] = {
     "a kind that is no word": (CUSTOMERS, customer(object={}), ReasonCode.UNSUPPORTED_SHAPE, "object"),
     "missing id": (CUSTOMERS, without(customer(), "id"), ReasonCode.UNSUPPORTED_SHAPE, "id"),
     "empty id": (PRODUCTS, product(id=""), ReasonCode.UNSUPPORTED_SHAPE, "id"),
+    "id that fits no index": (PRICES, price(id="x" * 501), ReasonCode.VALUE_INVALID, "id"),
+    "item without an id": (
+        SUBSCRIPTIONS,
+        subscription(items={"data": [item(id=None)]}),
+        ReasonCode.UNSUPPORTED_SHAPE,
+        "items",
+    ),
     "numeric id": (PRICES, price(id=7), ReasonCode.UNSUPPORTED_SHAPE, "id"),
     "upcoming invoice": (INVOICES, without(invoice(), "id"), ReasonCode.NOT_FOR_SYNC, "id"),
     "previewed invoice": (INVOICES, invoice(id="upcoming_in_1"), ReasonCode.NOT_FOR_SYNC, "id"),
@@ -138,6 +146,8 @@ STUBS = {
     "plan": (PRICES, {"id": "gold", "object": "plan", "deleted": True}),
     "bare": (PRICES, {"id": "gold", "deleted": True}),
     "draft invoice, as invoice.deleted sends it": (INVOICES, invoice(status="deleted")),
+    "one whose time is none": (INVOICES, invoice(status="deleted", created=[], date="now")),
+    "one created beyond any time": (CUSTOMERS, {"id": "cus_1", "deleted": True, "created": 2**63}),
 }
 
 
@@ -146,6 +156,7 @@ def test_a_deleted_stub_is_a_tombstone(entity: EntityType, stub: Raw) -> None:
     mapped = map_object(entity, stub)
     assert isinstance(mapped, Mapped)
     assert (mapped.external_id, mapped.deleted, mapped.values) == (stub["id"], True, {})
+    assert mapped.created in (None, CREATED)
 
 
 def test_nul_is_replaced_in_texts_metadata_and_keys() -> None:

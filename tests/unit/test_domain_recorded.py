@@ -7,14 +7,19 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sync_core.domain.fields import NAMES
 from sync_core.domain.mapping import Mapped, Unmappable, map_object
 from sync_core.domain.vocabulary import EntityType, ReasonCode
+from sync_core.engine.staging import stage
 from tests.unit import _stripe_objects as make
 
 SHARED = Path(os.environ.get("SHARED_DIR", Path(__file__).parents[2].parent / "shared")) / "stripe"
@@ -137,3 +142,41 @@ def test_an_item_or_a_line_maps_inside_its_parent(name: str) -> None:
     assert [one["id"] for one in inner] == [part["id"]]
     assert inner[0]["quantity"] == part.get("quantity")
     assert entity is EntityType.SUBSCRIPTIONS or inner[0]["amount"] == part["amount"]
+
+
+_DEEP: Any = json.loads('{"a":' * 400 + "1" + "}" * 400)
+_ODD: list[Any] = [
+    *(None, "", 0, -1, True, 2**31, 2**63, -(2**63) - 1, 10**30, 1.5, 1e300, [], {}, [None], [[]], [{}], {"id": None}, {"id": 5}),
+    *({"data": None}, {"data": [None]}, {"data": [{}]}, {"object": "list", "data": [], "has_more": True}, "x" * 3000, "a\0b", "\ud800"),
+    *("1e5", "1e-400", "1e999999999", "NaN", "Infinity", "0x10", "1_000", "1" * 400, "xxx", {"a\0": 1}, {"\ud800": 1}, _DEEP),
+]  # fmt: skip
+
+
+def _places(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place of a tree, as its container and key."""
+    keys = list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()
+    for key in keys:
+        yield node, key
+        yield from _places(node[key])
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_with_any_part_of_it_missing_or_of_another_kind_it_still_maps_or_gives_its_reason(data: st.DataObject) -> None:
+    """What is staged of it fits its columns whatever it was."""
+    raw = orjson.loads(orjson.dumps(RECORDED[data.draw(st.sampled_from(sorted(RECORDED)))]))
+    entity = KINDS[raw["object"]]
+    for _ in range(data.draw(st.integers(1, 3))):
+        container, key = data.draw(st.sampled_from(list(_places(raw))))
+        if isinstance(container, dict) and data.draw(st.booleans()):
+            del container[key]
+        else:
+            container[key] = deepcopy(data.draw(st.sampled_from(_ODD)))
+    row = stage(entity, raw, observed_at=1.0, request_id="req_1")
+    assert "\0" not in row.external_id
+    assert len(row.external_id) <= 500
+    assert row.created is None or 0 <= row.created < 2**63
+    if row.issue is not None:
+        assert row.issue["reason"] in set(ReasonCode)
+    elif not row.deleted:
+        assert tuple(orjson.loads(row.values or b"")) == NAMES[entity]

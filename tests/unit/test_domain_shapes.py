@@ -15,6 +15,7 @@ from tests.unit._stripe_objects import (
     CUSTOMERS,
     INVOICES,
     PRICES,
+    PRODUCTS,
     SUBSCRIPTIONS,
     Raw,
     customer,
@@ -193,6 +194,14 @@ def test_one_spelling_an_amount_and_no_two_amounts_a_spelling(one: str, other: s
     )
     assert (mine == yours) == (Decimal(one) == Decimal(other))
     assert Decimal(str(mine)) == Decimal(one)
+
+
+@pytest.mark.parametrize("unsaid", [None, ""], ids=["none", "empty"])
+def test_what_a_column_must_hold_is_said_where_stripe_does_not(unsaid: str | None) -> None:
+    """Else a record would differ from the object that it was made of, as if somebody had edited it."""
+    bare = values_of(PRODUCTS, product(name=unsaid, active=None))
+    assert (bare["name"], bare["active"]) == ("prod_1", True)
+    assert values_of(PRICES, price(active=None))["active"] is True
 
 
 PARTS: dict[str, tuple[Raw, str | None]] = {
