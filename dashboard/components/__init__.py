@@ -10,6 +10,7 @@ from dashboard.components.feedback import (
     progress_bar,
     skeleton,
     table_skeleton,
+    when_loaded,
 )
 from dashboard.components.forms import (
     Option,
@@ -99,4 +100,5 @@ __all__ = [
     "tab_links",
     "table_skeleton",
     "tile",
+    "when_loaded",
 ]

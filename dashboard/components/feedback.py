@@ -76,6 +76,11 @@ def table_skeleton(rows: int = 8) -> rx.Component:
     return _loading(rx.el.div(*[skeleton(height="22px") for _ in range(rows)], class_name="card"))
 
 
+def when_loaded(state: Any, content: rx.Component, waiting: rx.Component) -> rx.Component:
+    """The content of a page whose state has `problem` and `loaded`."""
+    return rx.cond(state.problem != "", callout(state.problem, kind="danger"), rx.cond(state.loaded, content, waiting))
+
+
 def _loading(content: rx.Component) -> rx.Component:
     return rx.el.div(rx.el.span("Loading", class_name="sr-only"), content, role="status", aria_busy="true")
 

@@ -80,8 +80,13 @@ class Column:
     hidden: bool = False
 
 
-def data_table(columns: Sequence[Column], rows: Any, *, caption: str, tall: bool = False, **props: Any) -> rx.Component:
-    """`rows` are `rx.el.tr`s, or an `rx.foreach` of them. It scrolls in a region of its own that the keyboard reaches."""
+def data_table(
+    columns: Sequence[Column], rows: Any, *, caption: str, tall: bool = False, count: Any = None, **props: Any
+) -> rx.Component:
+    """`rows` are `rx.el.tr`s, or an `rx.foreach` of them; of `count`, where these are a page. It scrolls in a region of its own that the
+    keyboard reaches.
+    """
+    whole = {} if count is None else {"aria_rowcount": count}
     body = [rows] if isinstance(rows, rx.Component) else list(rows)
     return rx.el.div(
         rx.el.table(
@@ -89,6 +94,7 @@ def data_table(columns: Sequence[Column], rows: Any, *, caption: str, tall: bool
             rx.el.thead(rx.el.tr(*[column_head(column) for column in columns])),
             rx.el.tbody(*body),
             class_name="table",
+            **whole,
         ),
         tab_index=0,
         role="region",

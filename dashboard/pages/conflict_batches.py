@@ -189,11 +189,7 @@ def history_view() -> rx.Component:
     return ui.page_shell(
         "Decisions",
         assets(),
-        rx.cond(
-            HistoryState.problem != "",
-            ui.callout(HistoryState.problem, kind="danger"),
-            rx.cond(HistoryState.loaded, _history(), ui.table_skeleton()),
-        ),
+        ui.when_loaded(HistoryState, _history(), ui.table_skeleton()),
         current=PATH,
         back=("Conflicts", PATH),
         lead="Everything that people and rules decided in the last 30 days. Each can be taken back.",

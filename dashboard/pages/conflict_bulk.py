@@ -140,8 +140,6 @@ class BulkState(PageState):
             self.problem = preview.message
             return
         self.problem, self.preview, self.stage = "", preview_rows(preview, zone), "preview"
-        # What is ignored is so from the next sync on: it needs no rule.
-        self.may_keep = self.may_keep and not self.preview.ignored
 
     @rx.event
     async def back(self) -> None:
@@ -309,7 +307,8 @@ def preview() -> rx.Component:
             ".",
             class_name="small muted",
         ),
-        rx.cond(BulkState.may_keep, keep_form(), rx.fragment()),
+        # What is ignored is so from the next sync on: it needs no rule.
+        rx.cond(BulkState.may_keep & (BulkState.preview.ignored.length() == 0), keep_form(), rx.fragment()),
     )
 
 

@@ -51,8 +51,11 @@ def preview_rows(preview: BulkPreview, zone: str) -> PreviewRows:
         said=f"{plural(preview.rows, 'conflict')} would be settled" + (f": {kinds}." if kinds else "."),
         money=preview.money,
         effects=[_effect(one) for one in preview.fields],
-        samples=[_sample(one, zone) for one in preview.samples[:8]],
-        missing=[f"{plural(one.rows, 'conflict')} stay open. {one.reason}" for one in preview.not_covered],
+        samples=[_sample(one, zone) for one in preview.samples],
+        missing=[
+            f"{plural(one.rows, 'conflict')} {'stays' if one.rows == 1 else 'stay'} open. {one.reason}"
+            for one in preview.not_covered
+        ],
         ignored=[_ignored(one) for one in preview.fields if one.ignored],
     )
 

@@ -127,7 +127,10 @@ def said_of(found: BulkPreview) -> list[str]:
     """What is open, and what becomes of it."""
     one = found.rows == 1
     settled = f"{plural(found.rows, 'open conflict')} {'is' if one else 'are'} settled by it: ours stays, and no value is written."
-    stay = [f"{plural(one.rows, 'conflict')} about it stay open. {one.reason}" for one in found.not_covered]
+    stay = [
+        f"{plural(one.rows, 'conflict')} about it {'stays' if one.rows == 1 else 'stay'} open. {one.reason}"
+        for one in found.not_covered
+    ]
     return [*([settled] if found.rows else []), *stay] or ["Nothing is open about it."]
 
 
@@ -145,7 +148,7 @@ def ignore_dialog() -> rx.Component:
                 class_name="plain-list",
             ),
             rx.el.div(
-                rx.foreach(IgnoringState.foreseen, lambda text: rx.el.p(text, class_name="strong")),
+                rx.foreach(IgnoringState.foreseen, rx.el.p),
                 rx.cond(
                     IgnoringState.count > 1, ui.link("Look at them first", IgnoringState.preview_url), rx.fragment()
                 ),

@@ -20,11 +20,7 @@ def view(state: Any) -> rx.Component:
     return ui.page_shell(
         "Conflicts",
         assets(),
-        rx.cond(
-            state.problem != "",
-            ui.callout(state.problem, kind="danger"),
-            rx.cond(state.loaded, review(state), ui.table_skeleton()),
-        ),
+        ui.when_loaded(state, review(state), ui.table_skeleton()),
         bulk_dialog(),
         ignore_dialog(),
         discard_dialog(state),

@@ -176,11 +176,7 @@ def view() -> rx.Component:
     return ui.page_shell(
         "Rules for conflicts",
         assets(),
-        rx.cond(
-            RulesState.problem != "",
-            ui.callout(RulesState.problem, kind="danger"),
-            rx.cond(RulesState.loaded, ui.stack(_rules(), ignored_fields()), ui.card_skeleton(5)),
-        ),
+        ui.when_loaded(RulesState, ui.stack(_rules(), ignored_fields()), ui.card_skeleton(5)),
         _remove_dialog(),
         ignore_dialog(),
         _import_dialog(),

@@ -17,7 +17,7 @@ _COLUMNS = 6
 
 
 def table(state: Any) -> rx.Component:
-    return ui.data_table(
+    rows = ui.data_table(
         [
             ui.Column(page_box(state)),
             ui.Column("Record"),
@@ -28,7 +28,9 @@ def table(state: Any) -> rx.Component:
         ],
         rx.foreach(state.rows, lambda row: table_row(state, row)),
         caption="Conflicts",
+        count=state.matching,
     )
+    return rx.el.div(rows, class_name="conflict-rows")
 
 
 def page_box(state: Any) -> rx.Component:

@@ -150,6 +150,10 @@ async def test_a_field_is_ignored(call: Client, database: Database, disputed: li
     assert await names(database, call.workspace_id) == before
     for body, code in ((everywhere | {"hash": "0"}, "invalid_request"), ({"field": "products.shoe"}, "field_unknown")):
         assert_error(await call("POST", ignored, body, level=KeyLevel.ADMIN), 422, code)
+    rule = {"name": "Names", "then": {"fields": {"name": "ignore"}}}
+    assert_error(await call("POST", f"{CONFLICTS}/rules", rule, level=KeyLevel.ADMIN), 422, "rule_invalid")
+    several = await call("POST", f"{CONFLICTS}/bulk-preview", {"fields": {"name": "ignore_here"}})
+    assert (several.json()["rows"], several.json()["fields"][0]["written"]) == (2, False), several.text
     gone = await call("DELETE", f"{ignored}/products.name?record_id={disputed[0]['record_id']}", level=KeyLevel.WRITE)
     assert gone.status_code == 200, gone.text
     assert (await call("DELETE", f"{ignored}/products.name", level=KeyLevel.ADMIN)).json()["deleted"] is True

@@ -99,6 +99,8 @@ def test_two_people_on_one_conflict_see_each_other(open_page: Opener) -> None:
     # By its own timer, whatever the other page does.
     expect(ana.get_by_text(f"{COLLEAGUE} is viewing")).to_be_visible(timeout=15_000)
     assert wrong_with(ana, "conflict-two-viewers") == []
+    visit(ana, "/conflicts")
+    expect(ana.get_by_role("row", name=re.compile("Ours 45"))).to_contain_text(f"{COLLEAGUE} is viewing")
 
     ben.get_by_role("link", name="Records", exact=True).click()
     expect(ben.get_by_role("heading", name="Records", level=1)).to_be_visible()
