@@ -27,13 +27,14 @@ from dashboard.navigation import register_pages
 @asynccontextmanager
 async def working() -> AsyncIterator[None]:
     """The server's life: the timer runs once, and the pool is closed behind it."""
-    from dashboard.lifetime import follow_parent
+    from dashboard.lifetime import follow_parent, keep_what_is_loaded
     from sync_core import logs
     from sync_core.jobs import scheduler
     from sync_core.settings import get_settings
     from sync_core.store.database import get_database
 
     logs.configure(get_settings())
+    keep_what_is_loaded()
     async with follow_parent(), scheduler.running():
         yield
     await get_database().dispose()

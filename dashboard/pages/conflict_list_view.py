@@ -56,7 +56,9 @@ def review(state: Any) -> rx.Component:
     return rx.el.div(
         rx.el.details(
             rx.el.summary(ui.icon("sliders-horizontal", 15), "Filters", class_name="facet-toggle"),
-            rx.el.nav(rx.foreach(state.groups, facet_group), aria_label="Filters", class_name="facets"),
+            rx.el.nav(
+                rx.foreach(state.groups, facet_group), aria_label="Filters", aria_busy=busy(state), class_name="facets"
+            ),
             class_name="facet-drawer",
             open=True,
         ),
@@ -75,6 +77,11 @@ def review(state: Any) -> rx.Component:
         ),
         class_name="review",
     )
+
+
+def busy(state: Any) -> Any:
+    """Of counts that are still those of what was shown before."""
+    return rx.cond(state.counted, "false", "true")
 
 
 def facet_group(group: Any) -> rx.Component:
@@ -112,7 +119,7 @@ def toolbar(state: Any) -> rx.Component:
         tabs(state),
         rx.el.div(search(state), order(state), class_name="search-row"),
         rx.el.div(
-            rx.el.p(state.headline, role="status", class_name="strong"),
+            rx.el.p(state.headline, role="status", aria_busy=busy(state), class_name="strong"),
             rx.foreach(state.chosen, chosen_filter),
             rx.cond(state.chosen.length() > 1, ui.link("Clear all", state.plain_url), rx.fragment()),
             class_name="row chosen",

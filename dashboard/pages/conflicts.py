@@ -48,7 +48,7 @@ _SNOOZES = {"1": 1, "7": 7, "30": 30}
 
 
 class ConflictsState(PageState):
-    """`picked` are rows of this page; with `everything` all that match are meant."""
+    """`picked` are rows of this page; with `everything` all that match are meant. The counts are `counted` for the rows beside them."""
 
     rows: list[ListRow] = []
     groups: list[FacetGroup] = []
@@ -57,6 +57,7 @@ class ConflictsState(PageState):
     everything: bool = False
     members: list[str] = []
     headline: str = ""
+    counted: bool = True
     matching: int = 0
     search: str = ""
     delta: str = ""
@@ -141,14 +142,16 @@ class ConflictsState(PageState):
         self._show_query(query)
 
     def _show_query(self, query: ConflictQuery) -> None:
+        suffix = address(query, "")
         self._put(
+            counted=self.suffix == suffix,
+            suffix=suffix,
             search=query.search,
             delta="" if query.delta is None else f"{query.delta:f}",
             status=query.status.value,
             snoozed=query.snoozed,
             sort=query.sort.value,
             settled_url=address(ConflictQuery(status=ConflictStatus.RESOLVED)),
-            suffix=address(query, ""),
             snoozed_url=address(ConflictQuery(snoozed=True)),
             csv_url=address(query, f"{EXPORTS}.csv"),
             json_url=address(query, f"{EXPORTS}.ndjson"),
@@ -163,6 +166,7 @@ class ConflictsState(PageState):
             groups=facet_groups(facets, query, zone),
             chosen=chosen_filters(facets, query, zone),
             headline=said(facets, query),
+            counted=True,
             matching=facets.matching,
             aging=f"{plural(facets.aging, 'conflict')} older than a week" if aging else "",
             aging_url=address(older) if aging else "",

@@ -50,11 +50,8 @@ async def facets(database: Database, actor: Actor, query: ConflictQuery) -> Face
         return await facets_in(session, actor.workspace_id, query)
 
 
-async def facets_in(
-    session: AsyncSession, workspace_id: UUID, query: ConflictQuery, known: Sequence[Cell] = ()
-) -> Facets:
-    """`known` are the cells of the `wide` query, if they have been read already."""
-    found = known or await cells(session, workspace_id, query.wide)
+async def facets_in(session: AsyncSession, workspace_id: UUID, query: ConflictQuery) -> Facets:
+    found = await cells(session, workspace_id, query.wide)
     everything = await cells(session, workspace_id, query.wide.unscanned) if query.is_scanned else found
     starts = await store.session_starts(session, workspace_id, [*{cell.session_id for cell in found}])
     total = sum(cell.count for cell in everything)

@@ -26,11 +26,10 @@ class Beside:
 
 
 async def beside(database: Database, actor: Actor, query: ConflictQuery, page: ConflictPage) -> Beside | Refusal:
-    """Counted by what the page's rows were found by, where that was read for them."""
     if not actor.can(Permission.VIEW):
         return FORBIDDEN
     async with database.workspace(actor.workspace_id) as session:
-        facets = _told_apart(await facets_in(session, actor.workspace_id, query, page.cells), query, page)
+        facets = _told_apart(await facets_in(session, actor.workspace_id, query), query, page)
         may = actor.can(Permission.RESOLVE_CONFLICTS)
         last = await last_in(session, actor) if may else None
         # What is counted anyway tells whether there is anything to ask for.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,6 @@ from sync_core.domain.fields import Field, JsonValue
 from sync_core.domain.resolution import Taken
 from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, Facet, ReasonCode, Severity, Snooze
 from sync_core.errors import Refusal
-from sync_core.store.conflict_query import Cell
 from sync_core.store.conflict_records import Records
 from sync_core.store.conflicts import Comment, RecordNote
 
@@ -78,12 +77,11 @@ class ConflictRow:
 
 @dataclass(frozen=True, slots=True)
 class ConflictPage:
-    """`cells` are what the rows were found by, if by any: `conflict_screen` counts the same. `viewers` are others who have a row open."""
+    """`viewers` are others who have a row open."""
 
     rows: tuple[ConflictRow, ...]
     next_cursor: str | None
     previous_cursor: str | None
-    cells: Sequence[Cell] = ()
     viewers: Mapping[UUID, tuple[str, ...]] = field(default_factory=dict)
 
 

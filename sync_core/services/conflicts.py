@@ -65,7 +65,6 @@ async def list_conflicts(
         previous_cursor=cursor_of(shown[0], query.sort, backward=True)
         if shown and at and (more or not backward)
         else None,
-        cells=among,
         viewers={one.id: tuple(one.viewers) for one in shown if one.viewers},
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -41,7 +42,7 @@ HEADER = (
     "value",
 )
 MOST_LINES = 50_000
-_BATCH = 1_000
+_BATCH = 500
 # What a spreadsheet would take for a formula; the apostrophe that keeps it from doing so is taken off again on import.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -137,7 +138,8 @@ async def import_preview(database: Database, actor: Actor, text: str) -> BulkPre
     if not actor.can(Permission.RESOLVE_CONFLICTS):
         return FORBIDDEN
     try:
-        decisions = list(_decisions(text))
+        # In a thread: tens of thousands of lines would hold everybody else up for as long as they take.
+        decisions = await asyncio.to_thread(lambda: list(_decisions(text)))
     except ValueError as wrong:
         return Refusal("file_invalid", str(wrong), field="decisions")
     if not decisions:
@@ -145,7 +147,7 @@ async def import_preview(database: Database, actor: Actor, text: str) -> BulkPre
     async with database.workspace(actor.workspace_id) as session:
         known = await store.ids_by_key(session, actor.workspace_id, [*{one.conflict_id for one in decisions}])
         try:
-            items = _items(decisions, known)
+            items = await asyncio.to_thread(_items, decisions, known)
         except ValueError as wrong:
             return Refusal("file_invalid", str(wrong), field="decisions")
         gone = {one.conflict_id for one in decisions} - {UUID(str(item["conflict_id"])) for item in items}

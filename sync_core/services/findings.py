@@ -216,15 +216,17 @@ async def _effects(
     exact, chosen = True, view.config.strategies
     differing = (Action.UPDATE, Action.CONFLICT, Action.SKIP)
     for entity in _having(view, *differing):
-        rows = await store.compared(session, plan, entity, cap=_EFFECTS_OF)
         whole = sum(counts[entity][action] for action in differing)
         looked = sum(min(_EFFECTS_OF, counts[entity][action]) for action in differing)
         scale = whole / looked
         exact = exact and whole == looked
-        for strategy, tally in sums.items():
-            strategies = replace(chosen, default=strategy, by_entity={}, by_field={})
-            for action, count in _tally(entity, strategies, rows).items():
-                tally[action] += round(count * scale)
+        found: dict[Strategy, Counter[Action]] = {strategy: Counter() for strategy in Strategy}
+        async for rows in store.compared(session, plan, entity, cap=_EFFECTS_OF):
+            for strategy, tally in found.items():
+                strategies = replace(chosen, default=strategy, by_entity={}, by_field={})
+                tally.update(_tally(entity, strategies, rows))
+        for strategy, tally in found.items():
+            sums[strategy].update({action: round(count * scale) for action, count in tally.items()})
     pure = not chosen.by_entity and not chosen.by_field
     return tuple(
         Effect(

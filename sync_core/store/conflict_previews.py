@@ -317,10 +317,11 @@ async def waiting(session: AsyncSession, workspace_id: UUID, preview_id: UUID, *
 async def note_outcomes(
     session: AsyncSession, workspace_id: UUID, preview_id: UUID, outcomes: Mapping[int, str]
 ) -> None:
+    """By place in an array: joined with the outcomes, the planner would go through all of the preview for each of them."""
     connection = await driver(session)
     await connection.execute(
-        "UPDATE payment_sync_conflict_preview_items i SET outcome = o.outcome FROM unnest(%(seqs)s::bigint[], %(outcomes)s::text[])"
-        f" AS o(seq, outcome) WHERE {_OF_PREVIEW} AND i.seq = o.seq AND i.outcome IS NULL",
+        "UPDATE payment_sync_conflict_preview_items i SET outcome = (%(outcomes)s::text[])[array_position(%(seqs)s::bigint[], i.seq)]"
+        f" WHERE {_OF_PREVIEW} AND i.seq = ANY(%(seqs)s) AND i.outcome IS NULL",
         {
             "workspace": workspace_id,
             "preview": preview_id,

@@ -283,6 +283,29 @@ async def _searched(
     return [replace(known_cells[key], age=age, count=count) for key, age, count in rows if key in known_cells]
 
 
+# From each cell to the next, by the index of the counts: as dear as the cells are many, not the conflicts.
+_WALKED = (
+    "WITH RECURSIVE found AS ((SELECT c.cell FROM payment_sync_conflicts c WHERE {conditions} ORDER BY c.cell LIMIT 1)"
+    " UNION ALL SELECT (SELECT c.cell FROM payment_sync_conflicts c WHERE {conditions} AND c.cell > found.cell ORDER BY c.cell LIMIT 1)"
+    " FROM found WHERE found.cell IS NOT NULL)"
+    " SELECT g.cell, hashtextextended(g.cell, 0), '', {later}, 0 FROM found g WHERE g.cell IS NOT NULL LIMIT %(most)s"
+)
+_MOST_WALKED = 500
+
+
+async def uncounted(session: AsyncSession, workspace_id: UUID, query: ConflictQuery) -> list[Cell]:
+    """The cells that there are, for a page that is found by their keys: neither ages nor counts, where that is quicker."""
+    wide = query.wide
+    sql = _WALKED.format(conditions=_plain(wide), later=_LATER)
+    connection = await driver(session)
+    found = await connection.execute(sql, {**bound(workspace_id, wide), "most": _MOST_WALKED + 1})
+    rows = await found.fetchall()
+    if len(rows) > _MOST_WALKED:
+        return await cells(session, workspace_id, wide)
+    walked = [Cell.of(row) for row in rows]
+    return [one for one in walked if query.status is not ConflictStatus.OPEN or one.put_off is query.snoozed]
+
+
 def fitting(query: ConflictQuery, among: Sequence[Cell]) -> str:
     """Conditions for a page of the list: facets as the keys of those cells of the `wide` query that fit, which one index answers."""
     if not query.by_cells:

@@ -6,7 +6,8 @@ A plan may hold a million rows, so whole counts come from the run's own counters
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -301,6 +302,9 @@ class Compared:
     record_observed_at: float | None
 
 
+_AT_ONCE = 100
+
+
 @cache
 def _compared_sql(entity: EntityType) -> str:
     return f"""
@@ -312,10 +316,21 @@ FROM {FIRST} {STAGED} JOIN {TABLES[entity]} t ON t.workspace_id = %(workspace)s 
 """
 
 
-async def compared(session: AsyncSession, plan: PlanRef, entity: EntityType, *, cap: int) -> list[Compared]:
-    """The first rows of each action that depends on the strategy, with what is stored now."""
+async def compared(
+    session: AsyncSession, plan: PlanRef, entity: EntityType, *, cap: int
+) -> AsyncIterator[list[Compared]]:
+    """The first rows of each action that depends on the strategy, with what is stored now.
+
+    A few at a time, and everybody else's turn in between: to read and to judge 3,000 at once holds the server up for a fifth of a second.
+    """
     bound = _many(plan, [entity], _DIFFERING) | {"cap": cap}
-    return await _all(session, Compared, _compared_sql(entity), bound)
+    await in_index_order(session)
+    connection = await driver(session)
+    async with connection.cursor(row_factory=class_row(Compared)) as cursor:
+        await cursor.execute(_compared_sql(entity), bound)
+        while found := await cursor.fetchmany(_AT_ONCE):
+            yield found
+            await asyncio.sleep(0)
 
 
 _TWICE = """

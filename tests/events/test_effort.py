@@ -78,7 +78,7 @@ def next_records(client: Browser) -> str:
 
 CLICKS: dict[str, tuple[str, Callable[[Browser], str], int, int]] = {
     "the next page of conflicts": ("/conflicts", next_conflicts, 5, 8),
-    "a filter of conflicts": ("/conflicts", filtered, 5, 8),
+    "a filter of conflicts": ("/conflicts", filtered, 5, 9),
     "the next page of records": ("/records/customers", next_records, 4, 7),
 }
 
@@ -101,6 +101,18 @@ async def test_a_page_turn_sends_its_rows_first_and_no_count_that_is_what_it_was
     assert not any("groups" in names or "email" in names for names in sent)
     # Where the browser is, the rows, and that all is there.
     assert len(sent) == 3
+
+
+async def test_a_filter_shows_its_rows_before_anything_is_counted(visitor: Browser) -> None:
+    await go(visitor, filtered(visitor))
+    first_count = next(place for place, one in enumerate(_statements) if "count(*)" in one)
+    assert any(one.startswith("WITH page AS") for one in _statements[:first_count])
+    sent = [message.names for message in visitor.messages]
+    [rows], [groups] = ([place for place, names in enumerate(sent) if name in names] for name in ("suffix", "groups"))
+    # Until the counts come, those on the screen are marked as what they are.
+    assert rows < groups
+    assert all("counted" in sent[place] for place in (rows, groups))
+    assert visitor.of(ConflictsState, "counted") is True
 
 
 async def test_whoever_is_there_is_asked_once_an_event(visitor: Browser) -> None:

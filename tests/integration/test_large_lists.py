@@ -16,8 +16,10 @@ import pytest
 from psycopg.rows import tuple_row
 from sqlalchemy import event
 
+from sync_core.domain.conflict_rules import Rule
 from sync_core.domain.vocabulary import (
     Action,
+    Choice,
     ConflictSort,
     ConflictStatus,
     EntityType,
@@ -32,6 +34,7 @@ from sync_core.services import (
     conflict_facets,
     conflict_undo,
     conflicts,
+    conflicts_bulk,
     drift,
     findings,
     history,
@@ -42,6 +45,7 @@ from sync_core.services import (
     standing,
 )
 from sync_core.services.actor import Actor
+from sync_core.services.conflict_bulk_views import BulkPreview
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.services.records import RecordQuery
 from sync_core.services.report import LineQuery
@@ -341,3 +345,56 @@ async def test_no_list_walks_a_large_table(explained: tuple[Database, Large], lo
     assert not isinstance(answer, Refusal)
     assert _seen.walked == []
     assert 0 < _seen.blocks <= most
+
+
+class Planned(psycopg.AsyncCursor[Any]):
+    """Notes by what each statement that writes comes to the rows of its tables."""
+
+    async def execute(self, query: Any, params: Any = None, **more: Any) -> Any:
+        words = query if isinstance(query, str) else query.as_string()
+        if "UPDATE payment_sync_conflict" in words:
+            plain = psycopg.AsyncCursor(self.connection, row_factory=tuple_row)
+            found = await plain.execute(f"EXPLAIN (FORMAT JSON) {words}", params)
+            row = await found.fetchone()
+            assert row is not None
+            # No record was made apart, so none is deleted: that part looks for the ids of an empty array.
+            seen = [one for one in _nodes(row[0][0]["Plan"]) if "'{}'" not in one.get("Filter", "")]
+            _ways.extend((one["Node Type"], one.get("Index Name", "")) for one in seen)
+        return await super().execute(query, params, **more)
+
+
+_ways: list[tuple[str, str]] = []
+BY_KEY = {
+    "",
+    "customers",
+    "conflicts",
+    "staged_objects",
+    "conflict_decisions",
+    "conflict_previews",
+    "conflict_preview_items",
+}
+
+
+async def test_many_conflicts_are_settled_and_reopened_by_their_keys(large: tuple[str, Large]) -> None:
+    """Whatever index has an id somewhere in it looks good to the planner; of 100,000 open conflicts it walked all, for each row."""
+    database = Database(large[0], pool_size=1)
+
+    @event.listens_for(database.engine.sync_engine, "connect")
+    def plan(connection: Any, _record: Any) -> None:
+        connection.driver_connection.cursor_factory = Planned
+
+    actor, some = actor_of(large[1].workspace_id), ConflictQuery.of(field="phone", assignee="ana@example.com")
+    preview = await conflicts_bulk.bulk_preview(database, actor, some, Rule(Choice.STRIPE))
+    assert isinstance(preview, BulkPreview)
+    settled = await conflicts_bulk.bulk_resolve(database, actor, preview.id, preview.hash)
+    undone = await conflict_undo.undo_batch(database, actor, preview.id)
+    await database.dispose()
+    assert not isinstance(settled, Refusal)
+    assert not isinstance(undone, Refusal)
+    assert settled.resolved == undone.done > 200
+    scans = {
+        (kind, index) for kind, index in _ways if kind.endswith("Scan") and kind not in ("CTE Scan", "Function Scan")
+    }
+    assert ("Tid Scan", "") in scans
+    assert {index.removeprefix("pk_").removeprefix("payment_sync_") for _, index in scans} <= BY_KEY
+    assert "Seq Scan" not in {kind for kind, _ in scans}
