@@ -15,12 +15,13 @@ from uuid import UUID
 from sync_core.domain.vocabulary import EntityType, WindowStatus
 from sync_core.domain.windows import Window, estimate_remaining, restart_from, split
 from sync_core.engine.context import Run
+from sync_core.engine.embedded import Embedded
 from sync_core.engine.failpoints import hit
 from sync_core.engine.landing import Lander
 from sync_core.engine.staging import stage_page
 from sync_core.errors import FatalRunError
 from sync_core.store.landing import Landing, StagedRow, WindowRow, new_window
-from sync_core.stripe_source import CursorGone, Page
+from sync_core.stripe_source import CursorGone, Page, PermissionMissing
 
 _WORTH_A_WINDOW_PAGES = 6
 # Their pages bring requests of their own, for long lists of items and lines, so that one window is slow and one more costs little.
@@ -34,9 +35,12 @@ _FIRST_YEAR = 1_293_840_000
 class EntityFetch:
     """Reads all open windows of one entity type to their end."""
 
-    def __init__(self, run: Run, lander: Lander, entity: EntityType, windows: Iterable[WindowRow]) -> None:
+    def __init__(
+        self, run: Run, lander: Lander, entity: EntityType, windows: Iterable[WindowRow], embedded: Embedded
+    ) -> None:
         self._run = run
         self._lander = lander
+        self._embedded = embedded
         self._entity = entity
         self._waiting = deque(sorted(windows, key=lambda window: -window.gte))
         self._active: set[asyncio.Task[None]] = set()
@@ -78,13 +82,27 @@ class EntityFetch:
 
     async def _page(self, window: WindowRow) -> Page | None:
         """None when the object that the cursor names is gone."""
+        embed = self._embedded.of
         self._run.tally.requests += 1
         try:
-            return await self._run.source.list_page(
-                self._entity, limit=self._page_size, gte=window.gte, lt=window.lt, starting_after=window.cursor
+            page = await self._run.source.list_page(
+                self._entity,
+                limit=self._page_size,
+                gte=window.gte,
+                lt=window.lt,
+                starting_after=window.cursor,
+                embed=embed,
             )
         except CursorGone:
             return None
+        except PermissionMissing:
+            if not embed:
+                raise
+            # The key may read these objects perhaps, and not what they name.
+            self._embedded.refuse()
+            return await self._page(window)
+        self._embedded.keep(self._entity, page)
+        return page
 
     async def _advance(self, window: WindowRow, page: Page, rows: list[StagedRow], newest: int | None) -> WindowRow:
         seen = [row.created for row in rows if row.created is not None]

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sync_core.domain.fields import ORDER, PARENTS
 from sync_core.domain.vocabulary import EntityType, Phase, TaskKind, WindowStatus
 from sync_core.engine.context import Run, log
+from sync_core.engine.embedded import Embedded
 from sync_core.engine.fetch import EntityFetch
 from sync_core.engine.landing import Lander
 from sync_core.engine.planner import Planner
@@ -104,11 +105,12 @@ class Phases:
 
     async def _fetch(self, entities: dict[EntityType, EntityRow], windows: list[WindowRow]) -> None:
         run, task = self._run, self._run.row.task
-        related = Related(run, self.lander)
+        embedded = Embedded(run.row)
+        related = Related(run, self.lander, embedded)
         failed = any(row.failed for row in entities.values()) and not _is_repair(task)
         lists = not run.is_applied_plan and task is None
         if lists:
-            await self._list(windows, *([] if failed else [self._ripen(related)]))
+            await self._list(windows, embedded, *([] if failed else [self._ripen(related)]))
         if failed:
             await Retry(run, self.lander, related).work()
             if lists:
@@ -116,13 +118,13 @@ class Phases:
         for event in (*self._listed.values(), *self._ripe.values(), self._complete):
             event.set()
 
-    async def _list(self, windows: list[WindowRow], *beside: Coroutine[Any, Any, None]) -> None:
+    async def _list(self, windows: list[WindowRow], embedded: Embedded, *beside: Coroutine[Any, Any, None]) -> None:
         run = self._run
         for entity in run.row.config.entity_types:
             mine = [window for window in windows if window.entity is entity]
             open_ones = [window for window in mine if window.status is WindowStatus.OPEN]
             open_ones += await self._reopen(entity, mine)
-            self._fetches[entity] = EntityFetch(run, self.lander, entity, open_ones)
+            self._fetches[entity] = EntityFetch(run, self.lander, entity, open_ones, embedded)
 
         async def read(entity: EntityType) -> None:
             if entity in self._fetches:

@@ -111,17 +111,22 @@ class Proof:
             page = await self._page(self._ceiling, ending_before=_ids(page)[0])
             late = await self._compare(page)
 
-    async def _page(self, lt: int, **cursor: str) -> Page:
+    async def _page(self, lt: int, *, ending_before: str | None = None, starting_after: str | None = None) -> Page:
         """One page. One whose cursor's object is gone is asked by time; what lies between is found by its ids."""
         for _ in range(_PATIENCE):
             self._asked.requests += 1
             self._run.tally.requests += 1
             try:
                 page = await self._run.source.list_page(
-                    self._entity, limit=self._run.row.config.batch_size, gte=self._start, lt=lt, **cursor
+                    self._entity,
+                    limit=self._run.row.config.batch_size,
+                    gte=self._start,
+                    lt=lt,
+                    ending_before=ending_before,
+                    starting_after=starting_after,
                 )
             except CursorGone:
-                cursor = {}
+                ending_before = starting_after = None
                 continue
             if _ids(page) or not page.has_more:
                 return page

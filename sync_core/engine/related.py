@@ -1,4 +1,6 @@
-"""Parents that no list brought: inline prices, deleted customers, whatever lies outside the range. Fetched one by one, by id."""
+"""Parents that no list brought: inline prices, deleted customers, whatever lies outside the range. They came inside their children, or are
+fetched one by one, by id.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from sync_core.domain.fields import ORDER, PARENTS
 from sync_core.domain.vocabulary import EntityType
 from sync_core.engine.context import Run
+from sync_core.engine.embedded import Embedded
 from sync_core.engine.failpoints import hit
 from sync_core.engine.landing import Lander
 from sync_core.engine.staging import stage_retrieved
 from sync_core.store.landing import Landing, StagedRow
 from sync_core.store.related import missing_parents
-from sync_core.stripe_source import PermissionMissing, RequestRefused
+from sync_core.stripe_source import PermissionMissing, RequestRefused, Retrieved
 
 _AT_ONCE = 500
 _IN_FLIGHT = 16
@@ -25,8 +28,9 @@ class Related:
     `gone` are the ids that were asked for and that Stripe does not know; what it refuses to show is not among them.
     """
 
-    def __init__(self, run: Run, lander: Lander) -> None:
+    def __init__(self, run: Run, lander: Lander, embedded: Embedded | None = None) -> None:
         self._run = run
+        self._embedded = embedded or Embedded(run.row)
         self._lander = lander
         self.gone: dict[EntityType, set[str]] = {entity: set() for entity in ORDER}
         self._absent: dict[EntityType, set[str]] = {entity: set() for entity in ORDER}
@@ -73,19 +77,22 @@ class Related:
         return given
 
     async def _fetch(self, entity: EntityType, ids: Sequence[str]) -> set[str]:
-        rows = await asyncio.gather(*(self._one(entity, external_id) for external_id in ids))
+        kept = {external_id: self._embedded.take(entity, external_id) for external_id in ids}
+        rows = await asyncio.gather(*(self._one(entity, external_id, kept[external_id]) for external_id in ids))
         found = [row for row in rows if row is not None]
         hit("related.before_landing")
-        await self._lander.submit(Landing(rows=found, requests={entity: len(ids)}))
+        asked = sum(one is None for one in kept.values())
+        await self._lander.submit(Landing(rows=found, requests={entity: asked}))
         return {row.external_id for row in found}
 
-    async def _one(self, entity: EntityType, external_id: str) -> StagedRow | None:
+    async def _one(self, entity: EntityType, external_id: str, found: Retrieved | None) -> StagedRow | None:
         async with self._doors:
-            self._run.tally.requests += 1
-            try:
-                found = await self._run.source.retrieve(entity, external_id)
-            except (PermissionMissing, RequestRefused):
-                return None
+            if found is None:
+                self._run.tally.requests += 1
+                try:
+                    found = await self._run.source.retrieve(entity, external_id)
+                except (PermissionMissing, RequestRefused):
+                    return None
             if found.object is None:
                 self.gone[entity].add(external_id)
             return await stage_retrieved(self._run.source, entity, external_id, found, related=True)

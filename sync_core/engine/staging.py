@@ -93,7 +93,7 @@ def stage(
             observed_at=observed_at,
             request_id=request_id,
             values=mapped.packed,
-            raw=_dumped(raw),
+            raw=as_json(raw),
             digest=None if mapped.deleted else digest(entity, mapped),
         )
     return StagedRow(
@@ -108,7 +108,7 @@ def stage(
         observed_at=observed_at,
         request_id=request_id,
         values=None,
-        raw=_dumped(raw),
+        raw=as_json(raw),
         issue={"reason": mapped.reason.value, "field": mapped.field, "message": mapped.message},
     )
 
@@ -120,7 +120,8 @@ def _map(entity: EntityType, raw: dict[str, Any], lost: str | None) -> Mapped | 
     return Unmappable(str(raw["id"]), ReasonCode.FETCH_FAILED, lost, message)
 
 
-def _dumped(raw: Any) -> bytes:
+def as_json(raw: Any) -> bytes:
+    """JSON that PostgreSQL takes, but for NUL."""
     try:
         return orjson.dumps(raw)
     except TypeError:

@@ -19,7 +19,7 @@ from sync_core.sandbox.errors import ApiError
 from sync_core.sandbox.faults import FaultKind, FaultRule
 from sync_core.sandbox.http import Request, Response
 from sync_core.sandbox.keys import Caller, caller_of
-from sync_core.sandbox.present import View, expand_paths
+from sync_core.sandbox.present import View, expand_paths, read_by
 from sync_core.sandbox.shapes import NEWEST, is_version, nested_to_version
 from sync_core.sandbox.world import World
 
@@ -69,7 +69,10 @@ class _Call:
 
     def view(self, expansions: tuple[str, ...], *, listed: bool) -> View:
         broken = self.fault.breaks if self.fault and self.fault.kind is FaultKind.MALFORMED_OBJECT else None
-        return View(self.account, self.caller.live, self.version, expand_paths(expansions, listed=listed), broken)
+        paths = expand_paths(expansions, listed=listed)
+        for entity in read_by(paths):
+            self.caller.check(entity, self.account.id)
+        return View(self.account, self.caller.live, self.version, paths, broken)
 
 
 class StripeApi:

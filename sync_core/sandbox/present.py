@@ -115,5 +115,10 @@ def expand_paths(expansions: tuple[str, ...], *, listed: bool) -> tuple[tuple[st
     return tuple(path for path in paths if path)
 
 
+def read_by(paths: tuple[tuple[str, ...], ...]) -> set[str]:
+    """The entities that a key must be allowed to read for these expansions."""
+    return {_REFERENCES[name] for path in paths for name in path if name in _REFERENCES}
+
+
 def _dump(body: Json) -> str:
     return orjson.dumps(body).decode()

@@ -29,11 +29,11 @@ _NAME = "cyphera"
 _CONF = "cyphera.conf"
 # Modest: the machine also runs the dashboard and a browser. What is committed stays committed (fsync and synchronous_commit are on).
 _TUNED = """\
-shared_buffers = 512MB
-effective_cache_size = 1GB
+shared_buffers = 2GB
+effective_cache_size = 4GB
 work_mem = 16MB
 maintenance_work_mem = 128MB
-max_wal_size = 4GB
+max_wal_size = 8GB
 wal_compression = off
 checkpoint_completion_target = 0.9
 random_page_cost = 1.1

@@ -258,6 +258,8 @@ def _bound(scope: Scope, entity: EntityType, plan: Plan, parts: frozenset[str]) 
         bound["new_ids"] = _by_place(plan)
     if "settled" in parts:
         bound["agreed"] = list(plan.settled)
+    if "updates" in parts:
+        bound["places"] = Jsonb({item.external_id: item.seq for item in items})
     return bound | {name: rows[name]() for name in parts}
 
 

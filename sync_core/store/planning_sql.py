@@ -94,8 +94,10 @@ _FENCE = (
     "fence AS (SELECT 1 FROM payment_sync_leases WHERE session_id = %(session)s AND fence = %(fence)s FOR KEY SHARE)"
 )
 _HELD = "EXISTS (SELECT FROM fence)"
-# By place as well as by id: to a planner that has not analysed this session yet, every index on it looks alike.
+# By place as well as by id: to a planner that has not analysed this session yet, every index on it looks alike. Each row of a batch is
+# found at its own place: with the batch's bounds in its stead, the index of places was walked from end to end for every row.
 _IN_BATCH = "s.entity_type = %(entity)s AND s.seq > %(after)s AND s.seq <= %(upto)s"
+_AT_PLACE = "s.entity_type = %(entity)s AND s.seq = (%(places)s::jsonb->>{id})::bigint AND s.external_id = {id}"
 _RECORD_COLUMNS = (
     "workspace_id, id, external_id, payment_provider, payment_account, payment_livemode, payment_sync_status, payment_synced_at,"
     " payment_observed_at, payment_base, payment_raw, payment_digest, provider_created_at, deleted_at"
@@ -167,9 +169,9 @@ def _update_sql(entity: EntityType) -> str:
   UPDATE {TABLES[entity]} t SET {sets}, payment_base = u.base, payment_sync_status = u.status, payment_synced_at = now(),
     payment_observed_at = to_timestamp(u.observed), payment_sync_version = t.payment_sync_version + 1,
     payment_raw = coalesce((SELECT s.raw FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s
-      AND s.session_id = %(staged)s AND {_IN_BATCH} AND s.external_id = u.external_id), t.payment_raw),
+      AND s.session_id = %(staged)s AND {_AT_PLACE.format(id="u.external_id")}), t.payment_raw),
     payment_digest = (SELECT s.digest FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s
-      AND s.session_id = %(staged)s AND {_IN_BATCH} AND s.external_id = u.external_id
+      AND s.session_id = %(staged)s AND {_AT_PLACE.format(id="u.external_id")}
       AND u.status = 'synced' AND u.values = u.base AND u.base = s.values),
     external_id = u.external_id, payment_provider = 'stripe', payment_account = %(account)s, payment_livemode = %(livemode)s,
     deleted_at = CASE WHEN u.restore THEN NULL ELSE t.deleted_at END

@@ -7,12 +7,13 @@ import random
 import re
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
 
+from sync_core.domain.embedded import EMBEDDED
 from sync_core.domain.vocabulary import EntityType
 from sync_core.stripe_source import answers
 from sync_core.stripe_source.answers import Received
@@ -116,9 +117,13 @@ class StripeSource:
         lt: int | None = None,
         starting_after: str | None = None,
         ending_before: str | None = None,
+        embed: Collection[EntityType] = (),
     ) -> Page:
-        """One page, newest first. `gte` and `lt` bound `created` in epoch seconds."""
+        """One page, newest first. `gte` and `lt` bound `created` in epoch seconds. Parents of the `embed` types come inside, for which the
+        key must be allowed to read them.
+        """
         params: Params = [("limit", limit), *_LIST_EXTRAS.get(entity, [])]
+        params += [("expand[]", f"data.{field}") for field, parent in EMBEDDED.get(entity, ()) if parent in embed]
         params += _range(gte, lt) + _cursor(starting_after, ending_before)
         return await self._page(f"/v1/{entity.value}", params, f"{entity.value}.list")
 

@@ -28,6 +28,10 @@ async def server() -> AsyncIterator[SandboxServer]:
         yield running
 
 
+def truth_values(server: SandboxServer, entity: EntityType) -> list[dict[str, Any]]:
+    return [dict(one.values) for one in truth.truth_of(server.world.account())[entity].values() if one.values]
+
+
 async def versions(database: Database, workspace_id: UUID) -> dict[str, list[tuple[Any, ...]]]:
     """Every record's own version, physical and declared."""
     return {
@@ -135,16 +139,62 @@ async def test_parents_that_no_list_brought_are_fetched_by_id(
     await truth.assert_equal_to(database, workspace_id, server.world.account(), entities=entities)
 
 
+# Customers that no list brings: deleted ones, of a type that is not synced, from before the range.
+EMBEDDING = {
+    "all": {"entities": ORDER, "later": False},
+    "children-alone": {"entities": (EntityType.SUBSCRIPTIONS, EntityType.INVOICES), "later": False},
+    "since-a-day": {"entities": ORDER, "later": True},
+}
+
+
 async def test_a_parent_that_many_children_lack_is_asked_for_once(
     database: Database, workspace_id: UUID, server: SandboxServer
 ) -> None:
-    children = [raw for raw in server.world.account().truth_objects("invoices") if not raw.get("deleted")]
-    parents = {raw["customer"] for raw in children}
-    assert len(parents) < len(children)
+    children = truth_values(server, EntityType.SUBSCRIPTIONS)
+    named = [line["price"] for values in children for line in values["items"]]
+    assert len(set(named)) < len(named)
 
-    await sync(database, workspace_id, server.url, support.config(EntityType.INVOICES))
+    await sync(database, workspace_id, server.url, support.config(EntityType.SUBSCRIPTIONS))
 
-    assert server.world.statistics.requests["GET /v1/customers/:id"] == len(parents)
+    assert server.world.statistics.requests["GET /v1/prices/:id"] == len(set(named))
+
+
+@pytest.mark.parametrize("wanted", EMBEDDING.values(), ids=EMBEDDING)
+async def test_customers_come_inside_the_lists_of_what_names_them(
+    database: Database, workspace_id: UUID, server: SandboxServer, wanted: dict[str, Any]
+) -> None:
+    account = server.world.account()
+    entities, start = wanted["entities"], 0
+    if wanted["later"]:
+        seconds = sorted(raw["created"] for raw in account.truth_objects("invoices"))
+        start = seconds[len(seconds) // 2]
+    for child in list(account.truth_objects("subscriptions"))[:3]:
+        account.mutate({"op": "delete", "type": "customers", "id": child["customer"]}, now=server.world.now())
+
+    ended = await sync(database, workspace_id, server.url, support.config(*entities, start=start))
+
+    assert ended.status is SessionStatus.COMPLETED
+    assert server.world.statistics.requests["GET /v1/customers/:id"] == 0
+    raws = await support.rows(database, workspace_id, "SELECT payment_raw->'customer' AS one FROM invoices")
+    assert raws
+    assert {type(row["one"]) for row in raws} <= {str, type(None)}
+    if not start:
+        await truth.assert_equal_to(database, workspace_id, account, entities=entities)
+
+
+async def test_a_key_that_may_not_read_customers_reads_what_names_them(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    await sync(database, workspace_id, server.url, support.config(EntityType.CUSTOMERS))
+
+    wanted = support.config(EntityType.INVOICES)
+    ended = await sync(database, workspace_id, server.url, wanted, key="rk_test_engine_no_customers")
+
+    invoices = [raw for raw in server.world.account().truth_objects("invoices") if not raw.get("deleted")]
+    known = await support.stored_ids(database, workspace_id, EntityType.CUSTOMERS)
+    orphans = [raw["id"] for raw in invoices if raw["customer"] not in known]
+    assert ended.counters["invoices"]["fetched"] == len(invoices)
+    assert ended.counters["invoices"]["failed"] == len(orphans) < len(invoices)
 
 
 async def test_a_date_range_takes_its_seconds_and_no_other(

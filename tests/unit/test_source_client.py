@@ -99,6 +99,31 @@ async def test_list_page_is_one_request(source: Source, entity: EntityType, extr
     assert (got.server_date, got.request_id, got.has_nul) == (1795489200, "req_test", False)
 
 
+@pytest.mark.parametrize(
+    ("entity", "embed", "expanded"),
+    [
+        pytest.param(EntityType.INVOICES, {CUSTOMERS}, ["data.customer"], id="invoices"),
+        pytest.param(EntityType.SUBSCRIPTIONS, {CUSTOMERS, EntityType.PRODUCTS}, ["data.customer"], id="subscriptions"),
+        pytest.param(
+            EntityType.PRICES,
+            {CUSTOMERS, EntityType.PRODUCTS},
+            ["data.tiers", "data.currency_options", "data.product"],
+            id="prices",
+        ),
+        pytest.param(CUSTOMERS, {CUSTOMERS}, [], id="customers-name-nobody"),
+        pytest.param(EntityType.INVOICES, {EntityType.PRODUCTS}, [], id="not-wanted"),
+    ],
+)
+async def test_parents_come_inside(
+    source: Source, entity: EntityType, embed: set[EntityType], expanded: list[str]
+) -> None:
+    async with fake_wire(page([])) as wire:
+        await source(wire).list_page(entity, embed=embed)
+
+    [seen] = wire.seen
+    assert [value for name, value in seen.params if name == "expand[]"] == expanded
+
+
 async def test_objects_are_plain_dicts(source: Source) -> None:
     async with fake_wire(page([{"id": "cus_1", "metadata": {"a": "b"}}])) as wire:
         got = await source(wire).list_page(CUSTOMERS)
