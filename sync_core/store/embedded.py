@@ -29,8 +29,8 @@ _NAME = "cyphera"
 _CONF = "cyphera.conf"
 # Modest: the machine also runs the dashboard and a browser. What is committed stays committed (fsync and synchronous_commit are on).
 _TUNED = """\
-shared_buffers = 2GB
-effective_cache_size = 4GB
+shared_buffers = 4GB
+effective_cache_size = 8GB
 work_mem = 16MB
 maintenance_work_mem = 128MB
 max_wal_size = 8GB

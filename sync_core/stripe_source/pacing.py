@@ -70,10 +70,18 @@ class Timing:
         self._shortest = math.inf
         self._ahead = 0.0
         self._until = -math.inf
+        self._late_at = -math.inf
 
-    def started(self, *, late: bool) -> None:
-        slack = self.slack * (_LATE_SLACK if late else _TIMELY_SLACK)
-        self.slack = min(MOST_SLACK, max(LEAST_SLACK, slack))
+    def is_late(self, due: float, slack: float) -> bool:
+        """Whether it is now too late for a start that was meant for `due`."""
+        now = self._clock()
+        late = now - due > slack
+        # One halt of the process makes the starts of many lanes late: it says no more than that of one.
+        if not late or due > self._late_at:
+            self.slack = min(MOST_SLACK, max(LEAST_SLACK, self.slack * (_LATE_SLACK if late else _TIMELY_SLACK)))
+        if late:
+            self._late_at = now
+        return late
 
     def compare(self, asked: float, now_there: float) -> None:
         """Of several comparisons of the clocks the one that took the shortest way holds."""
@@ -124,8 +132,7 @@ class Lane:
             except asyncio.CancelledError:
                 self._returned.append(slot)
                 raise
-            late = self._clock() - due > slack
-            self._timing.started(late=late)
+            late = self._timing.is_late(due, slack)
             if not late and due >= self._paused_until():
                 return slot
             # Given back soon, its room can still be used; a second later it would be lost.

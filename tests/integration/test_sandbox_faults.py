@@ -223,10 +223,14 @@ async def test_headers_of_an_answer(http: httpx.AsyncClient) -> None:
     assert "Stripe-Version" not in bad.headers
 
 
-@pytest.mark.parametrize("resource", [*ENTITIES, "events", "account"])
+EXPANDED = ("invoices?expand[]=data.customer", "customers")
+
+
+@pytest.mark.parametrize("resource", [*ENTITIES, "events", "account", EXPANDED[0]])
 async def test_restricted_keys_are_told_what_they_lack(http: httpx.AsyncClient, resource: str) -> None:
+    lacking = EXPANDED[1] if resource == EXPANDED[0] else resource
     account_id = (await http.get("/v1/account")).json()["id"]
-    answer = await http.get(f"/v1/{resource}", headers=key(f"rk_test_no_{resource}_77"))
+    answer = await http.get(f"/v1/{resource}", headers=key(f"rk_test_no_{lacking}_77"))
 
     assert answer.status_code == 403
     assert "_read' permission would allow this request to continue." in answer.json()["error"]["message"]
