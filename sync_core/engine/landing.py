@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from sync_core.domain.fields import ORDER
 from sync_core.domain.vocabulary import EntityType
 from sync_core.engine.context import Run
 from sync_core.engine.failpoints import hit
@@ -30,7 +31,8 @@ class Lander:
         # What a dry run stages is its plan, and a limit counts what is planned: there, everything lands.
         self._recognises = run.plans_all and not run.row.config.dry_run
         self._unasked = dict.fromkeys(EntityType, 0)
-        self._queue: asyncio.Queue[tuple[Landing, asyncio.Future[None]]] = asyncio.Queue()
+        self._queue: asyncio.PriorityQueue[tuple[int, int, Landing, asyncio.Future[None]]] = asyncio.PriorityQueue()
+        self._submitted = 0
         self.landed = {entity: asyncio.Event() for entity in EntityType}
 
     def landed_seq(self, entity: EntityType) -> int:
@@ -52,19 +54,20 @@ class Lander:
 
     async def submit(self, landing: Landing) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait((landing, done))
+        self._submitted += 1
+        self._queue.put_nowait((_rank(landing), self._submitted, landing, done))
         await done
 
     async def work(self) -> None:
         """Runs until cancelled. An error ends the run; those who wait for it are cancelled with it."""
         while True:
             batch = [await self._queue.get()]
-            rows = len(batch[0][0].rows)
+            rows = len(batch[0][2].rows)
             while rows < _ROWS_PER_COMMIT and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
-                rows += len(batch[-1][0].rows)
-            await self._commit([landing for landing, _ in batch])
-            for _, done in batch:
+                rows += len(batch[-1][2].rows)
+            await self._commit([landing for _, _, landing, _ in batch])
+            for *_, done in batch:
                 if not done.done():
                     done.set_result(None)
 
@@ -106,6 +109,11 @@ class Lander:
             gone = {row.external_id for row in some} - new
             rows = [row for row in rows if row.entity is not entity or row.external_id not in gone]
         return replace(landing, rows=rows, known=known)
+
+
+def _rank(landing: Landing) -> int:
+    """Where landings queue up, parents come first: their children can be planned when they are all there."""
+    return min((ORDER.index(entity) for entity in {row.entity for row in landing.rows}), default=0)
 
 
 def _together(landings: list[Landing]) -> Landing:

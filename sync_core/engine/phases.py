@@ -1,7 +1,7 @@
 """The five phases and how they overlap.
 
-Entity types without parents are planned and applied while they are still being fetched. Each of the others as soon as it and those above
-it are listed, and the parents that no list brought are fetched by id; those below it may still be read then.
+Entity types without parents are planned and applied while they are still being fetched; each of the others too, once those above it are
+listed, as far as the parents that no list brought are there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sync_core.engine.context import Run, log
 from sync_core.engine.embedded import Embedded
 from sync_core.engine.fetch import EntityFetch
 from sync_core.engine.landing import Lander
-from sync_core.engine.planner import Planner
+from sync_core.engine.planner import BATCH, Planner
 from sync_core.engine.preflight import preflight
 from sync_core.engine.proof import unread
 from sync_core.engine.related import Related
@@ -33,7 +33,7 @@ from sync_core.store.related import last_places
 from sync_core.store.run_state import EntityRow
 from sync_core.store.runs import Task
 
-_LOOK_AGAIN_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 0.25
 
 
 class Phases:
@@ -43,9 +43,13 @@ class Phases:
         self._fetches: dict[EntityType, EntityFetch] = {}
         self._listed = {entity: asyncio.Event() for entity in ORDER}
         self._ripe = {entity: asyncio.Event() for entity in ORDER}
-        # How far each queue goes that is complete in itself: everything in it has its parents in it, or they are not to be had.
-        self._closed = dict.fromkeys(ORDER, 0)
+        # For each entity type, how far its queue and those above it go that are closed in themselves: everything in them has its parents in
+        # them, or they are not to be had.
+        self._closed = {entity: dict.fromkeys(ORDER, 0) for entity in ORDER}
+        self._grown = {entity: asyncio.Event() for entity in ORDER}
         self._complete = asyncio.Event()
+        self._looking = asyncio.Lock()
+        self._planning = {entity: asyncio.Lock() for entity in ORDER}
 
     def estimates(self) -> dict[str, int]:
         """Objects expected, by entity type, while they are fetched."""
@@ -115,7 +119,7 @@ class Phases:
             await Retry(run, self.lander, related).work()
             if lists:
                 await self._ripen(related)
-        for event in (*self._listed.values(), *self._ripe.values(), self._complete):
+        for event in (*self._listed.values(), *self._ripe.values(), *self._grown.values(), self._complete):
             event.set()
 
     async def _list(self, windows: list[WindowRow], embedded: Embedded, *beside: Coroutine[Any, Any, None]) -> None:
@@ -134,16 +138,28 @@ class Phases:
         await together(*(read(entity) for entity in ORDER), *beside)
 
     async def _ripen(self, related: Related) -> None:
-        """In their order, so that whoever is ripe has everything above it ripe too. What has landed of it is looked at while the rest is read."""
-        for entity in ORDER:
-            looked, listed = 0, False
-            while not listed:
-                listed = await _within(self._listed[entity], _LOOK_AGAIN_SECONDS)
-                upto = self.lander.durable_seq(entity)
-                await related.complete(entity, (looked, upto))
+        await together(*(self._ripen_one(entity, related) for entity in ORDER))
+
+    async def _ripen_one(self, entity: EntityType, related: Related) -> None:
+        """Once everything above it is ripe, what has landed of it is given its parents while the rest is read."""
+        for parent in PARENTS[entity]:
+            await self._ripe[parent].wait()
+        looked, listed = 0, False
+        while not listed:
+            listed = await _within(self._listed[entity], _LOOK_AGAIN_SECONDS)
+            upto = self.lander.durable_seq(entity)
+            if listed or upto - looked >= BATCH:
+                await self._close(entity, (looked, upto), related)
                 looked = upto
-            self._closed = {one: self.lander.landed_seq(one) for one in ORDER}
-            self._ripe[entity].set()
+        self._ripe[entity].set()
+        self._grown[entity].set()
+
+    async def _close(self, entity: EntityType, places: tuple[int, int], related: Related) -> None:
+        # One at a time: what another has just fetched may still wait for its own parents.
+        async with self._looking:
+            await related.complete(entity, places)
+            self._closed[entity] = {one: self.lander.landed_seq(one) for one in _lineage(entity)} | {entity: places[1]}
+        self._grown[entity].set()
 
     async def _reopen(self, entity: EntityType, windows: list[WindowRow]) -> list[WindowRow]:
         """New windows for what no window covers. There is none, unless rows of windows were lost; then nothing else would read it."""
@@ -156,28 +172,36 @@ class Phases:
         return opened
 
     async def _plan(self, planners: dict[EntityType, Planner]) -> None:
-        first = [entity for entity in ORDER if not PARENTS[entity]]
-        await together(
-            *(
-                planners[entity].work(
-                    self.lander.landed[entity],
-                    self._listed[entity],
-                    lambda entity=entity: self.lander.landed_seq(entity),  # type: ignore[misc]
-                )
-                for entity in first
-            )
-        )
-        phase = Phase.PLAN if self._run.row.config.dry_run else Phase.APPLY
-        for entity in ORDER[len(first) :]:
-            await self._ripe[entity].wait()
-            await self._enter(phase, [entity], whole=entity is ORDER[-1])
-            # What was fetched by id may still wait for its own parents, unless it stands before these places.
-            closed = self._closed
-            for one in ORDER[: ORDER.index(entity) + 1]:
-                await planners[one].drain(closed[one])
+        await together(*((self._follow if PARENTS[entity] else self._keep_up)(entity, planners) for entity in ORDER))
         await self._complete.wait()
         for entity in ORDER:
             await planners[entity].drain()
+
+    async def _keep_up(self, entity: EntityType, planners: dict[EntityType, Planner]) -> None:
+        async with self._planning[entity]:
+            await planners[entity].work(
+                self.lander.landed[entity], self._listed[entity], lambda: self.lander.landed_seq(entity)
+            )
+
+    async def _follow(self, entity: EntityType, planners: dict[EntityType, Planner]) -> None:
+        """Plan as far as the queue is closed, each time after those above it."""
+        ripe = False
+        while not ripe:
+            await self._grown[entity].wait()
+            self._grown[entity].clear()
+            ripe, closed = self._ripe[entity].is_set(), self._closed[entity]
+            if ripe:
+                phase = Phase.PLAN if self._run.row.config.dry_run else Phase.APPLY
+                await self._enter(phase, [entity], whole=entity is ORDER[-1])
+            for one in _lineage(entity):
+                async with self._planning[one]:
+                    await planners[one].drain(closed[one])
+
+
+def _lineage(entity: EntityType) -> list[EntityType]:
+    """All above it, and itself, parents first."""
+    above = {one for parent in PARENTS[entity] for one in _lineage(parent)}
+    return [one for one in ORDER if one in above or one is entity]
 
 
 async def _within(event: asyncio.Event, seconds: float) -> bool:

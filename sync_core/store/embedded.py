@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import os
 import subprocess
 import time
 import warnings
@@ -29,8 +30,8 @@ _NAME = "cyphera"
 _CONF = "cyphera.conf"
 # Modest: the machine also runs the dashboard and a browser. What is committed stays committed (fsync and synchronous_commit are on).
 _TUNED = """\
-shared_buffers = 4GB
-effective_cache_size = 8GB
+shared_buffers = {buffers}MB
+effective_cache_size = {cache}MB
 work_mem = 16MB
 maintenance_work_mem = 128MB
 max_wal_size = 8GB
@@ -41,8 +42,11 @@ jit = off
 timezone = 'UTC'
 log_timezone = 'UTC'
 """
-# After a crash with two gigabytes of log to replay, the first start takes its time.
+# After a crash with gigabytes of log to replay, the first start takes its time.
 _READY_SECONDS = 180.0
+# A million records and their indexes are three gigabytes; keys are random, and what the buffers do not hold is written and read all the time.
+_LEAST_BUFFERS_MB, _MOST_BUFFERS_MB = 128, 4_096
+_SHARE_OF_MEMORY = 8
 _DRIVERS = ("postgresql", "postgres")
 
 
@@ -147,11 +151,18 @@ def _forget_the_dead(folder: Path) -> None:
 
 
 def _tune(folder: Path) -> None:
-    (folder / _CONF).write_text(_TUNED)
+    buffers = _buffers_mb()
+    (folder / _CONF).write_text(_TUNED.format(buffers=buffers, cache=2 * buffers))
     main = folder / "postgresql.conf"
     text = main.read_text()
     if _CONF not in text:
         main.write_text(f"{text}\ninclude_if_exists '{_CONF}'\n")
+
+
+def _buffers_mb() -> int:
+    """An eighth of the machine's memory, which also holds the dashboard and a browser. PostgreSQL takes it as it comes to use it."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return min(_MOST_BUFFERS_MB, max(_LEAST_BUFFERS_MB, memory // _SHARE_OF_MEMORY))
 
 
 def _wait_until_ready(server: Any) -> None:

@@ -40,7 +40,7 @@ class Options:
     quick: bool
 
 
-def mixed(size: int, *, subscriptions: float = 0.25, invoices: float = 0.125) -> tuple[str, ...]:
+def mixed(size: int, *, subscriptions: float = 0.32, invoices: float = 0.16) -> tuple[str, ...]:
     """An account whose seven endpoints (two are of nested lists, for one subscription and one invoice in twenty) have at most as much to
     give as that of customers, so that none is waited for alone.
     """
