@@ -69,8 +69,9 @@ class Phases:
             for entity, row in entities.items()
         }
         await self._enter(Phase.FETCH, ORDER)
-        await together(self._fetch(entities, windows), self._plan(planners))
-        await Verify(run, self.lander, planners).work()
+        verify = Verify(run, self.lander, planners)
+        await together(self._fetch(entities, windows, verify), self._plan(planners))
+        await verify.work()
         if run.row.config.dry_run:
             await run.write(lambda session: keep_hash(session, held))
 
@@ -107,7 +108,7 @@ class Phases:
 
         await self._run.write(enter)
 
-    async def _fetch(self, entities: dict[EntityType, EntityRow], windows: list[WindowRow]) -> None:
+    async def _fetch(self, entities: dict[EntityType, EntityRow], windows: list[WindowRow], verify: Verify) -> None:
         run, task = self._run, self._run.row.task
         embedded = Embedded(run.row)
         related = Related(run, self.lander, embedded)
@@ -119,6 +120,9 @@ class Phases:
             await Retry(run, self.lander, related).work()
             if lists:
                 await self._ripen(related)
+        if lists:
+            # While the rest is planned: what is late comes behind all that is closed.
+            await verify.ask_again()
         for event in (*self._listed.values(), *self._ripe.values(), *self._grown.values(), self._complete):
             event.set()
 

@@ -41,25 +41,36 @@ class Verify:
         self._planners = planners
         self._related = Related(run, lander)
         self._retry = Retry(run, lander, self._related)
+        self._asked: dict[EntityType, Asked] | None = None
 
     async def work(self) -> None:
         hit("verify.before")
         run, held = self._run, self._run.held
         await run.write(lambda session: run_state.set_phase(session, held, Phase.VERIFY))
-        windows = await run.write(lambda session: read_windows(session, held.workspace_id, held.session_id))
-        asked = await self._ask_again(windows)
+        if self._asked is None:
+            await self.ask_again()
+            await self._drain()
+        windows = await self._windows()
         for entity, planner in self._planners.items():
             if run.requested(entity) or planner.planned_seq:
                 mine = [window for window in windows if window.entity is entity]
-                await self._verify(entity, mine, asked.get(entity))
+                await self._verify(entity, mine, (self._asked or {}).get(entity))
 
-    async def _ask_again(self, windows: list[WindowRow]) -> dict[EntityType, Asked]:
-        """Nothing for an applied plan, which asks Stripe nothing, nor for a retry, whose run was proven before."""
+    async def _windows(self) -> list[WindowRow]:
+        held = self._run.held
+        return await self._run.write(lambda session: read_windows(session, held.workspace_id, held.session_id))
+
+    async def ask_again(self) -> None:
+        """What is late lands, with its parents, behind all that is planned by then; planning it is left to the caller.
+
+        Nothing is asked for an applied plan, which asks Stripe nothing, nor for a retry, whose run was proven before.
+        """
         run = self._run
+        asked = self._asked = {}
         start, ceiling, task = run.row.range_start, run.row.ceiling, run.row.task
         if start is None or ceiling is None or (task is not None and task.kind is TaskKind.RETRY):
-            return {}
-        asked: dict[EntityType, Asked] = {}
+            return
+        windows = await self._windows()
 
         async def ask(entity: EntityType) -> None:
             mine = [window for window in windows if window.entity is entity]
@@ -68,8 +79,6 @@ class Verify:
         await together(*(ask(entity) for entity in run.row.config.entity_types))
         if any(one.late for one in asked.values()):
             await self._related.work({entity: one.late for entity, one in asked.items()})
-            await self._drain()
-        return asked
 
     async def _drain(self) -> None:
         for entity in ORDER:

@@ -7,7 +7,7 @@ that moved in between makes it write nothing, and the batch is planned again fro
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, SyncStat
 from sync_core.errors import LeaseLost
 from sync_core.store.arrays import numbers, texts
 from sync_core.store.database import driver
-from sync_core.store.planning_sql import select_sql, write_sql
+from sync_core.store.planning_sql import MOVE, select_sql, write_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,16 +211,35 @@ def _parts(scope: Scope, plan: Plan) -> frozenset[str]:
     return frozenset(name for name, rows in named.items() if rows)
 
 
-async def write_plan(session: AsyncSession, scope: Scope, entity: EntityType, plan: Plan) -> None:
-    """All of the batch or nothing. Raises LeaseLost, BatchMoved, or psycopg's DataError and IntegrityError for values that do not fit."""
+async def write_plan(
+    session: AsyncSession,
+    scope: Scope,
+    entity: EntityType,
+    plan: Plan,
+    behind: Callable[[], Awaitable[bool]] | None = None,
+) -> None:
+    """All of the batch or nothing. Raises LeaseLost, BatchMoved, or psycopg's DataError and IntegrityError for values that do not fit.
+
+    `behind` tells whether the batch before was committed, as soon as that is known: all but the watermark may be written until then.
+    """
     parts = _parts(scope, plan)
+    bound = _bound(scope, entity, plan, parts)
+    wanted = [*(len(rows) if name in parts else 0 for name, rows in _written(plan)), len(plan.items)]
+    if behind is None:
+        await _counted(session, scope, write_sql(entity, parts, moves=True), bound, [*wanted, 1])
+        return
+    await _counted(session, scope, write_sql(entity, parts, moves=False), bound, wanted)
+    if not await behind():
+        raise BatchMoved("the batch before it was not written")
+    await _counted(session, scope, MOVE, bound, [1])
+
+
+async def _counted(session: AsyncSession, scope: Scope, sql: str, bound: dict[str, Any], wanted: list[int]) -> None:
     connection = await driver(session)
-    cursor = await connection.execute(write_sql(entity, parts), _bound(scope, entity, plan, parts))
-    row = await cursor.fetchone()
-    held, *found = row if row is not None else (0, 0, 0, 0, 0, 0)
+    row = await (await connection.execute(sql, bound)).fetchone()
+    held, *found = row if row is not None else (0,)
     if not held:
         raise LeaseLost(f"the lease of run {scope.session_id} was taken by another worker")
-    wanted = [*(len(rows) if name in parts else 0 for name, rows in _written(plan)), len(plan.items), 1]
     if found != wanted:
         raise BatchMoved(f"wrote {found} of {wanted}")
 

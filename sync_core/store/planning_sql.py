@@ -244,8 +244,10 @@ _SETTLED = f"""settled AS (
 
 
 @cache
-def write_sql(entity: EntityType, parts: frozenset[str]) -> str:
-    """`parts` name what the batch has of: creates, updates, touches, conflicts, settled."""
+def write_sql(entity: EntityType, parts: frozenset[str], *, moves: bool) -> str:
+    """`parts` name what the batch has of: creates, updates, touches, conflicts, settled. Counts fence, creates, updates, touches and
+    plan items; the watermark when it `moves`, as `MOVE` does otherwise.
+    """
     steps = [_FENCE]
     written = []
     if "creates" in parts:
@@ -261,7 +263,7 @@ def write_sql(entity: EntityType, parts: frozenset[str]) -> str:
         steps += [_ITEMS_GONE] if "updates" in parts else []
     steps += [_CONFLICTS] if "conflicts" in parts else []
     steps += [_SETTLED] if "settled" in parts else []
-    steps += [_PLAN_ITEMS, _EVENTS, _PROGRESS]
+    steps += [_PLAN_ITEMS, _EVENTS, *([_PROGRESS] if moves else [])]
     counts = ", ".join(
         f"(SELECT count(*) FROM {step})" if part is None or part in parts else "0"
         for step, part in (
@@ -271,7 +273,10 @@ def write_sql(entity: EntityType, parts: frozenset[str]) -> str:
             ("touched", "touches"),
             ("planned", None),
             # Last, since landings wait for this row.
-            ("moved", None),
+            *([("moved", None)] if moves else []),
         )
     )
     return f"WITH {', '.join(steps)} SELECT {counts}"
+
+
+MOVE = f"WITH {_FENCE}, {_PROGRESS} SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM moved)"
