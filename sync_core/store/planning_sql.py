@@ -12,7 +12,6 @@ from sync_core.store.values_sql import (
     columns,
     compared,
     linked,
-    parent_id,
     quoted,
     values_expression,
 )
@@ -70,23 +69,31 @@ ORDER BY b.seq
 
 
 def _missing_sql(entity: EntityType, *, dry_run: bool) -> str:
-    """The references of a staged object whose parent is neither stored nor, in a dry run, about to be."""
-    refs = [one for one in FIELDS[entity] if one.kind is Kind.REF]
-    if not refs:
-        return "NULL::text[]"
-    cases = []
-    for ref in refs:
-        assert ref.parent is not None
+    """The references of a staged object whose parent is neither stored nor, in a dry run, about to be; `items` for further prices."""
+
+    def missing(parent: EntityType, named: str) -> str:
         planned = (
             f" AND NOT EXISTS (SELECT FROM payment_sync_plan_items pp WHERE pp.workspace_id = %(workspace)s"
-            f" AND pp.session_id = %(session)s AND pp.entity_type = '{ref.parent.value}'"
-            f" AND pp.external_id = b.values->>'{ref.name}' AND pp.action IN ('create', 'update'))"
+            f" AND pp.session_id = %(session)s AND pp.entity_type = '{parent.value}'"
+            f" AND pp.external_id = {named} AND pp.action IN ('create', 'update'))"
             if dry_run
             else ""
         )
-        cases.append(
-            f"CASE WHEN b.values->>'{ref.name}' IS NOT NULL AND {parent_id(ref, 'b')} IS NULL{planned} THEN '{ref.name}' END"
-        )
+        stored = f"(SELECT ref.id FROM {TABLES[parent]} ref WHERE {linked('ref', named)})"
+        return f"{named} IS NOT NULL AND {stored} IS NULL{planned}"
+
+    cases = [
+        "CASE WHEN " + missing(ref.parent, f"b.values->>'{ref.name}'") + f" THEN '{ref.name}' END"
+        for ref in FIELDS[entity]
+        if ref.parent is not None
+    ]
+    if not cases:
+        return "NULL::text[]"
+    if entity is EntityType.SUBSCRIPTIONS:
+        # The first item's price is the subscription's own.
+        further = missing(EntityType.PRICES, "line.item->>'price'")
+        lines = "jsonb_array_elements(b.values->'items') WITH ORDINALITY AS line(item, place)"
+        cases.append(f"CASE WHEN EXISTS (SELECT FROM {lines} WHERE line.place > 1 AND {further}) THEN 'items' END")
     return f"array_remove(ARRAY[{', '.join(cases)}], NULL)"
 
 

@@ -303,6 +303,32 @@ async def test_half_a_surrogate_pair_and_nul_cross_the_wire(database: Database, 
     assert len(found) == 2
 
 
+async def test_a_subscription_with_a_line_whose_price_nobody_has_is_an_error(
+    database: Database, workspace_id: UUID
+) -> None:
+    """Not a record with a line that leads nowhere; and not one whose prices are yet to be created, as in a dry run."""
+    known, other = make.price(), make.price(id="price_2")
+    account = Account.from_objects(
+        {
+            "customers": [make.customer()],
+            "products": [make.product()],
+            "prices": [known, other],
+            "subscriptions": [
+                make.subscription(id="sub_whole", items=_items(known, other)),
+                make.subscription(id="sub_part", items=_items(known, make.price(id="price_nowhere"))),
+            ],
+        }
+    )
+    async with SandboxServer(account) as server:
+        for dry_run in (True, False):
+            ended = await sync(database, workspace_id, server.url, support.config(dry_run=dry_run))
+            errors = await errors_of(database, workspace_id, ended.session_id)
+            assert [(row["external_id"], row["reason_code"], row["field"]) for row in errors] == [
+                ("sub_part", "missing_parent", "items")
+            ]
+    assert await support.stored_ids(database, workspace_id, EntityType.SUBSCRIPTIONS) == {"sub_whole"}
+
+
 async def test_a_value_that_fits_no_index_is_an_error_and_the_rest_is_stored(
     database: Database, workspace_id: UUID
 ) -> None:
