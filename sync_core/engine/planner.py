@@ -39,6 +39,14 @@ class _Writing:
     candidates: list[Candidate]
     task: asyncio.Task[None]
 
+    def meets(self, others: Sequence[Candidate]) -> bool:
+        """Whether one of the others is, or has the record of, one of its own. Beside it they could hold the row that it needs, and
+        wait for it with that.
+        """
+        ids = {one.external_id for one in self.candidates}
+        records = {one.record_id for one in self.candidates if one.record_id is not None}
+        return any(one.external_id in ids or one.record_id in records for one in others)
+
     async def is_committed(self) -> bool:
         """Known when it has ended."""
         await asyncio.wait([self.task])
@@ -116,7 +124,9 @@ class Planner:
         return count
 
     async def _step(self, until: int, *, ahead: bool) -> int:
-        """Begin to write the next batch, and see the one before it in; the number of objects that the next one holds."""
+        """Begin to write the next batch, and see the one before it in; the number of objects that the next one holds. One that can't be
+        written beside the one before is read anew when that is in.
+        """
         if self._claimed is None:
             self._claimed = await self._run.write(
                 lambda session: claimed_records(session, self._run.scope, self._entity)
@@ -124,6 +134,9 @@ class Planner:
         candidates = await self._next(until)
         if not candidates:
             return 0
+        if self._writing is not None and self._writing.meets(candidates):
+            await self._see_in(self._writing)
+            return len(candidates)
         before, begun = self._writing, self._begin(candidates, self._writing)
         self._writing = begun
         is_full = len(candidates) == self._size == BATCH

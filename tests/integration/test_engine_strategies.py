@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from sqlalchemy import text
 
 from sync_core.domain.merge import Strategies
 from sync_core.domain.vocabulary import EntityType, SessionStatus, Strategy
+from sync_core.engine import planner
 from sync_core.sandbox.account import Account
 from sync_core.sandbox.server import SandboxServer
 from sync_core.store.database import Database
@@ -310,6 +312,25 @@ async def test_two_objects_with_the_email_of_one_record_are_asked_about_each(
         database, workspace_id, "SELECT external_id FROM payment_sync_conflicts WHERE status = 'open'"
     )
     assert {row["external_id"] for row in found} == open_for
+
+
+async def test_two_batches_that_ask_about_one_record_do_not_wait_for_one_another(
+    database: Database, workspace_id: UUID, server: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second holds the record while the first, which it waits for, still creates another one: until PostgreSQL ended it."""
+    monkeypatch.setattr(planner, "BATCH", 2)
+    for place, email in enumerate(["ada", "ada", "new"]):
+        fields = {"id": f"cus_{place}", "email": f"{email}@example.com"}
+        server.world.account().create("customers", fields, now=THEN + 1 + place)
+    await own_customer(database, workspace_id, "Ada of ours", "ada@example.com")
+    dry = await sync(database, workspace_id, server.url, customers(dry_run=True))
+    await support.on_insert(database, "customers", "PERFORM pg_sleep(0.3);")
+    began = time.monotonic()
+
+    applied = await sync(database, workspace_id, server.url, customers(), source_session_id=dry.session_id)
+
+    assert (applied.counters["customers"]["created"], applied.counters["customers"]["conflicts"]) == (1, 3)
+    assert time.monotonic() - began < 8.0, "less than a statement may take"
 
 
 async def test_the_lines_of_a_subscription_are_ours_where_its_items_are(database: Database, workspace_id: UUID) -> None:
