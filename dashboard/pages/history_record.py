@@ -104,10 +104,14 @@ def body() -> rx.Component:
         ui.empty_state("That is no Stripe id", RecordHistoryState.problem, "All syncs", "/syncs", icon_name="search-x"),
         rx.cond(
             RecordHistoryState.events.length() > 0,
-            ui.data_table(
-                [ui.Column("When"), ui.Column("What"), ui.Column("Outcome"), ui.Column("Details"), ui.Column("By")],
-                rx.foreach(RecordHistoryState.events, event),
-                caption="What happened to this record, newest first",
+            ui.card(
+                ui.data_table(
+                    [ui.Column("When"), ui.Column("What"), ui.Column("Outcome"), ui.Column("Details"), ui.Column("By")],
+                    rx.foreach(RecordHistoryState.events, event),
+                    caption="What happened to this record, newest first",
+                ),
+                flush=True,
+                class_name="reflow",
             ),
             ui.empty_state(
                 "Nothing known of it",
