@@ -59,13 +59,14 @@ async def lanes(database: Database, actor: Actor, session_id: UUID, entity: Enti
 
 
 def _lane(window: OpenWindow, start: int, end: int, request_id: str) -> Lane:
-    span = max(1, end - start)
-    read = 0.0 if window.oldest_seen is None else (window.lt - window.oldest_seen) / max(1, window.lt - window.gte)
+    """The oldest window of a run of everything begins in 1970, long before there is anything to show."""
+    span, gte = max(1, end - start), min(max(window.gte, start), window.lt)
+    read = 0.0 if window.oldest_seen is None else (window.lt - window.oldest_seen) / max(1, window.lt - gte)
     return Lane(
-        gte=window.gte,
+        gte=gte,
         lt=window.lt,
-        left=(window.gte - start) / span,
-        width=(window.lt - window.gte) / span,
+        left=(gte - start) / span,
+        width=(window.lt - gte) / span,
         read=min(1.0, read),
         pages=window.pages,
         objects=window.objects,

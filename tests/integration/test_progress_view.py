@@ -130,6 +130,7 @@ async def test_a_lane_names_the_request_that_brought_its_last_page(
     assert isinstance(lanes, tuple)
     assert lanes
     assert all(lane.request_id.startswith("req_") for lane in lanes)
+    assert all(0 <= lane.left <= lane.left + lane.width <= 1 for lane in lanes), "all of it is inside the picture"
 
 
 async def test_each_entity_type_has_a_rate_and_retries_of_its_own(database: Database, workspace_id: UUID) -> None:
