@@ -114,7 +114,10 @@ def outcome() -> rx.Component:
                 ui.callout(
                     rx.cond(
                         SyncState.problems.length() > 0,
-                        "Everything else is done. What failed is listed below, with what to do; then retry it.",
+                        rx.fragment(
+                            "Everything else is done. What failed is listed below, with what to do",
+                            rx.cond(SyncState.can_retry, "; then retry it.", "."),
+                        ),
                         "What it read and what is stored differ: see below. Fetch what is missing.",
                     ),
                     kind="warn",

@@ -154,6 +154,7 @@ def view() -> rx.Component:
             )
         ],
         flush=True,
+        class_name="reflow",
     )
 
 
@@ -166,7 +167,7 @@ def group(one: rx.Var[ProblemRow]) -> rx.Component:
             rx.el.div(one.entity_label, rx.cond(one.field != "", " · " + one.field, ""), class_name="muted small"),
             scope="row",
         ),
-        rx.el.td(ui.link(one.count, one.href), class_name="number"),
+        rx.el.td(ui.link(one.count, one.href), class_name="number", custom_attrs={"data-label": "Records"}),
         rx.el.td(rx.el.div(one.repair), rx.el.div(one.message, class_name="muted small")),
         rx.el.td(rx.el.code(one.sample), class_name="small"),
         rx.el.td(
