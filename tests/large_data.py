@@ -91,6 +91,7 @@ SELECT %(workspace)s, %(session)s, CASE WHEN i %% 3 = 0 THEN 'invoice' ELSE 'cus
   (ARRAY['sync_conflict', 'sync_skipped', 'sync_failed'])[1 + i %% 3], 'noted', now() - i * interval '1 millisecond'
 FROM generate_series(1, %(plan)s) i
 """
+_RECORD = "SELECT id FROM customers WHERE workspace_id = %(workspace)s AND external_id = 'cus_' || %(customers)s"
 _TABLES = (
     "customers, invoices, payment_sync_conflicts, payment_sync_sessions, payment_sync_plan_items, payment_sync_staged_objects,"
     " payment_sync_entity_runs, payment_sync_events"
@@ -104,10 +105,11 @@ _VACUUM_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Large:
-    """`session_id` is the run that has the plan and the events; it is a dry run."""
+    """`session_id` is the run that has the plan and the events; it is a dry run. `record_id` is a customer."""
 
     workspace_id: UUID
     session_id: UUID
+    record_id: UUID
     sessions: tuple[UUID, ...]
 
 
@@ -139,7 +141,9 @@ def make_large(url: str, workspace_id: UUID, *, customers: int, invoices: int, c
         for statement in (_CUSTOMERS, _INVOICES, _CONFLICTS, _STAGED, _PLAN, _COUNTERS, _EVENTS):
             connection.execute(statement, bound)
         _vacuum(connection)
-    return Large(workspace_id, sessions[2], sessions)
+        record = connection.execute(_RECORD, bound).fetchone()
+        assert record is not None
+    return Large(workspace_id, sessions[2], record[0], sessions)
 
 
 def _vacuum(connection: psycopg.Connection) -> None:
