@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -153,3 +154,25 @@ async def test_a_page_of_long_names_in_another_script_has_a_next_one(database: D
         cursor = page.next_cursor
         assert len(cursor or "") <= 1_600
     assert len(set(seen)) == 3
+
+
+@pytest.mark.parametrize("count", [30, 600], ids=["few kinds of conflicts", "more kinds than are walked through"])
+async def test_found_by_a_facet_whatever_their_kinds(database: Database, workspace_id: UUID, count: int) -> None:
+    """Everybody looks after one, so that no two are alike; one in three is put off."""
+    made = await make_conflicts(database, workspace_id, count)
+    await rows(
+        database,
+        workspace_id,
+        "UPDATE payment_sync_conflicts SET assignee = 'of ' || external_id,"
+        " snoozed_for = CASE WHEN substr(external_id, 5)::int % 3 = 0 THEN 'run' END RETURNING id",
+    )
+    for number in (1, count // 2 + 1, count - 1):
+        mine = ConflictQuery.of(assignee=f"of cus_{number}")
+        for snoozed in (False, True):
+            page = await conflicts.list_conflicts(database, made.actor, replace(mine, snoozed=snoozed))
+            counted = await conflict_facets.facets(database, made.actor, replace(mine, snoozed=snoozed))
+            assert not isinstance(page, Refusal)
+            assert not isinstance(counted, Refusal)
+            expected = [f"Ours {number}"] if (number % 3 == 0) is snoozed else []
+            assert [row.label for row in page.rows] == expected
+            assert counted.matching == len(expected)
