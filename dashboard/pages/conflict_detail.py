@@ -60,6 +60,7 @@ class ConflictState(PageState):
     base_known: bool = False
     base_at: When = When()
     local_by: str = ""
+    request_id: str = ""
     local_at: When = When()
     seen_at: When = When()
     question: str = ""
@@ -158,6 +159,7 @@ class ConflictState(PageState):
         note = view.note
         self.base_at = When.of(note.synced_at, zone) if note else When()
         self.local_by, self.local_at = "", When()
+        self.request_id = (note.request_id if note else None) or ""
         if note is not None and note.last_at is not None:
             self.local_by, self.local_at = f"{note.last_actor}, ", When.of(note.last_at, zone)
 

@@ -143,6 +143,14 @@ def why(state: Any) -> rx.Component:
                 ("Changed here", rx.cond(state.local_by != "", written(state), rx.fragment("not known"))),
                 ("Last sync", synced(state)),
                 ("Read from Stripe", ui.moment(state.seen_at.text, state.seen_at.utc)),
+                (
+                    "Stripe's request",
+                    rx.cond(
+                        state.request_id != "",
+                        ui.id_chip(state.request_id, label="Copy request id"),
+                        rx.fragment("no longer kept"),
+                    ),
+                ),
             ),
             class_name="why",
         ),

@@ -92,7 +92,7 @@ async def full_view(session: AsyncSession, actor: Actor, stored: StoredConflict)
     ids = [stored.id, *([stored.reopens] if stored.reopens else [])]
     view = conflict_view(
         stored,
-        await store.record_note(session, workspace, entity, stored.record_id),
+        await store.record_note(session, workspace, stored),
         await journal.of_conflicts(session, workspace, ids),
         await store.comments(session, workspace, ids),
     )

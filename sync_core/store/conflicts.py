@@ -187,26 +187,44 @@ async def open_beside(session: AsyncSession, workspace_id: UUID, settled: Stored
 
 @dataclass(frozen=True, slots=True)
 class RecordNote:
-    """What is shown of the record beside its values. Times of its last sync and last write."""
+    """What is shown of the record beside its values: the times of its last sync and last write. `request_id` is Stripe's, of the answer
+    that Stripe's side was read from, as long as the run that read it is kept.
+    """
 
     synced_at: datetime | None
     updated_at: datetime
     last_actor: str | None
     last_action: str | None
     last_at: datetime | None
+    request_id: str | None
 
 
-async def record_note(
-    session: AsyncSession, workspace_id: UUID, entity: EntityType, record_id: UUID
-) -> RecordNote | None:
+# An applied plan's objects are its dry run's; one that was fetched anew since has another view.
+_REQUEST = (
+    "(SELECT s.request_id FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s AND s.session_id ="
+    " (SELECT coalesce(r.source_session_id, r.id) FROM payment_sync_sessions r WHERE r.workspace_id = %(workspace)s AND r.id = %(run)s)"
+    " AND s.entity_type = %(entity)s AND s.external_id = %(object)s AND abs(extract(epoch FROM s.observed_at - %(observed)s)) < 0.001)"
+)
+
+
+async def record_note(session: AsyncSession, workspace_id: UUID, conflict: StoredConflict) -> RecordNote | None:
+    entity = EntityType(conflict.entity_type)
     connection = await driver(session)
     async with connection.cursor(row_factory=class_row(RecordNote)) as cursor:
         await cursor.execute(
             "SELECT t.payment_synced_at AS synced_at, t.updated_at, a.actor AS last_actor, a.action AS last_action,"
-            f" a.occurred_at AS last_at FROM {TABLES[entity]} t LEFT JOIN LATERAL (SELECT actor, action, occurred_at FROM audit_log"
+            f" a.occurred_at AS last_at, {_REQUEST} AS request_id FROM {TABLES[entity]} t LEFT JOIN LATERAL (SELECT actor, action, occurred_at FROM audit_log"
             " WHERE workspace_id = t.workspace_id AND target = %(target)s ORDER BY occurred_at DESC LIMIT 1) a ON true"
             " WHERE t.workspace_id = %(workspace)s AND t.id = %(id)s",
-            {"workspace": workspace_id, "id": record_id, "target": target(entity, record_id)},
+            {
+                "workspace": workspace_id,
+                "id": conflict.record_id,
+                "target": target(entity, conflict.record_id),
+                "run": conflict.session_id,
+                "entity": entity.value,
+                "object": conflict.external_id,
+                "observed": conflict.observed_at,
+            },
         )
         return await cursor.fetchone()
 

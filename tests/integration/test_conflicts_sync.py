@@ -65,6 +65,21 @@ async def open_rows(database: Database, workspace_id: UUID) -> tuple[ConflictRow
     return page.rows
 
 
+async def request_of(database: Database, workspace_id: UUID, row: ConflictRow) -> object:
+    """The request that the conflict's page names."""
+    view = await conflicts.get(database, person(workspace_id), row.id)
+    assert not isinstance(view, Refusal)
+    return view.to_json()["request_id"]
+
+
+async def asked_by(database: Database, workspace_id: UUID, row: ConflictRow) -> object:
+    """The request that brought the object in the run that found the conflict."""
+    sql = "SELECT request_id FROM payment_sync_staged_objects WHERE session_id = :run AND external_id = :object"
+    (found,) = await rows(database, workspace_id, sql, run=row.session_id, object=row.external_id)
+    assert str(found["request_id"]).startswith("req_")
+    return found["request_id"]
+
+
 async def customers(database: Database, workspace_id: UUID) -> list[dict[str, object]]:
     return await rows(
         database,
@@ -81,6 +96,7 @@ async def test_the_next_run_leaves_a_settled_record_alone(
     database: Database, workspace_id: UUID, server: SandboxServer, reason: ReasonCode, take: Choice
 ) -> None:
     row = await disturbed(database, workspace_id, server, reason)
+    assert await request_of(database, workspace_id, row) == await asked_by(database, workspace_id, row)
     done = await conflicts.resolve(database, person(workspace_id), row.id, take_all=take)
     assert isinstance(done, Resolved)
     settled = await customers(database, workspace_id)
