@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,3 +107,11 @@ def test_stripe_is_spoken_to_in_one_package_only() -> None:
 def test_every_package_has_its_rule() -> None:
     found = {layer for path in modules() if (layer := layer_of(path)) is not None}
     assert found - {"__init__"} == set(MAY_IMPORT)
+
+
+def test_the_process_of_a_run_loads_neither_tables_nor_pages() -> None:
+    """A run starts in a process of its own, and again after each kill: these took a third of its start."""
+    asked = "import sync_core.jobs.child, sys; print(*{'sqlmodel', 'sync_core.models', 'reflex', 'alembic'} & set(sys.modules))"
+    assert (
+        subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True).stdout.split() == []
+    )
