@@ -159,7 +159,14 @@ class ConflictDecision(SQLModel, table=True):
     __table_args__: ClassVar[Any] = (
         workspace_fk(),
         tenant_fk("conflict_id", "payment_sync_conflicts", ondelete="CASCADE"),
-        Index("ix_payment_sync_conflict_decisions_batch", "workspace_id", "batch_id", "entity_type", "id"),
+        Index(
+            "ix_payment_sync_conflict_decisions_batch",
+            "workspace_id",
+            "batch_id",
+            "entity_type",
+            "id",
+            postgresql_include=["undone_at"],
+        ),
         Index("ix_payment_sync_conflict_decisions_recent", "workspace_id", text("created_at DESC"), text("id DESC")),
         Index("ix_payment_sync_conflict_decisions_conflict", "workspace_id", "conflict_id"),
         Index(
