@@ -24,7 +24,8 @@ _ROWS = (
 
 class DesignState(PageState):
     asking: bool = False
-    waiting: bool = False
+    problem: str = ""
+    loaded: bool = True
 
     @rx.event
     async def ask(self) -> None:
@@ -36,7 +37,7 @@ class DesignState(PageState):
 
     @rx.event
     async def wait(self) -> None:
-        self.waiting = not self.waiting
+        self.loaded = not self.loaded
 
     @rx.event
     async def say(self, kind: str) -> None:
@@ -220,14 +221,14 @@ def _small() -> rx.Component:
 def _waiting() -> rx.Component:
     """Only when asked for: a page that says it is busy is waited for."""
     return ui.card(
-        rx.cond(DesignState.waiting, ui.stack(ui.card_skeleton(3), ui.table_skeleton(3)), rx.fragment()),
+        ui.when_loaded(DesignState, rx.fragment(), ui.stack(ui.card_skeleton(3), ui.table_skeleton(3))),
         title="What waits",
         actions=[
             ui.button(
-                rx.cond(DesignState.waiting, "Hide", "Show"),
+                rx.cond(DesignState.loaded, "Show", "Hide"),
                 small=True,
                 on_click=DesignState.wait,
-                aria_expanded=rx.cond(DesignState.waiting, "true", "false"),
+                aria_expanded=rx.cond(DesignState.loaded, "false", "true"),
             )
         ],
     )

@@ -31,6 +31,9 @@ _CLOCK_SECONDS: Final = 30.0
 _LATE_SLACK: Final = 1.3
 _TIMELY_SLACK: Final = 0.98
 _MOST_LEAD_SECONDS: Final = 0.25
+# The rest of the slack is for what can't be seen here: a halt between the look at the clock and the request, and clocks that were compared
+# over a slow way.
+_TOLERATED: Final = 0.5
 
 
 class Allowance:
@@ -75,7 +78,7 @@ class Timing:
     def is_late(self, due: float, slack: float) -> bool:
         """Whether it is now too late for a start that was meant for `due`."""
         now = self._clock()
-        late = now - due > slack
+        late = now - due > slack * _TOLERATED
         # One halt of the process makes the starts of many lanes late: it says no more than that of one.
         if not late or due > self._late_at:
             self.slack = min(MOST_SLACK, max(LEAST_SLACK, self.slack * (_LATE_SLACK if late else _TIMELY_SLACK)))
@@ -123,7 +126,7 @@ class Lane:
                 await self._refill()
             slot, slack = self._pool.popleft()
             due = self._timing.here(slot)
-            if due < max(self._clock() - slack, self._paused_until()):
+            if due < max(self._clock() - slack * _TOLERATED, self._paused_until()):
                 self._returned.append(slot)
                 continue
             self._look_ahead()
