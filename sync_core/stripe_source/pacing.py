@@ -33,7 +33,7 @@ _TIMELY_SLACK: Final = 0.98
 _MOST_LEAD_SECONDS: Final = 0.25
 # The rest of the slack is for what can't be seen here: a halt between the look at the clock and the request, and clocks that were compared
 # over a slow way.
-_TOLERATED: Final = 0.5
+_TOLERATED: Final = 0.75
 
 
 class Allowance:
