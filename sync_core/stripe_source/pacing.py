@@ -25,7 +25,8 @@ _PREFETCH_SECONDS: Final = 0.1
 # those wait who come new, and keep a pause after a 429 from being heeded.
 _AHEAD_SECONDS: Final = 0.6
 _LEAST_SCALE: Final = 0.1
-_CLOCK_SECONDS: Final = 30.0
+# A clock that is being set right runs at most so much faster or slower (RFC 5905: 500 ppm).
+_DRIFT: Final = 5e-4
 # What starts later than the slack allows is given back and drawn anew. Where that happens to more than one in fourteen, because the
 # machine is busy, more slack is asked for: it costs a share of the cap, but less than what is given back.
 _LATE_SLACK: Final = 1.3
@@ -70,9 +71,9 @@ class Timing:
         self.slack = LEAST_SLACK
         self.lead = 0.0
         self._clock = clock
-        self._shortest = math.inf
         self._ahead = 0.0
-        self._until = -math.inf
+        self._least, self._most = -math.inf, math.inf
+        self._compared_at = 0.0
         self._late_at = -math.inf
 
     def is_late(self, due: float, slack: float) -> bool:
@@ -87,12 +88,18 @@ class Timing:
         return late
 
     def compare(self, asked: float, now_there: float) -> None:
-        """Of several comparisons of the clocks the one that took the shortest way holds."""
+        """What the other clock showed, it showed after the question and before the answer. The quickest question and the quickest answer so
+        far leave the least room; the middle of it holds.
+        """
         now = self._clock()
         self.lead = min(_MOST_LEAD_SECONDS, max(1.5 * (now - asked), 0.8 * self.lead))
-        if now - asked <= self._shortest or now > self._until:
-            self._shortest, self._until = now - asked, now + _CLOCK_SECONDS
-            self._ahead = (asked + now) / 2 - now_there
+        drift = _DRIFT * (now - self._compared_at)
+        least, most = max(self._least - drift, asked - now_there), min(self._most + drift, now - now_there)
+        if least > most:
+            # A clock was set.
+            least, most = asked - now_there, now - now_there
+        self._least, self._most, self._compared_at = least, most, now
+        self._ahead = (least + most) / 2
 
     def here(self, there: float) -> float:
         return there + self._ahead
