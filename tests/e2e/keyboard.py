@@ -167,14 +167,14 @@ def settle_by_keyboard(page: Page, keys: Keyboard) -> str:
     page.wait_for_url("**/conflicts/**")
     first = page.url
     for _ in range(3):
-        shown = page.locator(".facts [data-copy]").get_attribute("data-copy")
+        shown = page.locator(".facts [aria-label='Copy Stripe id']").get_attribute("data-copy")
         expect(page.locator("#page-title")).to_be_focused()
         for field in range(page.locator('.conflict-field[data-row=""]').count()):
             keys.press(*["j"] * bool(field), "1")
             expect(page.locator('[data-take="1"][aria-pressed=true]')).to_have_count(field + 1)
         expect(page.get_by_role("button", name=re.compile("^Apply"))).to_be_enabled()
         keys.press("Control+Enter")
-        expect(page.locator(".facts [data-copy]")).not_to_have_attribute("data-copy", str(shown))
+        expect(page.locator(".facts [aria-label='Copy Stripe id']")).not_to_have_attribute("data-copy", str(shown))
     return first
 
 
