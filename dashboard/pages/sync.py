@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import reflex as rx
 
 from dashboard import components as ui
@@ -83,74 +85,73 @@ def outcome() -> rx.Component:
     return rx.fragment(
         rx.cond(
             SyncState.has_plan,
-            ui.callout(
+            _leads_to(
+                ui.button_link("Open the report", SyncState.report_href, variant="primary", small=True),
                 "Nothing has been written: a dry run's role in the database can't. Look at the report, then apply exactly this plan.",
-                rx.el.div(
-                    ui.button_link("Open the report", SyncState.report_href, variant="primary", small=True),
-                    style={"marginTop": "var(--s2)"},
-                ),
-                kind="success",
                 title="The plan is ready",
             ),
             rx.fragment(),
         ),
         rx.cond(
             SyncState.rest_href != "",
-            ui.callout(
+            _leads_to(
+                ui.button_link("On to the rest", SyncState.rest_href, variant="primary", small=True),
                 "Look at what it made of them, below and under Records. Then apply the rest of the plan.",
-                rx.el.div(
-                    ui.button_link("On to the rest", SyncState.rest_href, variant="primary", small=True),
-                    style={"marginTop": "var(--s2)"},
-                ),
-                kind="success",
                 title="The first of the plan are applied",
             ),
             rx.fragment(),
         ),
-        rx.match(
-            SyncState.status,
-            (
-                "partial",
-                ui.callout(
-                    rx.cond(
-                        SyncState.problems.length() > 0,
-                        rx.fragment(
-                            "Everything else is done. What failed is listed below, with what to do",
-                            rx.cond(SyncState.can_retry, "; then retry it.", "."),
-                        ),
-                        "What it read and what is stored differ: see below. Fetch what is missing.",
-                    ),
-                    kind="warn",
-                    title=rx.cond(SyncState.problems.length() > 0, "Some records failed", "Not all is stored"),
-                ),
-            ),
-            (
-                "failed",
-                ui.callout(
-                    rx.cond(SyncState.error != "", SyncState.error, "It could not go on."),
-                    rx.el.p(SyncState.stays, " Resume goes on where it stopped."),
-                    kind="danger",
-                    title="The sync failed",
-                ),
-            ),
-            (
-                "cancelled",
-                ui.callout(SyncState.stays + " Resume goes on where it stopped.", title="The sync was cancelled"),
-            ),
-            rx.fragment(),
-        ),
+        _fell_short(),
         rx.cond(
             SyncState.review != "",
-            ui.callout(
+            _leads_to(
+                ui.button_link("Review them", SyncState.review_href, small=True),
                 "They differ from Stripe and were left as they are.",
-                rx.el.div(
-                    ui.button_link("Review them", SyncState.review_href, small=True), style={"marginTop": "var(--s2)"}
-                ),
-                kind="conflict",
                 title=SyncState.review + " went to review",
+                kind="conflict",
             ),
             rx.fragment(),
         ),
+    )
+
+
+def _leads_to(link: rx.Component, text: str, *, title: Any, kind: str = "success") -> rx.Component:
+    return ui.callout(text, rx.el.div(link, style={"marginTop": "var(--s2)"}), kind=kind, title=title)
+
+
+def _fell_short() -> rx.Component:
+    """Why not all of it is done, and how it goes on."""
+    return rx.match(
+        SyncState.status,
+        (
+            "partial",
+            ui.callout(
+                rx.cond(
+                    SyncState.problems.length() > 0,
+                    rx.fragment(
+                        "Everything else is done. What failed is listed below, with what to do",
+                        rx.cond(SyncState.can_retry, "; then retry it.", "."),
+                    ),
+                    "What it read and what is stored differ: see below. Fetch what is missing.",
+                ),
+                kind="warn",
+                title=rx.cond(SyncState.problems.length() > 0, "Some records failed", "Not all is stored"),
+            ),
+        ),
+        (
+            "failed",
+            ui.callout(
+                rx.cond(SyncState.error != "", SyncState.error, "It could not go on."),
+                rx.el.p(SyncState.stays, " Resume goes on where it stopped."),
+                kind="danger",
+                title="The sync failed",
+            ),
+        ),
+        (
+            "cancelled",
+            ui.callout(SyncState.stays + " Resume goes on where it stopped.", title="The sync was cancelled"),
+        ),
+        rx.fragment(),
     )
 
 
