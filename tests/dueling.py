@@ -19,8 +19,8 @@ WORKERS = 3
 
 
 async def duel(database: Database, workspace_id: UUID, server: SandboxServer, *, seed: int, takings: int) -> int:
-    """Each works as if alone while its lease is declared run out, after a random number of steps; who is superseded learns it from
-    the database only.
+    """Each works as if alone while its lease is declared run out, after it has taken a random number of steps; who is superseded
+    learns it from the database only.
 
     Returns how many of the leases wrote something.
     """
@@ -28,20 +28,26 @@ async def duel(database: Database, workspace_id: UUID, server: SandboxServer, *,
     await audit.begin(database)
     session_id = await support.enqueue(database, workspace_id, support.config(batch_size=5))
     workers = [asyncio.create_task(_work(database, server, session_id)) for _ in range(WORKERS)]
-    for _ in range(takings):
-        enough = await _steps(database, workspace_id) + rng.randint(1, 8)
+    fence = 0
 
-        async def come(enough: int = enough) -> bool:
-            return any(worker.done() for worker in workers) or await _steps(database, workspace_id) >= enough
+    def is_over() -> bool:
+        return any(worker.done() for worker in workers)
+
+    for _ in range(takings):
+        enough, before = rng.randint(1, 8), fence
+
+        async def come(enough: int = enough, before: int = before) -> bool:
+            return is_over() or await _steps(database, workspace_id, before) >= enough
 
         assert await support.holds(come, within=60)
-        async with database.system() as session:
-            await session.execute(
-                text(
-                    "UPDATE payment_sync_leases SET lease_until = clock_timestamp() - interval '1 s' WHERE session_id = :s"
-                ),
-                {"s": session_id},
-            )
+        fence = await _fence(database, session_id)
+
+        async def taken(fence: int = fence) -> bool:
+            # Its owner may renew it before another comes to take it.
+            await _expire(database, session_id, fence)
+            return is_over() or await _fence(database, session_id) > fence
+
+        assert await support.holds(taken, within=60)
     ended = await asyncio.gather(*workers)
     assert [status for status in ended if status is not None] == [SessionStatus.COMPLETED], "one of them closes the run"
     writers = await audit.assert_each_step_was_taken_once(database, workspace_id)
@@ -53,7 +59,7 @@ async def duel(database: Database, workspace_id: UUID, server: SandboxServer, *,
 
 async def _work(database: Database, server: SandboxServer, session_id: UUID) -> SessionStatus | None:
     """Take the run whenever it is free; until it is closed, by oneself or another."""
-    while await _is_open(database, session_id):
+    while await _fence(database, session_id):
         async with database.system() as session:
             held = await runs.take(session, session_id, "worker", 20.0)
         if held is not None:
@@ -64,13 +70,27 @@ async def _work(database: Database, server: SandboxServer, session_id: UUID) -> 
     return None
 
 
-async def _steps(database: Database, workspace_id: UUID) -> int:
-    return int((await support.rows(database, workspace_id, "SELECT count(*) FROM steps"))[0]["count"])
+async def _steps(database: Database, workspace_id: UUID, above: int) -> int:
+    """Taken under leases newer than the fence ``above``."""
+    found = await support.rows(database, workspace_id, "SELECT count(*) FROM steps WHERE fence > :above", above=above)
+    return int(found[0]["count"])
 
 
-async def _is_open(database: Database, session_id: UUID) -> bool:
+async def _fence(database: Database, session_id: UUID) -> int:
+    """Nought once the run is closed."""
     async with database.system() as session:
         found = await session.execute(
-            text("SELECT 1 FROM payment_sync_leases WHERE session_id = :s"), {"s": session_id}
+            text("SELECT fence FROM payment_sync_leases WHERE session_id = :s"), {"s": session_id}
         )
-        return found.first() is not None
+        return int(found.scalar() or 0)
+
+
+async def _expire(database: Database, session_id: UUID, fence: int) -> None:
+    async with database.system() as session:
+        await session.execute(
+            text(
+                "UPDATE payment_sync_leases SET lease_until = clock_timestamp() - interval '1 s'"
+                " WHERE session_id = :s AND fence = :fence"
+            ),
+            {"s": session_id, "fence": fence},
+        )
