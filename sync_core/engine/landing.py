@@ -1,10 +1,12 @@
-"""The run's one writer of staged objects: pages of all windows that wait are committed together."""
+"""The run's one writer of staged objects: pages of all windows that wait are committed together, two such landings at once, in order."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import replace
+import heapq
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,6 +21,13 @@ _ROWS_PER_COMMIT = 2_000
 # Asking in vain costs a look-up for each object: after an answer with less than this share of known ones, some landings go unasked.
 _WORTH_ASKING = 0.1
 _UNASKED = 8
+_AT_ONCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Submitted:
+    landing: Landing
+    done: asyncio.Future[None]
 
 
 class Lander:
@@ -31,8 +40,10 @@ class Lander:
         # What a dry run stages is its plan, and a limit counts what is planned: there, everything lands.
         self._recognises = run.plans_all and not run.row.config.dry_run
         self._unasked = dict.fromkeys(EntityType, 0)
-        self._queue: asyncio.PriorityQueue[tuple[int, int, Landing, asyncio.Future[None]]] = asyncio.PriorityQueue()
+        self._queue: list[tuple[int, int, _Submitted]] = []
+        self._waiting_rows = 0
         self._submitted = 0
+        self._wake = asyncio.Event()
         self.landed = {entity: asyncio.Event() for entity in EntityType}
 
     def landed_seq(self, entity: EntityType) -> int:
@@ -55,32 +66,60 @@ class Lander:
     async def submit(self, landing: Landing) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._submitted += 1
-        self._queue.put_nowait((_rank(landing), self._submitted, landing, done))
+        self._waiting_rows += len(landing.rows)
+        heapq.heappush(self._queue, (_rank(landing), self._submitted, _Submitted(landing, done)))
+        self._wake.set()
         await done
 
     async def work(self) -> None:
         """Runs until cancelled. An error ends the run; those who wait for it are cancelled with it."""
-        while True:
-            batch = [await self._queue.get()]
-            rows = len(batch[0][2].rows)
-            while rows < _ROWS_PER_COMMIT and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-                rows += len(batch[-1][2].rows)
-            await self._commit([landing for _, _, landing, _ in batch])
-            for *_, done in batch:
-                if not done.done():
-                    done.set_result(None)
+        under_way: deque[asyncio.Task[None]] = deque()
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while under_way and under_way[0].done():
+                    under_way.popleft().result()
+                while self._queue and self._has_room(len(under_way)):
+                    before = under_way[-1] if under_way else None
+                    under_way.append(asyncio.create_task(self._commit(self._take(), before)))
+                    under_way[-1].add_done_callback(lambda _: self._wake.set())
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
 
-    async def _commit(self, landings: list[Landing]) -> None:
-        together = _together(landings)
+    def _has_room(self, under_way: int) -> bool:
+        """A landing beside another is a whole one: small ones would be many commits."""
+        return not under_way or (under_way < _AT_ONCE and self._waiting_rows >= _ROWS_PER_COMMIT)
+
+    def _take(self) -> list[_Submitted]:
+        taken: list[_Submitted] = []
+        rows = 0
+        while self._queue and rows < _ROWS_PER_COMMIT:
+            *_, one = heapq.heappop(self._queue)
+            taken.append(one)
+            rows += len(one.landing.rows)
+        self._waiting_rows -= rows
+        return taken
+
+    async def _commit(self, taken: list[_Submitted], before: asyncio.Task[None] | None) -> None:
+        """Goes in when the one `before` is in: until then it is only brought to the database."""
+        together = _together([one.landing for one in taken])
         for row in together.rows:
             row.seq = self.reserve(row.entity, 1) + 1
         together.upto = {row.entity: self._seq[row.entity] for row in together.rows}
         held, staged_id = self._run.held, self._run.scope.staged_id
 
+        async def behind() -> None:
+            if before is not None:
+                await asyncio.shield(before)
+
         async def write(session: AsyncSession) -> Landing:
-            left = await self._leave_known(session, together)
-            await land(session, held.workspace_id, held.session_id, held.fence, left, staged_id=staged_id)
+            left = await self._leave_known(session, together, behind)
+            await land(
+                session, held.workspace_id, held.session_id, held.fence, left, staged_id=staged_id, behind=behind
+            )
             hit("land.before_commit")
             return left
 
@@ -91,8 +130,13 @@ class Lander:
         self._run.tally.planned += sum(left.known.values())
         for entity in {row.entity for row in left.rows}:
             self.landed[entity].set()
+        for one in taken:
+            if not one.done.done():
+                one.done.set_result(None)
 
-    async def _leave_known(self, session: AsyncSession, landing: Landing) -> Landing:
+    async def _leave_known(
+        self, session: AsyncSession, landing: Landing, behind: Callable[[], Awaitable[None]]
+    ) -> Landing:
         """The landing without the objects that the workspace has already, just as they came."""
         asked: dict[EntityType, list[StagedRow]] = {}
         for row in landing.rows if self._recognises else ():
@@ -103,6 +147,8 @@ class Lander:
             if self._unasked[entity]:
                 self._unasked[entity] -= 1
                 continue
+            # What was staged before is left to its plan.
+            await behind()
             known[entity], new = await recognise(session, self._run.scope, entity, some)
             if len(new) > len(some) * (1 - _WORTH_ASKING):
                 self._unasked[entity] = _UNASKED

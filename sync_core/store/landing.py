@@ -5,7 +5,7 @@ COPY is refused on tables with row-level security, so rows go through a temporar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -139,9 +139,11 @@ async def land(
     landing: Landing,
     *,
     staged_id: UUID | None = None,
+    behind: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Everything or nothing. `staged_id` is the dry run whose plan this run applies, and whose staged objects it goes on with.
-    Objects need a session that was opened with `landing_table`.
+    `behind` is waited for when the objects are with the database and no row of any table is touched yet. Objects need a session that
+    was opened with `landing_table`.
 
     Raises LeaseLost when another worker has taken the run.
     """
@@ -151,6 +153,8 @@ async def land(
         if landing.rows:
             async with cursor.copy(_COPY.format(table=table)) as copy:
                 await copy.write(_lines(landing.rows))
+        if behind is not None:
+            await behind()
         await cursor.execute(
             _LAND.format(rows=_ROWS.format(table=table) if landing.rows else _NO_ROWS),
             {

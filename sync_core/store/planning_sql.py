@@ -42,7 +42,7 @@ def select_sql(entity: EntityType, *, by_email: bool, dry_run: bool, applied: bo
 WITH staged AS MATERIALIZED (
   SELECT seq, external_id, deleted, issue, values, extract(epoch FROM observed_at)::float8 AS observed, {key} AS email_key
   FROM payment_sync_staged_objects WHERE workspace_id = %(workspace)s AND session_id = %(staged)s
-    AND entity_type = %(entity)s AND seq > %(after)s AND seq <= %(until)s{" AND external_id = ANY(%(only)s)" if some else ""}
+    AND entity_type = %(entity)s AND seq > 0 AND seq > %(after)s AND seq <= %(until)s{" AND external_id = ANY(%(only)s)" if some else ""}
   ORDER BY seq LIMIT %(size)s
 ), linked AS MATERIALIZED (
   SELECT staged.*, (SELECT l.id FROM {table} l WHERE {linked("l", "staged.external_id")}) AS linked_id FROM staged
@@ -101,9 +101,8 @@ _FENCE = (
     "fence AS (SELECT 1 FROM payment_sync_leases WHERE session_id = %(session)s AND fence = %(fence)s FOR KEY SHARE)"
 )
 _HELD = "EXISTS (SELECT FROM fence)"
-# By place as well as by id: to a planner that has not analysed this session yet, every index on it looks alike. Each row of a batch is
-# found at its own place: with the batch's bounds in its stead, the index of places was walked from end to end for every row.
-_IN_BATCH = "s.entity_type = %(entity)s AND s.seq > %(after)s AND s.seq <= %(upto)s"
+# `seq > 0` says that the queue is read: its index is for nothing else. Each row of a batch is found by its key, at its own place.
+_IN_BATCH = "s.entity_type = %(entity)s AND s.seq > 0 AND s.seq > %(after)s AND s.seq <= %(upto)s"
 _AT_PLACE = "s.entity_type = %(entity)s AND s.seq = (%(places)s::jsonb->>{id})::bigint AND s.external_id = {id}"
 _RECORD_COLUMNS = (
     "workspace_id, id, external_id, payment_provider, payment_account, payment_livemode, payment_sync_status, payment_synced_at,"

@@ -19,7 +19,7 @@ from sync_core.store.planning import Scope
 from sync_core.store.values_sql import TABLES, linked
 
 _OF = "s.external_id = ANY(%(of)s)"
-_BETWEEN = "s.seq > %(after)s AND s.seq <= %(until)s"
+_BETWEEN = "s.seq > 0 AND s.seq > %(after)s AND s.seq <= %(until)s"
 
 
 @cache
@@ -135,7 +135,7 @@ async def last_places(session: AsyncSession, scope: Scope) -> dict[EntityType, i
     connection = await driver(session)
     cursor = await connection.execute(
         "SELECT e.entity, (SELECT s.seq FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s"
-        " AND s.session_id = %(staged)s AND s.entity_type = e.entity ORDER BY s.seq DESC LIMIT 1)"
+        " AND s.session_id = %(staged)s AND s.entity_type = e.entity AND s.seq > 0 ORDER BY s.seq DESC LIMIT 1)"
         " FROM unnest(%(entities)s::text[]) AS e(entity)",
         {**scope.bound(EntityType.CUSTOMERS), "entities": [entity.value for entity in EntityType]},
     )

@@ -336,7 +336,7 @@ async def compared(
 _TWICE = """
 SELECT email, count(*) AS count FROM (
   SELECT lower(s."values"->>'email') AS email FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s
-  AND s.session_id = %(staged)s AND s.entity_type = 'customers' AND NOT s.deleted ORDER BY s.seq LIMIT %(cap)s) read
+  AND s.session_id = %(staged)s AND s.entity_type = 'customers' AND NOT s.deleted AND s.seq > 0 ORDER BY s.seq LIMIT %(cap)s) read
 WHERE email <> '' GROUP BY 1 HAVING count(*) > 1 ORDER BY 2 DESC, 1
 """
 
