@@ -84,6 +84,7 @@ class ErrorQuery(Paging):
     summary="Start a sync or a dry run",
 )
 async def start_initial_sync(body: StartBody, actor: CallingActor, database: OpenDatabase) -> dict[str, Any]:
+    """Where the workspace wants plans approved by a second person, only dry runs are started (409 `approval_required`)."""
     return granted(await sessions.start(database, actor, granted(start_request(body)))).to_json()
 
 
@@ -156,7 +157,11 @@ async def resume_session(session_id: UUID, actor: CallingActor, database: OpenDa
 async def apply_session(
     session_id: UUID, actor: CallingActor, database: OpenDatabase, body: ApplyBody | None = None
 ) -> dict[str, Any]:
-    """Nothing is fetched again. A record that changed since the dry run is planned anew, not overwritten."""
+    """Nothing is fetched again. A record that changed since the dry run is planned anew, not overwritten.
+
+    Where the workspace wants plans approved by a second person, one that is not is refused (409 `plan_not_approved`; the report's
+    `approval` says how it stands). A person approves it in its report, signed in: an API key can't.
+    """
     asked = body or ApplyBody()
     return granted(
         await plan_apply.apply(database, actor, session_id, limit=asked.limit, confirmed=asked.confirm)

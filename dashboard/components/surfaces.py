@@ -126,6 +126,11 @@ def column_head(column: Column) -> rx.Component:
     return rx.el.th(head, scope="col", aria_sort=column.sorted, class_name=named)
 
 
+def number_cell(count: Any, label: Any, **props: Any) -> rx.Component:
+    """`label` is its column's, said beside it in a card of class `reflow` where there is no room for columns."""
+    return rx.el.td(count, class_name="number", custom_attrs={"data-label": label}, **props)
+
+
 def pagination(first: Any = None, previous: Any = None, after: Any = None, *, about: Any = None) -> rx.Component:
     """Addresses of pages; an empty one (or an empty Var) shows nothing."""
     steps = [

@@ -20,11 +20,18 @@ from sync_core.services.history import PastRun
 from sync_core.services.record_views import When
 from sync_core.store.database import get_database
 
-_SHOWN = (Action.CREATE, Action.UPDATE, Action.CONFLICT, Action.ERROR)
+_SHOWN = {
+    Action.CREATE: "Created",
+    Action.UPDATE: "Updated",
+    Action.CONFLICT: "To review",
+    Action.ERROR: "Failed",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
+    """`counts` each have their column's name with them."""
+
     session_id: str
     href: str
     kind: str
@@ -34,7 +41,7 @@ class RunRow:
     started_utc: str
     took: str
     rate: str
-    counts: list[str]
+    counts: list[list[str]]
     total: str
     by: str
 
@@ -43,6 +50,7 @@ class HistoryState(PageState):
     """`chosen` are the ids of the runs ticked for comparison: two at most, the later tick wins."""
 
     loaded: bool = False
+    problem: str = ""
     runs: list[RunRow] = []
     chosen: list[str] = []
     filters: Filters = Filters()
@@ -61,8 +69,8 @@ class HistoryState(PageState):
         found = await history.page(
             get_database(), actor, cursor=words.get("after") or None, only=wanted.asked(actor.time_zone)
         )
+        self.problem = found.message if isinstance(found, Refusal) else ""
         if isinstance(found, Refusal):
-            self._refuse(found)
             self.loaded = True
             return
         starters = await sessions.starters(get_database(), actor)
@@ -118,7 +126,7 @@ def run_row(run: PastRun, zone: str) -> RunRow:
         started_utc=started.utc,
         took=parts.duration(run.seconds),
         rate=parts.rate(run.rate) if run.processed else "—",
-        counts=[f"{run.counts[action]:,}" for action in _SHOWN],
+        counts=[[f"{run.counts[action]:,}", label] for action, label in _SHOWN.items()],
         total=f"{run.processed:,}",
         by=view.created_by,
     )
@@ -127,11 +135,22 @@ def run_row(run: PastRun, zone: str) -> RunRow:
 def view() -> rx.Component:
     return ui.page_shell(
         "Syncs",
-        tools(),
         rx.cond(
-            HistoryState.loaded,
-            rx.cond(HistoryState.runs.length() > 0, listing(), nothing()),
-            ui.table_skeleton(),
+            HistoryState.problem != "",
+            ui.empty_state("Syncs can't be shown", HistoryState.problem, "All syncs", "/syncs", icon_name="search-x"),
+            rx.fragment(
+                # Nothing to narrow, nothing to narrow it by.
+                rx.cond(
+                    HistoryState.loaded & (HistoryState.runs.length() == 0) & ~HistoryState.narrowed,
+                    rx.fragment(),
+                    tools(),
+                ),
+                rx.cond(
+                    HistoryState.loaded,
+                    rx.cond(HistoryState.runs.length() > 0, listing(), nothing()),
+                    ui.table_skeleton(),
+                ),
+            ),
         ),
         current="/syncs",
         lead="Every dry run and every sync, with what it did.",
@@ -261,7 +280,7 @@ def listing() -> rx.Component:
         ui.Column("Status"),
         ui.Column("Started"),
         ui.Column("Took", number=True),
-        *(ui.Column(label, number=True) for label in ("Created", "Updated", "To review", "Failed")),
+        *(ui.Column(label, number=True) for label in _SHOWN.values()),
         ui.Column("Objects", number=True),
         ui.Column("Pace", number=True),
     ]
@@ -276,7 +295,10 @@ def listing() -> rx.Component:
             ),
             role="status",
         ),
-        ui.data_table(columns, rx.foreach(HistoryState.runs, run), caption="Syncs, newest first"),
+        rx.el.div(
+            ui.data_table(columns, rx.foreach(HistoryState.runs, run), caption="Syncs, newest first"),
+            class_name="reflow counted",
+        ),
         ui.pagination(HistoryState.first_url, None, HistoryState.next_url),
     )
 
@@ -301,10 +323,10 @@ def run(one: rx.Var[RunRow]) -> rx.Component:
         ),
         rx.el.td(ui.session_status_pill(one.status)),
         rx.el.td(ui.moment(one.started, one.started_utc), rx.el.div(one.by, class_name="muted small")),
-        rx.el.td(one.took, class_name="number nowrap"),
-        rx.foreach(one.counts, lambda count: rx.el.td(count, class_name="number")),
-        rx.el.td(one.total, class_name="number"),
-        rx.el.td(one.rate, class_name="number nowrap"),
+        ui.number_cell(one.took, "Took"),
+        rx.foreach(one.counts, lambda count: ui.number_cell(count[0], count[1])),
+        ui.number_cell(one.total, "Objects"),
+        ui.number_cell(one.rate, "Pace"),
         key=one.session_id,
     )
 

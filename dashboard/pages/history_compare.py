@@ -20,7 +20,7 @@ from sync_core.store.database import get_database
 
 @dataclass(frozen=True, slots=True)
 class CountRow:
-    """`cells` are, for each action, the earlier count, the later one and the difference."""
+    """`cells` are, for each action, its label, the earlier count, the later one and the difference."""
 
     entity: str
     label: str
@@ -62,7 +62,10 @@ class CompareState(PageState):
 
 
 def _count_row(one: ComparedCounts) -> CountRow:
-    cells = [[f"{one.one[action]:,}", f"{one.other[action]:,}", _signed(one.difference(action))] for action in Action]
+    cells = [
+        [action.label, f"{one.one[action]:,}", f"{one.other[action]:,}", _signed(one.difference(action))]
+        for action in Action
+    ]
     return CountRow(one.entity.value, one.entity.label, cells)
 
 
@@ -95,6 +98,7 @@ def body() -> rx.Component:
             title="Outcomes",
             about="The earlier sync, then the later one, then the difference.",
             flush=True,
+            class_name="reflow counted",
         ),
         ui.card(
             ui.data_table(
@@ -104,6 +108,7 @@ def body() -> rx.Component:
             ),
             title="Settings",
             flush=True,
+            class_name="reflow",
         ),
         gap="lg",
     )
@@ -131,15 +136,17 @@ def count_row(one: rx.Var[CountRow]) -> rx.Component:
         rx.el.th(ui.row(ui.entity_icon(one.entity), one.label), scope="row"),
         rx.foreach(
             one.cells,
-            lambda cell: rx.el.td(
-                rx.el.span(cell[0], class_name="muted"),
-                " ",
-                rx.el.span("to", class_name="sr-only"),
-                ui.icon("arrow-right", 12),
-                " ",
-                rx.el.strong(cell[1]),
-                rx.cond(cell[2] != "", rx.el.div(cell[2], class_name="xsmall"), rx.fragment()),
-                class_name="number nowrap",
+            lambda cell: ui.number_cell(
+                rx.fragment(
+                    rx.el.span(cell[1], class_name="muted"),
+                    " ",
+                    rx.el.span("to", class_name="sr-only"),
+                    ui.icon("arrow-right", 12),
+                    " ",
+                    rx.el.strong(cell[2]),
+                    rx.cond(cell[3] != "", rx.el.div(cell[3], class_name="xsmall"), rx.fragment()),
+                ),
+                cell[0],
             ),
         ),
         key=one.entity,
@@ -152,8 +159,8 @@ def setting_row(one: rx.Var[SettingRow]) -> rx.Component:
             ui.row(one.name, rx.cond(one.differs, ui.pill("differs", "warn", "triangle-alert"), rx.fragment())),
             scope="row",
         ),
-        rx.el.td(one.one),
-        rx.el.td(one.other),
+        rx.el.td(one.one, custom_attrs={"data-label": "Earlier"}),
+        rx.el.td(one.other, custom_attrs={"data-label": "Later"}),
         key=one.name,
     )
 

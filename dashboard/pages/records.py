@@ -183,7 +183,7 @@ def view() -> rx.Component:
     return ui.page_shell(
         "Records",
         tab_bar(),
-        filters(),
+        rx.cond(RecordsState.loaded & (RecordsState.rows.length() == 0) & ~narrowed(), rx.fragment(), filters()),
         rx.cond(
             RecordsState.problem != "",
             ui.error_state("Records can't be shown", RecordsState.problem, retry=RecordsState.load),
@@ -192,6 +192,11 @@ def view() -> rx.Component:
         current="/records",
         lead="What this workspace keeps, and how it stands to Stripe.",
     )
+
+
+def narrowed() -> rx.Var[bool]:
+    """Whether there may be more than what is shown: by a search or filter, or on another page."""
+    return RecordsState.narrowed | (RecordsState.first_url != "")
 
 
 def tab_bar() -> rx.Component:

@@ -18,6 +18,8 @@ from sync_core.domain.vocabulary import Action
 from sync_core.services.plan_approval import ApprovalState
 from sync_core.services.report import Freshness
 
+SHARE = "Of ours updated"
+
 
 def view() -> rx.Component:
     return ui.page_shell(
@@ -239,7 +241,7 @@ def applied(one: rx.Var[AppliedRow]) -> rx.Component:
 
 def matrix() -> rx.Component:
     heads = [ui.Column("Entity type"), *(ui.Column(action.label, number=True) for action in Action)]
-    heads += [ui.Column("Total", number=True), ui.Column("Of ours updated", number=True)]
+    heads += [ui.Column("Total", number=True), ui.Column(SHARE, number=True)]
     return ui.card(
         rx.cond(
             ReportState.mix.length() > 0,
@@ -254,8 +256,8 @@ def matrix() -> rx.Component:
                 rx.el.tfoot(
                     rx.el.tr(
                         rx.el.th("All", scope="row"),
-                        rx.foreach(ReportState.totals, lambda count: rx.el.td(count, class_name="number")),
-                        rx.el.td(ReportState.total, class_name="number"),
+                        rx.foreach(ReportState.totals, lambda one: ui.number_cell(one.count, one.label)),
+                        ui.number_cell(ReportState.total, "Total"),
                         rx.el.td(),
                     )
                 ),
@@ -269,6 +271,7 @@ def matrix() -> rx.Component:
         title="What happens to each object",
         about="Each number leads to its rows.",
         flush=True,
+        class_name="reflow counted",
     )
 
 
@@ -276,25 +279,25 @@ def matrix_line(one: rx.Var[MatrixLine]) -> rx.Component:
     return rx.el.tr(
         rx.el.th(ui.row(ui.entity_icon(one.entity), one.label), scope="row"),
         rx.foreach(one.cells, lambda cell: matrix_cell(cell, one.label)),
-        rx.el.td(one.total, class_name="number"),
-        rx.el.td(one.share, class_name="number muted"),
+        ui.number_cell(one.total, "Total"),
+        ui.number_cell(one.share, SHARE),
         key=one.entity,
     )
 
 
 def matrix_cell(cell: rx.Var[CellRow], label: rx.Var[str]) -> rx.Component:
-    return rx.el.td(
+    return ui.number_cell(
         rx.cond(
             cell.href != "",
             ui.anchor(
                 cell.count,
-                rx.el.span(" " + label + " to " + cell.action, class_name="sr-only"),
+                rx.el.span(" " + label + ", " + cell.label, class_name="sr-only"),
                 href=cell.href,
                 aria_current=rx.cond(cell.current, "true", "false"),
             ),
             rx.el.span("0", class_name="muted"),
         ),
-        class_name="number",
+        cell.label,
         key=cell.action,
     )
 

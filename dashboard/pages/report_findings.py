@@ -38,6 +38,7 @@ def orphans() -> rx.Component:
             about="They name a parent that is not here, and that Stripe did not give when asked for it by its id."
             " They stay out, with everything else as planned. Resume the run to ask again.",
             flush=True,
+            class_name="reflow counted",
             actions=[ui.button_link("To the run", ReportState.run_href, icon_name="activity", small=True)],
         ),
         rx.fragment(),
@@ -47,8 +48,8 @@ def orphans() -> rx.Component:
 def orphan(one: rx.Var[OrphanRow]) -> rx.Component:
     return rx.el.tr(
         rx.el.th(one.what, scope="row"),
-        rx.el.td(ui.link(one.objects, one.href), class_name="number"),
-        rx.el.td(one.requests, class_name="number"),
+        ui.number_cell(ui.link(one.objects, one.href), "Objects"),
+        ui.number_cell(one.requests, "To ask Stripe again"),
         key=one.key,
     )
 
@@ -78,6 +79,10 @@ def rail(one: rx.Var[RailRow]) -> rx.Component:
 
 
 def effects() -> rx.Component:
+    return rx.cond(ReportState.effects.length() > 0, _effects_card(), rx.fragment())
+
+
+def _effects_card() -> rx.Component:
     return ui.card(
         ui.data_table(
             [
@@ -90,8 +95,9 @@ def effects() -> rx.Component:
             caption="What each strategy would do with the records that differ",
         ),
         title="The same plan under each strategy",
-        about="Of the records that exist here and differ; what is new is created under all of them.",
+        about="Of the records that exist here and differ, as they are now; what is new is created under all of them.",
         flush=True,
+        class_name="reflow counted",
     )
 
 
@@ -100,9 +106,9 @@ def effect(one: rx.Var[EffectRow]) -> rx.Component:
         rx.el.th(
             ui.row(one.label, rx.cond(one.chosen, ui.pill("This plan", "info", "check"), rx.fragment())), scope="row"
         ),
-        rx.el.td(one.updates, class_name="number"),
-        rx.el.td(one.conflicts, class_name="number"),
-        rx.el.td(one.skips, class_name="number"),
+        ui.number_cell(one.updates, "Updated"),
+        ui.number_cell(one.conflicts, "To review"),
+        ui.number_cell(one.skips, "Left as they are"),
         key=one.label,
     )
 
@@ -131,6 +137,7 @@ def fields() -> rx.Component:
                 "Of the first 20,000 rows of each kind. Choose a field to see its commonest changes.",
             ),
             flush=True,
+            class_name="reflow counted",
         ),
         rx.fragment(),
     )
@@ -144,7 +151,7 @@ def bar(one: rx.Var[BarRow]) -> rx.Component:
             rx.el.div(one.entity_label, class_name="muted xsmall"),
             scope="row",
         ),
-        rx.el.td(one.count, class_name="number"),
+        ui.number_cell(one.count, "Differs"),
         rx.el.td(
             rx.el.div(
                 rx.el.span(style={"width": one.update_width}, class_name="tone-info"),
@@ -154,9 +161,9 @@ def bar(one: rx.Var[BarRow]) -> rx.Component:
                 aria_hidden="true",
             )
         ),
-        rx.el.td(one.updates, class_name="number"),
-        rx.el.td(one.conflicts, class_name="number"),
-        rx.el.td(one.skips, class_name="number"),
+        ui.number_cell(one.updates, "Updated"),
+        ui.number_cell(one.conflicts, "To review"),
+        ui.number_cell(one.skips, "Left"),
         rx.el.td(one.kinds, class_name="muted small"),
         key=one.key,
     )
@@ -179,6 +186,7 @@ def reasons() -> rx.Component:
             ),
             title="Reasons",
             flush=True,
+            class_name="reflow",
         ),
         rx.fragment(),
     )
@@ -188,7 +196,7 @@ def reason(one: rx.Var[ReasonRow]) -> rx.Component:
     return rx.el.tr(
         rx.el.th(one.label, rx.el.div(one.entity, class_name="muted small"), scope="row"),
         rx.el.td(ui.action_pill(one.action)),
-        rx.el.td(ui.link(one.count, one.href), class_name="number"),
+        ui.number_cell(ui.link(one.count, one.href), "Objects"),
         rx.el.td(one.repair, class_name="small"),
         rx.el.td(rx.el.code(one.sample, class_name="small")),
         key=one.key,

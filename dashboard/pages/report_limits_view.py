@@ -32,7 +32,7 @@ def limits_dialog() -> rx.Component:
             ui.checkbox(
                 "approval",
                 "A second person approves",
-                "A plan is applied when somebody else than who made it has approved it.",
+                "A plan is applied when somebody else than who made it has approved it, and no sync is started without one.",
                 default_checked=found.approval,
             ),
             ui.checkbox(

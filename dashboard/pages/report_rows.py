@@ -23,9 +23,16 @@ class CellRow:
     """`href` leads to the rows behind a count; empty for none."""
 
     action: str
+    label: str
     count: str
     href: str
     current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TotalRow:
+    label: str
+    count: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,14 +211,15 @@ def _cell(
     count = counts[action]
     return CellRow(
         action=action.value,
+        label=action.label,
         count=f"{count:,}",
         href=rows_href(session_id, entity=entity, action=action) if count else "",
         current=query is not None and (query.entity, query.action) == (entity, action),
     )
 
 
-def totals(report: ReportView) -> list[str]:
-    return [f"{report.totals[action]:,}" for action in Action]
+def totals(report: ReportView) -> list[TotalRow]:
+    return [TotalRow(action.label, f"{report.totals[action]:,}") for action in Action]
 
 
 def line(one: Line) -> LineRow:

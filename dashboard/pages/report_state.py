@@ -23,6 +23,7 @@ from dashboard.pages.report_rows import (
     RailRow,
     ReasonRow,
     SampleTab,
+    TotalRow,
 )
 from dashboard.pages.run_charts import MixRow
 from dashboard.pages.sync_state import SyncState
@@ -86,7 +87,7 @@ class ReportState(PageState):
     applied: list[AppliedRow] = []
     matrix: list[MatrixLine] = []
     mix: list[MixRow] = []
-    totals: list[str] = []
+    totals: list[TotalRow] = []
     total: str = ""
 
     query_entity: str = ""

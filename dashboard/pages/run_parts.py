@@ -42,9 +42,11 @@ def parsed_id(word: str) -> UUID | None:
 
 
 def duration(seconds: float | None) -> str:
-    """`48 s`, `3 min 20 s`, `2 h 5 min`."""
+    """`<1 s`, `48 s`, `3 min 20 s`, `2 h 5 min`."""
     if seconds is None:
         return "—"
+    if seconds < 1:
+        return "<1 s"
     whole = int(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -200,6 +200,7 @@ def quota() -> rx.Component:
         rx.el.span("Share of our limit", class_name="muted small"),
         rx.el.strong(SyncState.quota),
         ui.progress_bar(SyncState.quota_percent, label="Requests a second, of our limit", text=SyncState.quota),
+        rx.cond(SyncState.full != "", rx.el.span(SyncState.full, class_name="muted xsmall"), rx.fragment()),
         class_name="figure",
     )
 
@@ -227,6 +228,7 @@ def step(one: rx.Var[StepRow]) -> rx.Component:
             one.state,
             ("done", ui.icon("check", 14)),
             ("now", ui.icon("circle-dot", 14)),
+            ("stopped", ui.icon("circle-stop", 14)),
             ui.icon("circle", 14),
         ),
         one.label,
@@ -235,6 +237,7 @@ def step(one: rx.Var[StepRow]) -> rx.Component:
             one.state,
             ("done", rx.el.span(", done", class_name="sr-only")),
             ("now", rx.el.span(", now", class_name="sr-only")),
+            ("stopped", rx.el.span(", stopped here", class_name="sr-only")),
             rx.fragment(),
         ),
         custom_attrs={"data-state": one.state},

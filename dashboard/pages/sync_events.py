@@ -49,12 +49,16 @@ def view() -> rx.Component:
         flush=True,
         class_name="reflow",
         actions=[
-            ui.select(
-                "event-kind",
-                [("", "All events"), *((one.value, one.label) for one in EventType)],
-                label="Kind of event",
-                value=SyncState.event_kind,
-                on_change=SyncState.show_events,
+            rx.cond(
+                (SyncState.events.length() + SyncState.fresh.length() > 0) | (SyncState.event_kind != ""),
+                ui.select(
+                    "event-kind",
+                    [("", "All events"), *((one.value, one.label) for one in EventType)],
+                    label="Kind of event",
+                    value=SyncState.event_kind,
+                    on_change=SyncState.show_events,
+                ),
+                rx.fragment(),
             )
         ],
     )

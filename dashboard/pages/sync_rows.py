@@ -10,7 +10,8 @@ from dashboard.pages import run_parts as parts
 from sync_core.domain.vocabulary import Phase, ReasonCode, SessionStatus
 from sync_core.services.guardrails import Reason
 from sync_core.services.pace import Retried
-from sync_core.services.progress_view import EntityLine, ProgressView, Pulse, Quota, Verified
+from sync_core.services.progress_view import EntityLine, ProgressView, Pulse, Step, Verified
+from sync_core.services.quota import Quota
 from sync_core.services.record_views import When
 from sync_core.services.run_windows import Lane
 from sync_core.services.session_views import EventView
@@ -86,9 +87,14 @@ class EventRow:
 
 def steps(view: ProgressView) -> list[StepRow]:
     return [
-        StepRow(step.phase.label, step.state, "" if step.seconds is None else parts.duration(step.seconds))
+        StepRow(step.phase.label, _state(step, view), "" if step.seconds is None else parts.duration(step.seconds))
         for step in view.steps
     ]
+
+
+def _state(step: Step, view: ProgressView) -> str:
+    """A run that has ended early is in none of its phases any more."""
+    return "stopped" if step.state == "now" and not view.is_open else step.state
 
 
 COUNTED = ("Created", "Updated", "Unchanged", "Skipped", "To review", "Failed")
@@ -204,13 +210,22 @@ def pulse_text(view: ProgressView) -> tuple[str, str]:
         case Pulse.SLOW:
             return f"Slow: {page}", "warn"
         case Pulse.PAUSED:
-            return f"Rate limited: goes on in {view.quota.resume_in or 0:.0f} s", "warn"
+            return _paused(view), "warn"
         case Pulse.LOST:
             return f"The worker is lost; another takes over (attempt {view.attempts + 1})", "warn"
         case Pulse.STOPPING:
             return "Stopping", "neutral"
         case Pulse.ENDED:
             return _ended(view), _TONES[view.status]
+
+
+def _paused(view: ProgressView) -> str:
+    """Of one list, where it is only that which Stripe has said so of."""
+    held = view.quota.held
+    names = f" for {', '.join(one.label for one in held)}" if held else ""
+    others = any(line.rate is not None and line.entity not in held for line in view.entities)
+    rest = ", the other lists go on" if held and others else ""
+    return f"Rate limited{names}: goes on in {ceil(view.quota.resume_in or 1)} s{rest}"
 
 
 _TONES = {
@@ -221,7 +236,7 @@ _TONES = {
     SessionStatus.FAILED: "danger",
     SessionStatus.CANCELLED: "neutral",
 }
-_REASONS = {
+_LIMITS = {
     "global-rate": "account's rate",
     "endpoint-rate": "endpoint's rate",
     "global-concurrency": "account's concurrency",
@@ -248,11 +263,19 @@ def quota_percent(quota: Quota) -> int:
     return min(100, round(100 * quota.rate / quota.cap))
 
 
+def full_text(quota: Quota) -> str:
+    """The account's limit is not all that holds a run up: each list has one of its own."""
+    if not quota.full:
+        return ""
+    caps = ", ".join(f"{entity.label} {cap:.0f} a second" for entity, cap in quota.full)
+    return f"At the limit of {'its list' if len(quota.full) == 1 else 'their lists'}: {caps}"
+
+
 def throttled_text(quota: Quota) -> str:
     total = sum(count for _, count in quota.throttled)
     if not total:
         return "No 429 so far"
-    reasons = ", ".join(f"{_REASONS.get(reason, reason)} {count:,}" for reason, count in quota.throttled)
+    reasons = ", ".join(f"{_LIMITS.get(reason, reason)} {count:,}" for reason, count in quota.throttled)
     return f"{plural(total, 'answer')} 429: {reasons}"
 
 

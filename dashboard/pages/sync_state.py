@@ -28,6 +28,7 @@ from sync_core.services.session_views import EventListing, SessionView
 from sync_core.store.database import get_database
 
 EVERY_SECONDS = 1.0
+MOST_EARLIER = 0.5
 EVENTS_SHOWN = 15
 EVENTS_MEANWHILE = 4
 PROBLEMS_MEANWHILE = 3
@@ -65,6 +66,7 @@ class SyncState(PageState):
     requests: str = ""
     quota: str = ""
     quota_percent: int = 0
+    full: str = ""
     throttled: str = ""
     error: str = ""
     kept: str = ""
@@ -144,29 +146,33 @@ class SyncState(PageState):
     async def watch(self) -> None:
         """Ends with the run, or with the page: Reflex cancels what a page's load has started when it is left.
 
-        All that a turn has found goes to the screen in one message.
+        All that a turn has found goes to the screen in one message, a second after the one before. A turn begins as much earlier as the
+        last one took, and looks at the counters last: they are hardly older than that when they are seen.
         """
         session_id = self._id()
         if session_id is None:
             return
         watch: Watch | None = None
-        turns = 0
+        view: ProgressView | Refusal | None = None
+        due, took, turns = time.monotonic(), 0.0, 0
         while True:
-            actor = await self._actor()
-            if watch is None:
-                watch = Watch(get_database(), actor, session_id)
+            await asyncio.sleep(due - min(took, MOST_EARLIER) - time.monotonic())
+            began, actor = time.monotonic(), await self._actor()
+            watch = watch or Watch(get_database(), actor, session_id)
+            around = await self._around(actor, view, turns) if view else {}
             view = await watch.look()
             if isinstance(view, Refusal):
                 return
-            around = await self._around(actor, view, turns)
+            if not view.is_open:
+                around = await self._around(actor, view, turns)
+            took = time.monotonic() - began
+            await asyncio.sleep(due - time.monotonic())
             async with self:
                 self._show(view, may_run=actor.can(Permission.RUN_SYNC), bars=not around or not view.is_open)
                 self._put(**around)
             if not view.is_open:
                 break
-            turns += 1
-            # From one message to the next, however long it took to find out what to say.
-            await asyncio.sleep(EVERY_SECONDS)
+            due, turns = time.monotonic() + EVERY_SECONDS, turns + 1
         await asyncio.sleep(EVERY_SECONDS)
         await self._last_events(actor, session_id)
 
@@ -270,6 +276,7 @@ class SyncState(PageState):
             requests=f"{view.quota.requests:,}",
             quota=rows.quota_text(view.quota),
             quota_percent=rows.quota_percent(view.quota),
+            full=rows.full_text(view.quota),
             throttled=rows.throttled_text(view.quota),
             error=view.error or "",
             kept=view.kept_on_cancel if self.asking else "",

