@@ -125,7 +125,7 @@ async def free(database: Database, session_id: UUID, *, or_ended: bool = False) 
                 return True
             return session_id in {one.session_id for one in await runs.due(session)}
 
-    assert await support.holds(is_due, within=30)
+    assert await support.holds(is_due, within=120)
 
 
 async def driven_to_its_end(database: Database, stripe_url: str, session_id: UUID) -> None:
@@ -140,4 +140,4 @@ async def driven_to_its_end(database: Database, stripe_url: str, session_id: UUI
         async with database.system() as session:
             return not (await session.execute(_OPEN, {"session": session_id})).all()
 
-    assert await support.holds(is_over, within=60)
+    assert await support.holds(is_over, within=240)

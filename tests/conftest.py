@@ -18,8 +18,14 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
+from sync_core.settings import Settings
 from sync_core.store import migrate
 from sync_core.store.database import Database
+
+# What a shell's environment may hold for a server of its own, tests must not see; nor is this machine called through a proxy.
+for _name in Settings.model_fields:
+    os.environ.pop(_name.upper(), None)
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "localhost,127.0.0.1"
 
 SHARED_DIR = Path(os.environ.get("SHARED_DIR", Path(__file__).resolve().parents[2] / "shared"))
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a random name is made in it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from random import Random
 from uuid import UUID
 
@@ -11,11 +12,24 @@ from sqlalchemy import text
 from sync_core.domain.vocabulary import SessionStatus
 from sync_core.engine.drive import drive
 from sync_core.sandbox.server import SandboxServer
+from sync_core.sandbox.world import Latency
 from sync_core.store import runs
 from sync_core.store.database import Database
 from tests import audit, support, truth
 
 WORKERS = 3
+_QUICK, _SLOW_SECONDS = 15, 2.0
+
+
+@dataclass(slots=True)
+class _Paced(Latency):
+    """Some answers come as soon as ever, those after them late: so that the run is not over before it is taken, on any machine."""
+
+    quick: int = _QUICK
+
+    def seconds(self) -> float:
+        self.quick -= 1
+        return Latency.seconds(self) + (0.0 if self.quick >= 0 else _SLOW_SECONDS)
 
 
 async def duel(database: Database, workspace_id: UUID, server: SandboxServer, *, seed: int, takings: int) -> int:
@@ -27,6 +41,8 @@ async def duel(database: Database, workspace_id: UUID, server: SandboxServer, *,
     rng = Random(seed)
     await audit.begin(database)
     session_id = await support.enqueue(database, workspace_id, support.config(batch_size=5))
+    ordinary = server.world.latency
+    server.world.latency = paced = _Paced(ordinary.fixed_ms, ordinary.jitter_ms)
     workers = [asyncio.create_task(_work(database, server, session_id)) for _ in range(WORKERS)]
     fence = 0
 
@@ -34,12 +50,12 @@ async def duel(database: Database, workspace_id: UUID, server: SandboxServer, *,
         return any(worker.done() for worker in workers)
 
     for _ in range(takings):
-        enough, before = rng.randint(1, 8), fence
+        enough, before, paced.quick = rng.randint(1, 8), fence, _QUICK
 
         async def come(enough: int = enough, before: int = before) -> bool:
             return is_over() or await _steps(database, workspace_id, before) >= enough
 
-        assert await support.holds(come, within=60)
+        assert await support.holds(come)
         fence = await _fence(database, session_id)
 
         async def taken(fence: int = fence) -> bool:
@@ -47,7 +63,8 @@ async def duel(database: Database, workspace_id: UUID, server: SandboxServer, *,
             await _expire(database, session_id, fence)
             return is_over() or await _fence(database, session_id) > fence
 
-        assert await support.holds(taken, within=60)
+        assert await support.holds(taken)
+    server.world.latency = ordinary
     ended = await asyncio.gather(*workers)
     assert [status for status in ended if status is not None] == [SessionStatus.COMPLETED], "one of them closes the run"
     writers = await audit.assert_each_step_was_taken_once(database, workspace_id)

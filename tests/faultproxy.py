@@ -37,15 +37,21 @@ class Fault(StrEnum):
 
 @dataclass(slots=True)
 class FaultProxy:
-    """`probability` of each fault for each answer; `latency` and `jitter` in seconds before each answer. Ends with its block."""
+    """`probability` of each fault for each answer; `latency` and `jitter` in seconds before each answer. Ends with its block.
+
+    From the answer after `gone_after` on, nothing is answered any more.
+    """
 
     target: str
     probability: Mapping[Fault, float] = field(default_factory=dict)
     latency: float = 0.0
     jitter: float = 0.0
     seed: int = 0
+    gone_after: int | None = None
     fired: Counter[Fault] = field(default_factory=Counter)
     answers: int = 0
+    # One for what goes wrong, one for how: which faults so many answers meet does not hang on what else was drawn meanwhile.
+    _faults: Random = field(default_factory=Random)
     _rng: Random = field(default_factory=Random)
     _port: int = 0
     _server: asyncio.Server | None = None
@@ -56,7 +62,7 @@ class FaultProxy:
         return f"http://127.0.0.1:{self._port}"
 
     async def __aenter__(self) -> Self:
-        self._rng = Random(self.seed)
+        self._faults, self._rng = Random(self.seed), Random(self.seed)
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self._port = self._server.sockets[0].getsockname()[1]
         return self
@@ -88,7 +94,9 @@ class FaultProxy:
 
     def draw(self) -> Fault | None:
         self.answers += 1
-        roll = self._rng.random()
+        if self.gone_after is not None and self.answers > self.gone_after:
+            return Fault.BLACK_HOLE
+        roll = self._faults.random()
         for fault, probability in self.probability.items():
             roll -= probability
             if roll < 0:

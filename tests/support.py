@@ -26,6 +26,9 @@ from sync_core.stripe_source.retry import PATIENCE_SECONDS
 
 KEY = "sk_test_sandbox_tests"
 ALL = tuple(EntityType)
+# What asking a run to stop answers, and what its worker comes to: one that hears it, and one that gave no sign of life.
+HEARD = (SessionStatus.RUNNING, SessionStatus.CANCELLED)
+MUTE = (SessionStatus.CANCELLED, None)
 
 
 def config(
@@ -176,15 +179,12 @@ class Ticks:
 
 @asynccontextmanager
 async def every(seconds: float, act: Callable[[], Awaitable[None]]) -> AsyncIterator[Ticks]:
-    """Beside the block, `act` again and again, with so long between."""
+    """Beside the block, `act` again and again, with so long between, however long one takes: the block gets its turn on any machine."""
     ticks = Ticks()
 
     async def tick() -> None:
-        loop = asyncio.get_running_loop()
-        due = loop.time()
         while True:
-            due += seconds
-            await _until(loop, due)
+            await passed(seconds)
             await act()
             ticks.done += 1
 
@@ -211,8 +211,8 @@ async def _until(loop: asyncio.AbstractEventLoop, due: float) -> None:
         timer.cancel()
 
 
-async def holds(condition: Callable[[], Awaitable[bool]], *, within: float = 10.0, every: float = 0.02) -> bool:
-    """Whether the condition comes to hold in time (seconds)."""
+async def holds(condition: Callable[[], Awaitable[bool]], *, within: float = 60.0, every: float = 0.02) -> bool:
+    """Whether the condition comes to hold in time: after seconds that no machine needs, so that a wait is never what decides."""
     loop = asyncio.get_running_loop()
     end = loop.time() + within
     while not await condition():
@@ -233,7 +233,8 @@ _PROGRESS = (
 
 
 @asynccontextmanager
-async def _apart(database: Database) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+async def apart(database: Database) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """A connection beside those of the pool."""
     url = make_url(database.url).set(drivername="postgresql").render_as_string(hide_password=False)
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         yield connection
@@ -241,7 +242,7 @@ async def _apart(database: Database) -> AsyncIterator[psycopg.AsyncConnection[An
 
 async def cut_connections(database: Database) -> None:
     """End every connection to the database but the one that says so."""
-    async with _apart(database) as connection:
+    async with apart(database) as connection:
         await connection.execute(_CUT)
 
 
@@ -254,7 +255,7 @@ class Cutter:
     _seen: int = 0
 
     async def __call__(self) -> None:
-        async with _apart(self.database) as connection:
+        async with apart(self.database) as connection:
             row = await (await connection.execute(_PROGRESS)).fetchone()
             assert row is not None
             if int(row[0]) <= self._seen:

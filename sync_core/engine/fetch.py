@@ -19,6 +19,7 @@ from sync_core.engine.embedded import Embedded
 from sync_core.engine.failpoints import hit
 from sync_core.engine.landing import Lander
 from sync_core.engine.staging import stage_page
+from sync_core.engine.tasks import ended
 from sync_core.errors import FatalRunError
 from sync_core.store.landing import Landing, StagedRow, WindowRow, new_window
 from sync_core.stripe_source import CursorGone, Page, PermissionMissing
@@ -65,8 +66,7 @@ class EntityFetch:
                 for task in done:
                     task.result()
         finally:
-            for task in self._active:
-                task.cancel()
+            await ended(self._active)
 
     async def _read(self, window: WindowRow) -> None:
         newest: int | None = None

@@ -15,7 +15,7 @@ from sync_core.domain.vocabulary import EntityType
 from sync_core.engine.context import Run, log
 from sync_core.engine.deciding import Decider
 from sync_core.engine.failpoints import hit
-from sync_core.engine.tasks import together
+from sync_core.engine.tasks import either, ended, together
 from sync_core.errors import TransientError
 from sync_core.store.patience import TOO_LARGE, heed_cancel
 from sync_core.store.planning import BatchMoved, Candidate, Plan, read_batch, write_plan
@@ -93,10 +93,7 @@ class Planner:
                 continue
             # What was read ahead grows old while there is nothing to do.
             self._read_ahead = _NOWHERE, []
-            waiting = [asyncio.create_task(more.wait()), asyncio.create_task(complete.wait())]
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in waiting:
-                task.cancel()
+            await either(more, complete)
         await self.drain()
 
     async def drain(self, until: int = _END) -> None:
@@ -203,8 +200,7 @@ class Planner:
     async def _drop(self) -> None:
         """Nothing is left on its way when an error or a cancel ends the planning."""
         if self._writing is not None:
-            self._writing.task.cancel()
-            await asyncio.gather(self._writing.task, return_exceptions=True)
+            await ended([self._writing.task])
             self._writing = None
 
     async def _refresh_statistics(self) -> None:

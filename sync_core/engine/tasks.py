@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 
@@ -19,6 +19,21 @@ async def together(*work: Coroutine[Any, Any, None], background: tuple[Coroutine
                 task.result()
             left -= done
     finally:
-        for task in (*main, *others):
-            task.cancel()
-        await asyncio.gather(*main, *others, return_exceptions=True)
+        await ended((*main, *others))
+
+
+async def either(one: asyncio.Event, other: asyncio.Event) -> None:
+    """Until one of them is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in (one, other)]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await ended(waiting)
+
+
+async def ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel what of them is still at work, and wait for the end of it."""
+    some = list(tasks)
+    for task in some:
+        task.cancel()
+    await asyncio.gather(*some, return_exceptions=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -32,11 +32,12 @@ from sync_core.services.api_keys import KeyLevel
 from sync_core.store.database import Database
 from tests.api.conftest import issued
 from tests.conftest import database_named, make_workspace, on_server
+from tests.ports import free_port
 from tests.services import KEY
 
 schema = schemathesis.openapi.from_dict(create_api().openapi())
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 30.0
+START_SECONDS = 180.0
 CHECKS: list[CheckFunction] = [status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
@@ -45,7 +46,7 @@ def served(
     server_url: str, template: str, api_sandbox: SandboxProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """The address, and headers of an admin's key."""
-    name = f"fuzzed_{os.getpid()}"
+    name = f"fuzzed_{uuid4().hex[:8]}"
     on_server(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     url = database_named(server_url, name)
     port = free_port()
@@ -61,31 +62,26 @@ def served(
     )
     try:
         address = f"http://127.0.0.1:{port}/api/v1"
-        wait_until_up(f"{address}/healthz")
+        wait_until_up(f"{address}/healthz", process)
         headers = asyncio.run(headers_of(url))
         httpx.put(f"{address}/connections/stripe", json={"api_key": KEY}, headers=headers).raise_for_status()
         yield address, headers
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         on_server(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
-def free_port() -> int:
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def wait_until_up(url: str) -> None:
+def wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urlopen(url, timeout=1):  # noqa: S310 - our own child on loopback
+            with urlopen(url, timeout=10):  # noqa: S310 - our own child on loopback
                 return
         except (URLError, OSError):
-            continue
+            # A process that ends meanwhile is seen at once.
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
     raise AssertionError(f"nothing answers at {url}")
 
 

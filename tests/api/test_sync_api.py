@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from sync_core.engine.drive import drive
 from sync_core.sandbox.launch import SandboxProcess
+from sync_core.services import drift as drift_service
 from sync_core.services import plan_limits
 from sync_core.services.api_keys import KeyLevel
 from sync_core.services.plan_limits import Limits
@@ -118,7 +119,11 @@ async def test_a_session_is_the_plans(call: Client, database: Database, api_sand
 
 
 @pytest.mark.usefixtures("connected")
-async def test_a_dry_run_is_applied(call: Client, database: Database, api_sandbox: SandboxProcess) -> None:
+async def test_a_dry_run_is_applied(
+    call: Client, database: Database, api_sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One call compares all that there is, however slow the machine.
+    monkeypatch.setattr(drift_service, "BUDGET_SECONDS", 60.0)
     plan = (await call("POST", INITIAL, {"entity_types": ["products"], "dry_run": True})).json()
     early = await call("POST", f"{SESSIONS}/{plan['id']}/apply")
     await driven(database, api_sandbox, plan["id"])

@@ -66,7 +66,7 @@ class Keyboard:
     def _sees(self) -> None:
         """At once, or when what the focus brought in has been painted."""
         try:
-            self._page.wait_for_function(f"() => ({_UNSEEN})() === ''", timeout=2_000)
+            self._page.wait_for_function(f"() => ({_UNSEEN})() === ''", timeout=20_000)
         except PlaywrightTimeout:
             pytest.fail(str(self._page.evaluate(_UNSEEN)))
 

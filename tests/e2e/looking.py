@@ -63,7 +63,7 @@ def scrolls_sideways(page: Page) -> bool:
 
 def settled(page: Page) -> None:
     """Nothing on the page is still on its way."""
-    expect(page.locator("[aria-busy=true]")).to_have_count(0, timeout=30_000)
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
 
 def in_theme(page: Page, theme: Any) -> None:

@@ -106,7 +106,7 @@ def test_two_people_on_one_conflict_see_each_other(open_page: Opener) -> None:
     expect(ben.get_by_role("heading", name="Records", level=1)).to_be_visible()
     expect(ben.locator("[data-beat]")).to_have_count(0)
     # Sooner than a lease lasts: leaving a page is said.
-    expect(ana.get_by_text("is viewing")).to_have_count(0, timeout=15_000)
+    expect(ana.get_by_text("is viewing")).to_have_count(0)
 
 
 def test_a_field_is_ignored_from_a_conflict_and_taken_back(owner: Page) -> None:

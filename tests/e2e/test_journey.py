@@ -121,7 +121,7 @@ def change_in_stripe(served: Served, external_id: str) -> None:
     mutation: dict[str, Any] = {"op": "update", "type": "customers", "id": external_id, "fields": {"phone": THEIRS}}
     body = json.dumps([mutation]).encode()
     request = Request(f"{served.sandbox}/_sandbox/mutations", data=body, method="POST")  # noqa: S310 - our sandbox
-    with urlopen(request, timeout=10) as answer:  # noqa: S310 - the same
+    with urlopen(request, timeout=60) as answer:  # noqa: S310 - the same
         [changed] = json.loads(answer.read())["objects"]
     assert changed["phone"] == THEIRS
 

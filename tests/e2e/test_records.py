@@ -30,6 +30,8 @@ def test_what_a_list_shows_is_in_its_address(owner: Page) -> None:
     owner.get_by_label("Sync status").select_option("local_edit")
     expect(owner).to_have_url(re.compile("status=local_edit"))
     pills = owner.locator("tbody .pill")
+    # The list before has them too, among others: only the one that was asked for has no others.
+    expect(pills.filter(has_not_text="Edited here")).to_have_count(0)
     expect(pills.first).to_have_text("Edited here")
     edited = rows(owner)
     owner.get_by_role("link", name="Name", exact=True).click()

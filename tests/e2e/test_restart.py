@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.conftest import answering, hydrated, prepared, sign_in, visit
 
 _AGAIN_MS = 60_000
-_WAIT_MS = 20_000
+_WAIT_MS = 30_000
 # The sandbox holds an invoice without its customer, which is an error as long as nobody has that one.
 _ENDED = re.compile("Completed.* · Dry run")
 

@@ -31,7 +31,7 @@ def test_signing_in_leads_to_the_page_that_was_asked_for(page: Page) -> None:
     [cookie] = page.context.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Lax", "/")
     assert page.evaluate("document.cookie") == ""
-    assert OWNER in page.get_by_role("complementary").inner_text()
+    expect(page.get_by_role("complementary")).to_contain_text(OWNER)
 
 
 def test_a_reload_stays_signed_in(owner: Page) -> None:
@@ -72,7 +72,7 @@ def ask(
     served: Served, path: str, *, method: str = "GET", body: str | None = None, **headers: str
 ) -> http.client.HTTPResponse:
     """One request without a browser, which follows nothing."""
-    connection = http.client.HTTPConnection(urlsplit(served.origin).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(served.origin).netloc, timeout=60)
     connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
     answer = connection.getresponse()
     answer.read()
@@ -115,7 +115,7 @@ def test_the_socket_opens_for_a_session_from_here(owner: Page, served: Served) -
     """So that the refusals above are the gate's, and not a broken handshake's."""
     [kept] = owner.context.cookies()
     sent = {"Cookie": f"{kept['name']}={kept['value']}", "Origin": served.origin}
-    connection = http.client.HTTPConnection(urlsplit(served.origin).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(served.origin).netloc, timeout=60)
     connection.request(
         "GET", _EVENTS, headers={name.replace("_", "-"): value for name, value in (SOCKET | sent).items()}
     )

@@ -112,9 +112,8 @@ def test_a_page_shows_nothing_of_the_one_before(open_page: Opener) -> None:
     expect(links.nth(1)).to_be_visible()
     page.evaluate(_EVERY_FRAME)
     opened(page, second, name)
-    seen = page.evaluate("seen")
-    assert f"{second} {name}" in seen
-    assert f"{second} {former}" not in seen
+    page.wait_for_function("shown => seen.includes(shown)", arg=f"{second} {name}")
+    assert f"{second} {former}" not in page.evaluate("seen")
 
 
 def opened(page: Page, address: str, name: str) -> None:

@@ -171,7 +171,7 @@ async def test_forged_arguments_go_no_further(member: Browser, payload: dict[str
 
 async def test_a_watch_ends_with_the_session(member: Browser, database: Database) -> None:
     watching = asyncio.create_task(member.send(ProbeState, "watch"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not member.of(ProbeState, "turns"):
             await asyncio.wait({watching}, timeout=0.02)
         await _ended(member, database)

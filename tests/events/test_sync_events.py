@@ -22,6 +22,7 @@ from sync_core.store import database as database_module
 from sync_core.store import runs
 from sync_core.store.database import Database
 from tests.events._browser import Browser, browser
+from tests.fairclock import fair_clock
 from tests.services import actor_of
 from tests.support import config, enqueue, every, holds
 
@@ -105,14 +106,14 @@ async def watching(
     async with browser(database, workspace_id, f"/syncs/{session_id}", role) as client:
         # A browser's first event opens the page, which loads it and follows the run to its end.
         watch = asyncio.create_task(client.send(SyncState, "load"))
-        assert await holds(lambda: _loaded(client), within=10)
+        assert await holds(lambda: _loaded(client))
         client.messages.clear()
         try:
             yield client
         finally:
             # A watch ends with its run. It is the server's own task: to leave off waiting for it would not end it.
             await execute(database, workspace_id, _END, session_id)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await watch
             await execute(database, workspace_id, _GO_ON, session_id)
 
@@ -142,11 +143,13 @@ async def test_messages_are_small_and_at_most_one_a_second(
         )
         await execute(database, workspace_id, _NEWS, running, count=3)
 
-    async with watching(database, workspace_id, running) as client, every(0.2, progress):
-        assert await holds(lambda: _count(client, 3), within=15)
+    async with fair_clock(database) as clock, watching(database, workspace_id, running) as client, every(0.2, progress):
+        lag = clock.lag
+        assert await holds(lambda: _count(client, 3))
         await client.send(SyncState, "show_lanes", entity="invoices")
-        assert await holds(lambda: _count(client, 9), within=15)
+        assert await holds(lambda: _count(client, 9))
         assert client.of(SyncState, "more_fresh") is True
+        lag = clock.lag - lag
 
     # The page is loaded twice here, and a load may come late: its size is `test_sizes`' concern.
     ticks = [one for one in client.messages if "loaded" not in one.names]
@@ -157,7 +160,7 @@ async def test_messages_are_small_and_at_most_one_a_second(
         (one.size, sorted(one.names)) for one in ticks if one.size > MOST_BYTES
     ]
     assert min(apart) >= 0.95, apart
-    assert median(apart) <= 1.5, apart
+    assert median(apart) <= 1.5 + lag / len(apart), apart
     # Beside the ticks, once they have begun: the answer to the click, and Reflex's word that it is done.
     beside = [one for one in ticks if one.at > told[0].at and one not in told]
     assert len(beside) <= 2, beside
@@ -177,7 +180,7 @@ async def test_what_is_committed_is_on_the_screen_within_a_second_and_a_half(
     """
     waited, looks = [], []
     async with watching(database, workspace_id, running) as client:
-        assert await holds(lambda: _count(client, 1), within=10)
+        assert await holds(lambda: _count(client, 1))
         watch = Watch(database, actor_of(workspace_id), running)
         for number in range(1, 11):
             sql = "UPDATE payment_sync_entity_runs SET created = :number WHERE session_id = :id"
@@ -188,7 +191,7 @@ async def test_what_is_committed_is_on_the_screen_within_a_second_and_a_half(
                 lines = client.of(SyncState, "lines")
                 return bool(lines) and {line["counts"][0] for line in lines} == {str(number)}
 
-            assert await holds(shown, within=10)
+            assert await holds(shown)
             waited.append(time.monotonic() - began)
             since = [one for one in client.messages if one.at >= began and "elapsed" in one.names]
             assert len(since) <= 2, since
@@ -208,7 +211,7 @@ async def test_a_reload_a_second_tab_and_a_server_that_was_started_again_show_th
     seen = []
     for role in (Role.OWNER, Role.VIEWER):
         async with watching(database, workspace_id, running, role) as client:
-            assert await holds(lambda client=client: _count(client, 3), within=10)  # type: ignore[misc]
+            assert await holds(lambda client=client: _count(client, 3))  # type: ignore[misc]
             seen.append({name: client.of(SyncState, name) for name in NAMES})
     one, other = seen
     assert one == other
@@ -223,7 +226,7 @@ async def test_the_watch_ends_with_the_run_and_shows_how(database: Database, wor
         async def ended() -> bool:
             return bool(client.of(SyncState, "status") == "cancelled")
 
-        assert await holds(ended, within=5)
+        assert await holds(ended)
         assert client.of(SyncState, "said") == "Cancelled"
         assert client.of(SyncState, "tab") == "Cancelled · Initial sync"
         assert client.of(SyncState, "can_resume") is True
@@ -234,14 +237,14 @@ async def test_events_that_come_stand_above_those_that_were_read(
     database: Database, workspace_id: UUID, running: UUID
 ) -> None:
     async with watching(database, workspace_id, running) as client:
-        assert await holds(lambda: _count(client, 1), within=5)
+        assert await holds(lambda: _count(client, 1))
         before = client.of(SyncState, "events")
         await execute(database, workspace_id, _NEWS, running, count=2)
 
         async def shown() -> bool:
             return len(client.of(SyncState, "fresh") or ()) == 2
 
-        assert await holds(shown, within=8)
+        assert await holds(shown)
         assert {row["external_id"] for row in client.of(SyncState, "fresh")} == {"cus_new_1", "cus_new_2"}
         assert client.of(SyncState, "more_fresh") is False
         assert client.of(SyncState, "events") == before

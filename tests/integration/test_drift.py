@@ -28,6 +28,12 @@ def sandbox() -> Iterator[SandboxProcess]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call compares all that there is, however slow the machine."""
+    monkeypatch.setattr(drift, "BUDGET_SECONDS", 60.0)
+
+
 async def execute(database: Database, workspace_id: UUID, sql: str, **bound: object) -> None:
     async with database.workspace(workspace_id) as session:
         await session.execute(text(sql), bound)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from uuid import UUID
@@ -31,6 +30,7 @@ from sync_core.store.landing import Landing, land, landing_table, new_window
 from tests import child, support, truth
 from tests.child import Child
 from tests.dueling import duel
+from tests.fairclock import fair_clock
 
 HEARD_WITHIN = 1.0
 
@@ -77,18 +77,18 @@ async def test_a_cancel_is_heard_within_a_second_and_a_resume_completes(
             return work.done() or await MOMENTS[moment](database, workspace_id)
 
         assert await support.holds(is_there, every=0.005)
-        async with database.workspace(workspace_id) as session:
-            asked = await runs.request_cancel(session, workspace_id, session_id)
-        began = time.monotonic()
-        status = await work
-        took = time.monotonic() - began
+        async with fair_clock(database) as clock:
+            async with database.workspace(workspace_id) as session:
+                asked = await runs.request_cancel(session, workspace_id, session_id)
+            status = await work
+            took = clock()
 
     if asked is None:
         assert (moment, status) == ("verify", SessionStatus.COMPLETED), "only the last phase may be over too soon"
         return
-    assert status in (SessionStatus.CANCELLED, SessionStatus.COMPLETED)
+    assert (asked, status) in (support.HEARD, support.MUTE, (SessionStatus.RUNNING, SessionStatus.COMPLETED))
     assert took <= HEARD_WITHIN
-    if status is SessionStatus.CANCELLED:
+    if status is not SessionStatus.COMPLETED:
         async with database.workspace(workspace_id) as session:
             assert await runs.requeue(session, workspace_id, session_id) == session_id
         async with support.taken(database, session_id, server.url) as again:
@@ -164,6 +164,9 @@ async def test_a_run_whose_lease_is_taken_stops_by_itself(
 ) -> None:
     session_id = await support.enqueue(database, workspace_id, support.config(batch_size=5))
     async with support.taken(database, session_id, server.url) as run:
+        # It cannot come to its end before: of each list, what follows the first pages takes longer than any of this.
+        server.world.faults.replace([{"kind": "slow", "after_requests": 20, "delay_ms": 25_000}])
+        others = asyncio.all_tasks()
         work = asyncio.create_task(drive(run, lease_seconds=20.0))
 
         async def landing() -> bool:
@@ -180,6 +183,7 @@ async def test_a_run_whose_lease_is_taken_stops_by_itself(
         assert await support.holds(taken_over)
         before = await one(database, workspace_id, "SELECT count(*) FROM payment_sync_staged_objects")
         assert await work is None
+        assert asyncio.all_tasks() - others == set(), "nothing of it is left waiting"
     assert await one(database, workspace_id, "SELECT count(*) FROM payment_sync_staged_objects") == before
     assert await one(database, workspace_id, "SELECT status FROM payment_sync_sessions") == "running"
 
@@ -193,7 +197,7 @@ async def test_a_worker_stopped_beyond_its_lease_writes_nothing_when_it_goes_on(
         async def landing() -> bool:
             return await MOMENTS["fetch"](database, workspace_id)
 
-        assert await support.holds(landing, every=0.005, within=30)
+        assert await support.holds(landing, every=0.005)
         zombie.signal(signal.SIGSTOP)
         await child.driven_to_its_end(database, server.url, session_id)
         before = await truth.stored(database, workspace_id)

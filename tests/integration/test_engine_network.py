@@ -54,15 +54,8 @@ async def test_a_stripe_that_stays_away_puts_the_run_off_with_the_reason(
 ) -> None:
     session_id = await support.enqueue(database, workspace_id, support.config(batch_size=10))
     async with FaultProxy(server.url, latency=0.01) as proxy:
-
-        async def vanish() -> None:
-            if server.world.statistics.requests.total() > 20:
-                proxy.probability = {Fault.BLACK_HOLE: 1.0}
-
-        async with (
-            support.every(0.01, vanish),
-            support.taken(database, session_id, proxy.url, read_seconds=READ_SECONDS, patience=1.0) as run,
-        ):
+        proxy.gone_after = 20
+        async with support.taken(database, session_id, proxy.url, read_seconds=READ_SECONDS, patience=1.0) as run:
             assert await drive(run, lease_seconds=20.0) is None
 
     said = await support.rows(

@@ -37,7 +37,7 @@ async def server() -> AsyncIterator[SandboxServer]:
 @pytest.fixture
 async def partial(database: Database, workspace_id: UUID, server: SandboxServer) -> UUID:
     """An ended run: five customers failed, and the subscriptions and invoices that refer to them."""
-    named = list({one["customer"] for one in server.world.account().truth_objects("subscriptions")})[:2]
+    named = sorted({one["customer"] for one in server.world.account().truth_objects("subscriptions")})[:2]
     others = [one for one in server.world.account().truth("customers") if one not in named][:3]
     server.world.faults.replace([{"kind": "malformed_object", "match": "GET /v1/customers", "ids": [*named, *others]}])
     ended = await support.sync(database, workspace_id, server.url, support.config())

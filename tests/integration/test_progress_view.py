@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -99,15 +100,18 @@ async def test_a_finished_sync_is_verified_and_covered(
 
 
 async def test_a_run_under_way_shows_what_is_read_of_the_range(database: Database, workspace_id: UUID) -> None:
-    session_id = await running(database, workspace_id)
+    began = time.monotonic()
+    session_id = await running(database, workspace_id, page_age=2.0)
     found = await look(database, workspace_id, session_id)
+    since = time.monotonic() - began
     lanes = await run_windows.lanes(database, actor_of(workspace_id), session_id, CUSTOMERS)
 
     (customers,) = found.entities
     assert customers.cells == (0,) * 35 + (10,) * 25
     assert (customers.open_windows, customers.fraction) == (2, 0.28)
     assert [step.state for step in found.steps] == ["done", "now", "next", "next"]
-    assert found.page_age == pytest.approx(1.0, abs=0.5)
+    assert found.page_age is not None
+    assert 2.0 <= found.page_age <= 2.0 + since
     assert isinstance(lanes, tuple)
     assert [(lane.left, lane.width, lane.read, lane.pages, lane.at) for lane in lanes] == [
         (0.5, pytest.approx(1 / 6), 0.5, 2, 3500),
@@ -155,7 +159,7 @@ async def test_each_entity_type_has_a_rate_and_retries_of_its_own(database: Data
         seen[:] = (await again(watch)).entities
         return seen[0].rate is not None
 
-    assert await holds(moved, within=10)
+    assert await holds(moved)
     (customers,) = seen
     assert (before.rate, before.eta) == (None, None)
     assert customers.rate is not None

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -32,7 +33,7 @@ async def sandbox() -> AsyncIterator[SandboxServer]:
 
 @pytest.fixture
 async def http(sandbox: SandboxServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=sandbox.url, headers=AUTH, timeout=5) as client:
+    async with httpx.AsyncClient(base_url=sandbox.url, headers=AUTH, timeout=60) as client:
         yield client
 
 
@@ -83,7 +84,8 @@ async def test_broken_connections(
     sandbox: SandboxServer, http: httpx.AsyncClient, kind: str, error: type[Exception]
 ) -> None:
     await put(http, "faults", [{"kind": kind, "count": 1}])
-    async with httpx.AsyncClient(base_url=sandbox.url, headers=AUTH, timeout=0.3) as impatient:
+    patience = 0.3 if error is httpx.ReadTimeout else 60.0
+    async with httpx.AsyncClient(base_url=sandbox.url, headers=AUTH, timeout=patience) as impatient:
         with pytest.raises(error):
             await impatient.get("/v1/customers?limit=40")
     assert (await http.get("/v1/customers")).status_code == 200
@@ -127,16 +129,22 @@ async def test_bad_rules_are_refused(http: httpx.AsyncClient, rules: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    ("limits", "most", "reason"),
-    [pytest.param("live", 60, "endpoint-rate", id="live"), pytest.param("test", 60, "global-rate", id="test")],
+    ("limits", "reason"),
+    [pytest.param("live", "endpoint-rate", id="live"), pytest.param("test", "global-rate", id="test")],
 )
-async def test_limits_refuse_what_comes_too_fast(http: httpx.AsyncClient, limits: str, most: int, reason: str) -> None:
+async def test_limits_refuse_what_comes_too_fast(
+    sandbox: SandboxServer, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, limits: str, reason: str
+) -> None:
+    """However long the requests take, to the limits they all come at one moment."""
     await put(http, "settings", {"limits": limits})
+    limiter, most = sandbox.world.limiter, 60
+    at_once = partial(limiter.refusal, now=time.monotonic())
+    monkeypatch.setattr(limiter, "refusal", lambda account, endpoint, _now: at_once(account, endpoint))
     answers = [await http.get("/v1/customers?limit=1") for _ in range(most)]
     refused = [answer for answer in answers if answer.status_code == 429]
     stats = (await http.get("/_sandbox/stats")).json()
 
-    assert 25 <= most - len(refused) < most
+    assert most - len(refused) == 25
     assert {answer.headers["Stripe-Rate-Limited-Reason"] for answer in refused} == {reason}
     assert stats["rate_limited"] == {reason: len(refused)}
     assert stats["requests_by_endpoint"] == {"GET /v1/customers": most}
@@ -200,8 +208,8 @@ async def test_the_clock_can_be_wrong(http: httpx.AsyncClient) -> None:
     date = parsedate_to_datetime((await http.get("/v1/customers")).headers["Date"]).timestamp()
     made = (await http.post("/_sandbox/mutations", json={"op": "create", "type": "customers"})).json()["objects"][0]
 
-    assert abs(date - (time.time() - 600)) < 5
-    assert abs(made["created"] - (time.time() - 600)) < 5
+    assert abs(date - (time.time() - 600)) < 60
+    assert abs(made["created"] - (time.time() - 600)) < 60
 
 
 async def test_latency_is_waited_for(http: httpx.AsyncClient) -> None:
@@ -277,7 +285,7 @@ async def test_requests_sent_ahead_are_answered_in_order(sandbox: SandboxServer,
     reader, writer = await asyncio.open_connection("127.0.0.1", sandbox.port)
     head = f"GET /v1/customers?limit=%d HTTP/1.1\r\nAuthorization: Bearer {DEMO_KEY}\r\n%s\r\n"
     writer.write((head % (1, "") + head % (2, "Connection: close\r\n")).encode())
-    answers = (await asyncio.wait_for(reader.read(), 5)).split(b"HTTP/1.1 200 OK")[1:]
+    answers = (await asyncio.wait_for(reader.read(), 60)).split(b"HTTP/1.1 200 OK")[1:]
     bodies = [json.loads(answer.partition(b"\r\n\r\n")[2]) for answer in answers]
 
     assert [len(body["data"]) for body in bodies] == [1, 2]
@@ -310,7 +318,7 @@ def test_the_process_ends_with_its_parent() -> None:
         assert child.stdin is not None
         assert child.stdout.readline().startswith(b"listening on http://127.0.0.1:")
         child.stdin.close()
-        assert child.wait(10) == 0
+        assert child.wait(60) == 0
 
 
 def test_a_process_that_cannot_start_is_told() -> None:

@@ -107,4 +107,4 @@ async def fake_server(answer: Callable[[Seen], bytes | None]) -> AsyncIterator[F
     finally:
         wire.ended.set()
         server.close()
-        await asyncio.wait_for(server.wait_closed(), 5)
+        await asyncio.wait_for(server.wait_closed(), 60)

@@ -207,14 +207,15 @@ async def test_requested_at_is_that_of_the_attempt_that_succeeded(source: Source
 
 async def test_a_silent_server_is_a_timeout(naps: Naps, governor: Governor) -> None:
     async with (
-        httpx.AsyncClient(timeout=httpx.Timeout(5, read=0.05)) as http,
-        fake_wire(None, page([{"id": "cus_1"}])) as wire,
+        httpx.AsyncClient(timeout=httpx.Timeout(5, read=0.2)) as http,
+        fake_wire(None, then=page([{"id": "cus_1"}])) as wire,
     ):
         source = StripeSource(api_key=KEY, base_url=wire.url, http=http, governor=governor, sleep=naps)
         got = await source.list_page(CUSTOMERS)
 
     assert len(got.objects) == 1
-    assert (len(wire.seen), len(naps.taken)) == (2, 1)
+    # On a machine that is busy itself, more than one answer may be too late.
+    assert len(wire.seen) == len(naps.taken) + 1 >= 2
 
 
 @pytest.mark.parametrize(
@@ -288,7 +289,7 @@ async def test_a_cancelled_request_frees_its_place(source: Source, governor: Gov
         arrived = asyncio.Event()
         wire.answer = lambda _: arrived.set()
         task = asyncio.create_task(source(wire).list_page(CUSTOMERS))
-        await asyncio.wait_for(arrived.wait(), 5)
+        await asyncio.wait_for(arrived.wait(), 60)
         assert governor.stats().in_flight == 1
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
