@@ -20,7 +20,7 @@ from urllib.request import urlopen
 from uuid import uuid4
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from dashboard.frontend import ROOT, build_once
@@ -34,7 +34,17 @@ _START_SECONDS = 180.0
 # As long as the slowest of machines may take: only what fails waits for it.
 _WAIT_MS = 30_000.0
 expect.set_options(timeout=_WAIT_MS)
-_SEVERE = ("serious", "critical")
+_AXE = """
+async (rules) => {
+  await document.fonts.ready;
+  // What has just changed its colour has it from the next frame on.
+  for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+  const only = rules.length ? { runOnly: { type: "rule", values: rules } } : {};
+  const found = await axe.run(document, { resultTypes: ["violations"], ...only });
+  return found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
+    .map((one) => `${one.id}: ${one.nodes[0].html.slice(0, 200)}`);
+}
+"""
 # What a shell's environment may hold and a server under test must not see.
 _FOREIGN = (
     "PYTEST_CURRENT_TEST",
@@ -207,11 +217,14 @@ def hydrated(page: Page) -> None:
     page.locator("[data-hydrated=true]").wait_for()
 
 
-def axe(page: Page) -> list[str]:
-    """Serious and critical findings, each with its first element. The page's own policy forbids injected scripts, so axe comes by evaluation."""
-    page.evaluate("document.fonts.ready.then(() => true)")
-    found = Axe().run(page).response["violations"]
-    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in _SEVERE]
+def axe(page: Page, *rules: str) -> list[str]:
+    """Serious and critical findings, each with its first element. Axe comes by evaluation, once a document: the page's own policy forbids
+    injected scripts.
+    """
+    if not page.evaluate("typeof axe === 'object'"):
+        page.evaluate(f"{AXE_SCRIPT}; true")
+    found: list[str] = page.evaluate(_AXE, list(rules))
+    return found
 
 
 def screenshot(page: Page, name: str) -> None:

@@ -9,26 +9,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import screenshot
+from tests.e2e.conftest import axe, screenshot
 
 WIDTHS = (1440, 768, 360)
 ZOOMED = 320
 """1280 pixels at 400 percent: WCAG's reflow."""
 _HEIGHT = 900
-_RUN = """
-async (rules) => {
-  await document.fonts.ready;
-  // What has just changed its colour has it from the next frame on.
-  for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
-  const only = rules.length ? { runOnly: { type: "rule", values: rules } } : {};
-  const found = await axe.run(document, { resultTypes: ["violations"], ...only });
-  return found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
-    .map((one) => `${one.id}: ${one.nodes[0].html.slice(0, 200)}`);
-}
-"""
 # A theme changes colours and nothing else.
 _OF_COLOUR = ["color-contrast", "link-in-text-block"]
 _DOOR_THEME = "theme => document.querySelector('.door') && (document.documentElement.className = theme)"
@@ -47,14 +35,6 @@ _BARE_TIMES = r"""
   return found;
 }
 """
-
-
-def findings(page: Page, *rules: str) -> list[str]:
-    """Serious and critical ones. Axe comes by evaluation, once a document: the page's own policy forbids injected scripts."""
-    if not page.evaluate("typeof axe === 'object'"):
-        page.evaluate(f"{AXE_SCRIPT}; true")
-    found: list[str] = page.evaluate(_RUN, list(rules))
-    return found
 
 
 def scrolls_sideways(page: Page) -> bool:
@@ -82,7 +62,7 @@ def wrong_with(page: Page, name: str, widths: Sequence[int] = WIDTHS) -> list[st
         for theme, rules in (("light", ()), ("dark", _OF_COLOUR)):
             in_theme(page, theme)
             screenshot(page, f"{name}-{width}-{theme}")
-            wrong += [f"{width} {theme}: {one}" for one in findings(page, *rules)]
+            wrong += [f"{width} {theme}: {one}" for one in axe(page, *rules)]
         wrong += [f"{width}: scrolls sideways"] * scrolls_sideways(page)
     page.set_viewport_size({"width": ZOOMED, "height": _HEIGHT})
     screenshot(page, f"{name}-{ZOOMED}-zoomed")

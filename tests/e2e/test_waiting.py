@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import psycopg
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-from tests.e2e.conftest import Opener, Served, hydrated, sign_in, visit
-from tests.e2e.looking import findings, in_theme, scrolls_sideways
+from tests.e2e.conftest import Opener, Served, axe, hydrated, sign_in, visit
+from tests.e2e.looking import in_theme, scrolls_sideways
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 PAGES = (
@@ -50,7 +50,7 @@ def test_pages_on_their_way(open_page: Opener) -> None:
         page.goto(path)
         expect(page.locator("main [aria-busy=true]").first).to_be_visible()
         in_theme(page, ("light", "dark")[place % 2])
-        wrong += [f"{path} {width}: {one}" for one in findings(page)]
+        wrong += [f"{path} {width}: {one}" for one in axe(page)]
         wrong += [f"{path} {width}: scrolls sideways"] * scrolls_sideways(page)
     assert "\n".join(wrong) == ""
 
@@ -77,7 +77,7 @@ def test_pages_that_do_not_load(open_page: Opener, served: Served) -> None:
             expect(page.locator("main [aria-busy=true]")).to_have_count(0)
         for theme in ("light", "dark"):
             in_theme(page, theme)
-            assert findings(page) == []
+            assert axe(page) == []
         visit(page, "/records/customers")
         expect(failed).to_be_visible()
     page.get_by_role("button", name="Try again").click()
