@@ -14,7 +14,9 @@
 
   const typing = (target) => target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]") !== null;
 
-  const visible = (element) => element.getClientRects().length > 0 && !element.disabled;
+  // A toast whose time is over stands there unseen.
+  const visible = (element) =>
+    element.getClientRects().length > 0 && !element.disabled && getComputedStyle(element).visibility !== "hidden";
 
   const all = (selector) => [...document.querySelectorAll(selector)].filter(visible);
 
@@ -119,8 +121,10 @@
 
   const act = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) return click('[data-hotkey="Control+Enter"]');
-    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || !on()) return false;
-    if (document.querySelector("dialog[open]")) return false;
+    if (event.altKey || typing(event.target) || document.querySelector("dialog[open]")) return false;
+    // Nobody else's decision is taken back by habit.
+    if (event.key === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey) return click("[data-own]");
+    if (event.ctrlKey || event.metaKey || !on()) return false;
     // Shift and a digit, whatever character the keyboard makes of it.
     const digit = event.shiftKey && /^Digit[123]$/.test(event.code) ? "!@#"[Number(event.code[5]) - 1] : "";
     const key = digit || event.key;

@@ -23,6 +23,7 @@ from sync_core.store.database import get_database
 
 # A toast outlives the page that it came with, so that what was done is still read on the next one, but not the one after.
 NOTICE_SECONDS: Final = 8.0
+UNDO_SECONDS: Final = 10.0
 LOADS: Final[set[str]] = set()
 """The handlers that bring a page's content, by qualified name; `add_page` adds them."""
 
@@ -31,13 +32,16 @@ _admitted: ContextVar[tuple[str, accounts.SignedIn] | None] = ContextVar("admitt
 
 
 class PageState(rx.State):
-    """`signed_out` covers the page with a way back in; `failed` stands in for content that did not come; `notice` is the toast."""
+    """`signed_out` covers the page with a way back in; `failed` stands in for content that did not come; `notice` is the toast,
+    `notice_undo` the batch of decisions that it offers to take back.
+    """
 
     signed_out: bool = False
     failed: bool = False
     notice: str = ""
     notice_kind: str = "info"
     notice_number: int = 0
+    notice_undo: str = ""
     _noticed_at: float = 0.0
     _failed_on: str = ""
 
@@ -81,8 +85,9 @@ class PageState(rx.State):
             if getattr(self, name) != value:
                 setattr(self, name, value)
 
-    def _say(self, text: str, kind: str = "success") -> None:
+    def _say(self, text: str, kind: str = "success", *, undo: str = "") -> None:
         """A toast; `kind` is success, info, warn or danger. In a background handler call it under `async with self`."""
+        self._put(notice_undo=undo)
         self.notice, self.notice_kind, self.notice_number = text, kind, self.notice_number + 1
         self._noticed_at = time.monotonic()
 
@@ -120,8 +125,8 @@ class ShellState(PageState):
 
     @rx.event
     async def load(self) -> None:
-        if time.monotonic() - self._noticed_at >= NOTICE_SECONDS:
-            self._put(notice="")
+        if time.monotonic() - self._noticed_at >= (UNDO_SECONDS if self.notice_undo else NOTICE_SECONDS):
+            self._put(notice="", notice_undo="")
         if self._failed_on != _visit():
             self._put(failed=False)
         found = await self._signed_in()
@@ -141,4 +146,4 @@ class ShellState(PageState):
 
     @rx.event
     async def dismiss(self) -> None:
-        self.notice = ""
+        self.notice, self.notice_undo = "", ""

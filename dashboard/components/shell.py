@@ -9,11 +9,12 @@ import reflex as rx
 from reflex.style import color_mode, set_color_mode
 from reflex_components_core.core.banner import has_connection_errors
 
-from dashboard.components.base import anchor, button_link, icon, icon_button
+from dashboard.components.base import anchor, button, button_link, icon, icon_button
 from dashboard.components.feedback import _KINDS, error_state
 from dashboard.components.status import mode_badge
 from dashboard.navigation import PLACES, Place
 from dashboard.state import PageState, ShellState
+from dashboard.undo import UndoState
 
 _THEMES = (("light", "sun", "Light theme"), ("dark", "moon", "Dark theme"), ("system", "monitor", "System theme"))
 
@@ -178,9 +179,20 @@ def _toast(kind: str) -> rx.Component:
     return rx.el.div(
         icon(_KINDS[kind], 17),
         rx.el.p(PageState.notice),
+        rx.cond(PageState.notice_undo != "", _undo(), rx.fragment()),
         icon_button("x", "Dismiss", on_click=ShellState.dismiss),
         key=PageState.notice_number.to(str),
-        class_name=f"toast tone-{kind}",
+        class_name=rx.cond(PageState.notice_undo != "", f"toast tone-{kind} undoable", f"toast tone-{kind}"),
+    )
+
+
+def _undo() -> rx.Component:
+    return button(
+        "Undo",
+        small=True,
+        icon_name="undo-2",
+        on_click=UndoState.take_back,
+        custom_attrs={"data-hotkey": "u", "data-own": ""},
     )
 
 

@@ -17,8 +17,9 @@ from dashboard.pages.conflict_bulk_rows import PreviewRows, preview_rows
 from dashboard.pages.conflict_filters import PATH
 from dashboard.pages.conflict_keys import assets
 from dashboard.state import PageState
+from dashboard.undo import taken_back
 from sync_core.errors import Refusal
-from sync_core.services import conflict_history, conflict_undo, conflicts_bulk
+from sync_core.services import conflict_history, conflicts_bulk
 from sync_core.services.actor import Permission
 from sync_core.services.conflict_history import BatchView
 from sync_core.services.record_views import When
@@ -86,20 +87,8 @@ class HistoryState(PageState):
 
     @rx.event
     async def undo(self, batch_id: str) -> Any:
-        await _undo(self, batch_id)
+        await taken_back(self, batch_id)
         return HistoryState.load
-
-
-async def _undo(state: PageState, batch_id: str) -> None:
-    try:
-        undone = await conflict_undo.undo_batch(get_database(), await state._actor(), UUID(batch_id))  # noqa: SLF001 - of ours
-    except ValueError:
-        return
-    if isinstance(undone, Refusal):
-        state._refuse(undone)  # noqa: SLF001 - the same
-        return
-    stand = f" {undone.refused_count:,} stand: {undone.refused[0].reason}" if undone.refused else ""
-    state._say(f"{plural(undone.done, 'decision')} taken back.{stand}", "warn" if stand else "success")  # noqa: SLF001 - the same
 
 
 def _moment(text: str) -> datetime | None:
@@ -175,13 +164,15 @@ class BatchState(PageState):
             self.working = False
             if isinstance(result, Refusal):
                 self._refuse(result)
+            else:
+                self._say(f"{plural(result.resolved, 'conflict')} settled.", undo=str(asked) if result.resolved else "")
         return BatchState.load
 
     @rx.event
     async def undo(self) -> Any:
         asked = self._asked()
         if asked is not None:
-            await _undo(self, str(asked))
+            await taken_back(self, str(asked))
         return BatchState.load
 
 

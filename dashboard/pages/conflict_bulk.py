@@ -13,6 +13,7 @@ from dashboard.formatting import plural
 from dashboard.pages.conflict_bulk_rows import EffectRow, PreviewRows, SampleRow, preview_rows
 from dashboard.pages.conflict_filters import PATH
 from dashboard.state import PageState
+from dashboard.undo import taken_back
 from sync_core.domain.conflict_rules import Rule, Take
 from sync_core.domain.vocabulary import Blend, Choice, Facet, Ignoring
 from sync_core.errors import Refusal
@@ -54,6 +55,7 @@ class BulkState(PageState):
     keep_problem: str = ""
     preview: PreviewRows = PreviewRows()
     done: int = 0
+    settled: str = ""
     outcome: str = ""
     left_out: list[str] = []
     problem: str = ""
@@ -96,7 +98,22 @@ class BulkState(PageState):
         if self.stage == "working":
             return None
         self.opened = False
-        return ConflictsState.load if self.stage == "done" else None
+        if self.stage != "done":
+            return None
+        if self.settled:
+            self._say(self.settled, undo=self.preview.id)
+        return ConflictsState.load
+
+    @rx.event
+    async def undo(self) -> Any:
+        """What the dialog has just settled."""
+        from dashboard.pages.conflicts import ConflictsState
+
+        if self.stage != "done" or not self.settled:
+            return None
+        self.opened = False
+        await taken_back(self, self.preview.id)
+        return ConflictsState.load
 
     @rx.event
     async def choose_take(self, take: str) -> None:
@@ -178,7 +195,8 @@ class BulkState(PageState):
             self.stage, self.problem = "preview", result.message
             return
         self.stage = "done"
-        self.outcome = f"{plural(result.resolved, 'conflict')} settled."
+        self.settled = f"{plural(result.resolved, 'conflict')} settled." if result.resolved else ""
+        self.outcome = self.settled or "Nothing was settled."
         if result.waiting:
             self.outcome += f" {result.waiting:,} not come to: its page goes on with them."
         if result.left_out_count:
@@ -207,6 +225,14 @@ def bulk_dialog() -> rx.Component:
                 ("rule", ui.button("Preview", variant="primary", on_click=BulkState.look)),
                 ("preview", apply_buttons()),
                 ("working", ui.button("Stop", icon_name="square", on_click=BulkState.stop)),
+                (
+                    "done",
+                    rx.cond(
+                        BulkState.settled != "",
+                        ui.button("Undo", icon_name="undo-2", on_click=BulkState.undo),
+                        rx.fragment(),
+                    ),
+                ),
                 rx.fragment(),
             )
         ],

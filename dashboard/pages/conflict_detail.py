@@ -277,7 +277,7 @@ class ConflictState(PageState):
                 meant["record"] = Taken(side)
             self._show_answer(answer, actor, meant)
             return None
-        self._say(f"{answer.view.row.label}: settled.")
+        self._say(f"{answer.view.row.label}: settled.", undo=str(answer.batch_id))
         self._show(answer.view, actor)
         if self.inline_id:
             from dashboard.pages.conflicts import ConflictsState

@@ -25,6 +25,7 @@ KEYS = (
     ("c", "Comment"),
     ("e", "Show or hide equal fields"),
     ("u", "Undo the last decision"),
+    ("Ctrl z", "Undo your own last decision"),
     ("[ ]", "Previous or next conflict, or page"),
     ("/", "Search"),
     ("f", "Filters"),

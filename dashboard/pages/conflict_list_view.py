@@ -37,7 +37,7 @@ def undo_button(state: Any) -> rx.Component:
             rx.el.span("Undo: ", state.last_label, class_name="truncate"),
             icon_name="undo-2",
             on_click=state.undo_last,
-            custom_attrs={"data-hotkey": "u"},
+            custom_attrs={"data-hotkey": "u", "data-own": ""},
         ),
         rx.fragment(),
     )

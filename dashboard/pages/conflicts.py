@@ -33,6 +33,7 @@ from dashboard.pages.conflict_list_view import view
 from dashboard.pages.conflict_presence import PresenceState
 from dashboard.pages.conflict_rows import ListRow, list_row
 from dashboard.state import PageState
+from dashboard.undo import taken_back
 from sync_core.domain.vocabulary import Age, ConflictSort, ConflictStatus, Facet, Snooze
 from sync_core.errors import Refusal
 from sync_core.services import conflict_handling, conflict_pending, conflict_screen, conflict_undo, conflicts
@@ -268,22 +269,11 @@ class ConflictsState(PageState):
     @rx.event
     async def undo_last(self) -> Any:
         """Take back this person's last decisions, as many as they were."""
-        actor = await self._actor()
-        last = await conflict_undo.last_decision(get_database(), actor)
+        last = await conflict_undo.last_decision(get_database(), await self._actor())
         if last is None:
             self._say("There is nothing to take back.", "info")
             return None
-        undone = await conflict_undo.undo_batch(get_database(), actor, last.batch_id)
-        if isinstance(undone, Refusal):
-            self._refuse(undone)
-        elif undone.refused_count:
-            first = undone.refused[0]
-            self._say(
-                f"{plural(undone.done, 'decision')} taken back. {undone.refused_count:,} stand: {first.label or 'one'}: {first.reason}",
-                "warn",
-            )
-        else:
-            self._say(f"{plural(undone.done, 'decision')} taken back.")
+        await taken_back(self, str(last.batch_id))
         return ConflictsState.load
 
 

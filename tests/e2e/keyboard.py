@@ -185,7 +185,7 @@ def undo_by_keyboard(page: Page, keys: Keyboard, conflict: str) -> None:
     expect(page.locator("[data-row]")).to_have_count(3)
     keys.press("j", "Enter")
     page.wait_for_url(conflict.split("?", maxsplit=1)[0] + "**")
-    keys.choose(page.get_by_role("button", name="Undo"))
+    keys.choose(page.get_by_role("main").get_by_role("button", name="Undo"))
     expect(page.get_by_text("The conflict is open again")).to_be_visible()
     expect(page.get_by_role("button", name=re.compile("^Apply"))).to_be_visible()
     assert page.evaluate("document.activeElement !== document.body")

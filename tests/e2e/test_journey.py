@@ -153,7 +153,7 @@ def settle_for_ours(page: Page, record: str) -> None:
 
 
 def take_back(page: Page) -> None:
-    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("main").get_by_role("button", name="Undo").click()
     expect(page.get_by_role("button", name=re.compile("^Apply"))).to_be_visible()
     expect(page.get_by_text("The conflict is open again")).to_be_visible()
 

@@ -18,6 +18,8 @@ from dashboard.pages.conflict_keys import KeysState
 from dashboard.pages.conflict_presence import PresenceState
 from dashboard.pages.conflict_standing_rules import RulesState
 from dashboard.pages.conflicts import ConflictsState
+from dashboard.state import PageState
+from dashboard.undo import UndoState
 from sync_core.domain.resolution import Taken
 from sync_core.domain.vocabulary import Choice, Role
 from sync_core.services import conflict_presence, conflicts
@@ -175,6 +177,13 @@ async def test_a_conflict_is_decided_in_its_row(listing: Browser, database: Data
     assert "Stripe 60" in await record_names(database, workspace_id)
     assert listing.of(ConflictState, "inline_id") == ""
     assert listing.of(ConflictsState, "headline") == "59 open conflicts · 59 records"
+    # The toast that tells of it takes it back, from whichever page its reader has gone to.
+    assert listing.of(PageState, "notice") == "Ours 60: settled."
+    await listing.send(UndoState, "take_back")
+    assert listing.of(PageState, "notice") == "1 decision taken back."
+    assert listing.of(PageState, "notice_undo") == ""
+    assert "Ours 60" in await record_names(database, workspace_id)
+    assert listing.of(ConflictsState, "headline") == "60 open conflicts · 60 records"
 
 
 async def test_picked_rows_and_then_all_that_match(listing: Browser, database: Database, workspace_id: UUID) -> None:
@@ -308,7 +317,16 @@ async def test_many_at_once_and_all_of_them_back(listing: Browser, database: Dat
     await listing.send(BulkState, "apply")
     assert listing.of(BulkState, "outcome") == "60 conflicts settled."
     assert "Ours 1" not in await record_names(database, workspace_id)
-    await listing.send(ConflictsState, "undo_last")
+    await listing.send(BulkState, "undo")
+    assert listing.of(BulkState, "opened") is False
+    assert "Stripe 1" not in await record_names(database, workspace_id)
+    for take_back in ((UndoState, "take_back"), (ConflictsState, "undo_last")):
+        for step in ("open", "look", "apply", "close"):
+            await listing.send(BulkState, step)
+        assert listing.of(PageState, "notice") == "60 conflicts settled."
+        assert listing.of(ConflictsState, "rows") == []
+        await listing.send(*take_back)
+        assert len(listing.of(ConflictsState, "rows")) == 30
     assert "Stripe 1" not in await record_names(database, workspace_id)
 
 
@@ -383,6 +401,8 @@ FORGED: list[tuple[type[Any], str, dict[str, Any]]] = [
     (BulkState, "choose_take", {"take": "custom"}),
     (BulkState, "choose_field", {"name": "name", "take": "custom"}),
     (BulkState, "stop", {}),
+    (BulkState, "undo", {}),
+    (UndoState, "take_back", {}),
     (BatchState, "apply", {}),
     (BatchState, "undo", {}),
     (HistoryState, "undo", {"batch_id": "nonsense"}),
