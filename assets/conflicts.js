@@ -111,6 +111,7 @@
     ArrowDown: () => moveField(1),
     ArrowUp: () => moveField(-1),
     o: () => inRecord("[data-fold]"),
+    v: () => inRecord("[data-review]") || click(".page-head [data-review]"),
     x: pick,
     X: pickUpTo,
     e: () => toggle("[data-equal]"),

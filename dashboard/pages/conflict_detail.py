@@ -11,7 +11,7 @@ import reflex as rx
 
 from dashboard.navigation import add_page
 from dashboard.pages.conflict_detail_view import view
-from dashboard.pages.conflict_filters import PATH, address, query_of
+from dashboard.pages.conflict_filters import A_DAY, PATH, address, query_of
 from dashboard.pages.conflict_keys import KeysState
 from dashboard.pages.conflict_presence import PresenceState
 from dashboard.pages.conflict_rows import (
@@ -95,6 +95,9 @@ class ConflictState(PageState):
     problem: str = ""
     may_resolve: bool = False
     loaded: bool = False
+    reviewed: bool = False
+    choosing_day: bool = False
+    day_problem: str = ""
 
     def _asked(self) -> UUID | None:
         parts = [part for part in self.router.url.path.split("/") if part]
@@ -119,6 +122,7 @@ class ConflictState(PageState):
     async def _load(self) -> None:
         actor, asked = await self._actor(), self._asked()
         self.loaded, self.editing, self.overtaken = True, "", ""
+        self._put(choosing_day=False, day_problem="")
         query = query_of(dict(self.router.url.query_parameters))
         self.list_url = address(query)
         if asked is None:
@@ -149,7 +153,7 @@ class ConflictState(PageState):
         self.decisions = decision_rows(view, zone)
         self.comments = [CommentRow(one.author, one.body, When.of(one.created_at, zone)) for one in view.comments]
         self.snoozed, self.snoozed_until = _put_off(row.snoozed_for, row.snoozed_until, zone)
-        self.why, self.reach = view.why, reach_of(view)
+        self.why, self.reach, self.reviewed = view.why, reach_of(view), view.reviewed
         self.reopened = When.of(row.reopened_at, zone)
         self.newer_url = f"{PATH}/{view.newer_id}" if view.newer_id else ""
         self._pending = {key: one.to_json() for key, one in pending_of(view).items()}
@@ -297,6 +301,18 @@ class ConflictState(PageState):
             self._say("Taken back. The conflict is open again.")
 
     @rx.event
+    async def review(self) -> None:
+        """Tick it as looked through, or take the tick off; it goes by itself when either side changes."""
+        actor, asked, on = await self._actor(), self._asked(), not self.reviewed
+        if asked is None:
+            return
+        refused = await conflict_handling.review(get_database(), actor, asked, reviewed=on)
+        if refused is not None:
+            self._refuse(refused)
+            return
+        self.reviewed = on
+
+    @rx.event
     async def assign(self, assignee: str) -> None:
         actor, asked = await self._actor(), self._asked()
         if asked is None or not assignee:
@@ -309,10 +325,31 @@ class ConflictState(PageState):
     async def snooze(self, until: str) -> None:
         from dashboard.pages.conflicts import snooze_of
 
-        actor, asked = await self._actor(), self._asked()
-        if asked is None or not until:
+        self._put(choosing_day=until == A_DAY)
+        if until and not self.choosing_day:
+            await self._snooze(snooze_of(until))
+
+    @rx.event
+    async def snooze_until(self, form: dict[str, Any]) -> None:
+        """A day that the person has written."""
+        from dashboard.pages.conflicts import until_of
+
+        day = until_of(form, await self._actor())
+        if isinstance(day, Refusal):
+            self.day_problem = day.message
             return
-        done = await conflict_handling.snooze(get_database(), actor, ConflictQuery(ids=(asked,)), snooze_of(until))
+        self._put(choosing_day=False, day_problem="")
+        await self._snooze(day)
+
+    @rx.event
+    async def forget_day(self) -> None:
+        self._put(choosing_day=False, day_problem="")
+
+    async def _snooze(self, until: datetime | Snooze | None) -> None:
+        actor, asked = await self._actor(), self._asked()
+        if asked is None:
+            return
+        done = await conflict_handling.snooze(get_database(), actor, ConflictQuery(ids=(asked,)), until)
         self._show_answer(await conflict_handling.shown_after(get_database(), actor, asked, done), actor)
 
     @rx.event

@@ -8,7 +8,8 @@ import reflex as rx
 
 from dashboard import components as ui
 from dashboard.pages.conflict_fields_view import fields, question, synced, written
-from dashboard.pages.conflict_filters import PATH, SNOOZES
+from dashboard.pages.conflict_filters import PATH
+from dashboard.pages.conflict_handling_view import snoozing
 from dashboard.pages.conflict_ignoring import ignore_dialog
 from dashboard.pages.conflict_keys import assets, key_help
 from dashboard.pages.conflict_presence import presence
@@ -32,8 +33,23 @@ def view(state: Any) -> rx.Component:
 
 def steps(state: Any) -> rx.Component:
     return rx.fragment(
+        rx.cond(state.conflict_uid != "", reviewed(state), rx.fragment()),
         _step(state.previous_url, "Previous", "chevron-left", "["),
         _step(state.next_url, "Next", "chevron-right", "]"),
+    )
+
+
+def reviewed(state: Any) -> rx.Component:
+    """Of the person who looks, and of these values."""
+    return rx.el.button(
+        rx.cond(state.reviewed, ui.icon("square-check"), ui.icon("square")),
+        "Reviewed",
+        type="button",
+        aria_pressed=rx.cond(state.reviewed, "true", "false"),
+        on_click=state.review,
+        title="For you alone; a change on either side takes it off",
+        class_name="button small",
+        custom_attrs={"data-review": ""},
     )
 
 
@@ -273,16 +289,7 @@ def handling(state: Any) -> rx.Component:
                 class_name="select",
                 custom_attrs={"data-hotkey": "a"},
             ),
-            rx.el.label("Snooze", html_for="snooze", class_name="sr-only"),
-            rx.el.select(
-                rx.el.option("Snooze…", value=""),
-                *[rx.el.option(text, value=word) for word, text in SNOOZES],
-                id="snooze",
-                value="",
-                on_change=state.snooze,
-                class_name="select",
-                custom_attrs={"data-hotkey": "h"},
-            ),
+            snoozing(state, "Snooze", state.snooze),
             class_name="row",
         ),
     )

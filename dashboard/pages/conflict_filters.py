@@ -18,10 +18,12 @@ from sync_core.store.conflict_query import MOST_DELTA, ConflictQuery, known
 PATH = "/conflicts"
 EXPORTS = "/exports/conflicts"
 SEARCH_LENGTH = 100
+A_DAY = "day"
 SNOOZES = (
     ("1", "Until tomorrow"),
     ("7", "For a week"),
     ("30", "For a month"),
+    (A_DAY, "Until a day…"),
     *((one.value, one.label) for one in Snooze),
     ("0", "Not snoozed"),
 )

@@ -18,6 +18,7 @@ from sync_core.errors import Refusal
 from sync_core.services import conflict_ignored
 from sync_core.services.actor import Permission
 from sync_core.services.conflict_ignored import Ignored
+from sync_core.services.conflict_ignoring import MOST_HERE
 from sync_core.services.record_views import When, href
 from sync_core.store.database import get_database
 
@@ -64,6 +65,7 @@ def ignored_row(one: Ignored, zone: str, *, may_manage: bool, may_resolve: bool)
 
 class IgnoredState(PageState):
     rows: list[IgnoredRow] = []
+    places: str = ""
     chosen: str = ""
     may_manage: bool = False
 
@@ -74,6 +76,8 @@ class IgnoredState(PageState):
         if isinstance(found, Refusal):
             return
         self.may_manage, self.chosen = actor.can(Permission.MANAGE_WORKSPACE), ""
+        here = sum(one.record_id is not None for one in found)
+        self.places = f"Single records: {here:,} of {MOST_HERE:,} places are taken." if here else ""
         resolves = actor.can(Permission.RESOLVE_CONFLICTS)
         self.rows = [
             ignored_row(one, actor.time_zone, may_manage=self.may_manage, may_resolve=resolves) for one in found
@@ -105,6 +109,7 @@ def ignored_fields() -> rx.Component:
             class_name="muted small",
         ),
         rx.cond(IgnoredState.rows.length() > 0, _table(), rx.fragment()),
+        rx.cond(IgnoredState.places != "", rx.el.p(IgnoredState.places, class_name="muted small"), rx.fragment()),
         rx.cond(IgnoredState.may_manage, _form(), rx.fragment()),
         title="Ignored fields",
     )

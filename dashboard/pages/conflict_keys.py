@@ -17,6 +17,7 @@ KEYS = (
     ("Ctrl Enter", "Apply what is chosen, and go on"),
     ("Enter", "Open the record in focus"),
     ("o", "Decide the record in focus in its row"),
+    ("v", "Tick the record as reviewed"),
     ("x", "Select the record in focus"),
     ("Shift x", "Select all up to the record in focus"),
     ("r", "Settle what is selected by a rule"),

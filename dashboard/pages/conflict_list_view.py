@@ -8,7 +8,8 @@ import reflex as rx
 
 from dashboard import components as ui
 from dashboard.pages.conflict_bulk import BulkState, bulk_dialog
-from dashboard.pages.conflict_filters import PATH, SEARCH_LENGTH, SNOOZES
+from dashboard.pages.conflict_filters import PATH, SEARCH_LENGTH
+from dashboard.pages.conflict_handling_view import snoozing
 from dashboard.pages.conflict_ignoring import ignore_dialog
 from dashboard.pages.conflict_keys import assets, key_help
 from dashboard.pages.conflict_presence import heart
@@ -120,6 +121,13 @@ def toolbar(state: Any) -> rx.Component:
         rx.el.div(search(state), order(state), class_name="search-row"),
         rx.el.div(
             rx.el.p(state.headline, role="status", aria_busy=busy(state), class_name="strong"),
+            rx.cond(
+                state.reviewed.length() > 0,
+                rx.el.p(
+                    state.reviewed.length(), " of ", state.rows.length(), " here reviewed", class_name="small muted"
+                ),
+                rx.fragment(),
+            ),
             rx.foreach(state.chosen, chosen_filter),
             rx.cond(state.chosen.length() > 1, ui.link("Clear all", state.plain_url), rx.fragment()),
             class_name="row chosen",
@@ -258,15 +266,7 @@ def selection(state: Any) -> rx.Component:
             class_name="select small",
             custom_attrs={"data-hotkey": "a"},
         ),
-        rx.el.select(
-            rx.el.option("Snooze…", value=""),
-            *[rx.el.option(text, value=word) for word, text in SNOOZES],
-            aria_label="Snooze the selected",
-            value="",
-            on_change=state.snooze_picked,
-            class_name="select small",
-            custom_attrs={"data-hotkey": "h"},
-        ),
+        snoozing(state, "Snooze the selected", state.snooze_picked, small=True),
         ui.button("Select none", variant="ghost", small=True, on_click=state.unpick),
         role="group",
         aria_label="Selected conflicts",

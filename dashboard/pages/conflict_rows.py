@@ -10,7 +10,7 @@ from dashboard.formatting import plural
 from sync_core.domain.diff import char_diff
 from sync_core.domain.fields import FIELDS, Field, JsonValue, Kind
 from sync_core.domain.resolution import RECORD, Taken
-from sync_core.domain.vocabulary import Choice, ConflictStatus, Severity
+from sync_core.domain.vocabulary import Choice, ConflictStatus, Severity, Strategy
 from sync_core.services.conflict_views import ConflictRow, ConflictView, FieldView, NestedView
 from sync_core.services.record_views import When, pretty, value_text
 from sync_core.store.record_details import DEPENDENTS_END
@@ -47,6 +47,14 @@ class ListRow:
 GLYPHS = {"+": "only in Stripe", "−": "only here", "~": "differs", "": "more"}  # noqa: RUF001 - a minus
 _GLYPH_OF = {"added": "+", "removed": "−", "changed": "~"}  # noqa: RUF001 - the same
 _MOST_CHIPS = 3
+
+
+RUN_SAID = {
+    Strategy.SKIP: "It was to skip records that exist here, so it asks about none",
+    Strategy.OVERWRITE: "It was to overwrite what differs, so it asks about nothing",
+    Strategy.FLAG: "It was to flag what both sides changed, and nothing of it is left to decide",
+}
+RUN_NARROWER = ", but where an entity type or a field has a strategy of its own."
 
 
 def list_row(row: ConflictRow, zone: str) -> ListRow:

@@ -10,10 +10,11 @@ from dashboard import components as ui
 from dashboard.pages.conflict_detail import ConflictState
 from dashboard.pages.conflict_detail_view import inline
 from dashboard.pages.conflict_filters import PATH
+from dashboard.pages.conflict_handling_view import review_box
 from dashboard.pages.conflict_presence import dot
 from dashboard.pages.conflict_rows import GLYPHS
 
-_COLUMNS = 6
+_COLUMNS = 7
 
 
 def table(state: Any) -> rx.Component:
@@ -24,6 +25,7 @@ def table(state: Any) -> rx.Component:
             ui.Column("Differs in"),
             ui.Column("Why"),
             ui.Column("Age", number=True),
+            ui.Column("Reviewed"),
             ui.Column("Decide here", hidden=True),
         ],
         rx.foreach(state.rows, lambda row: table_row(state, row)),
@@ -64,6 +66,7 @@ def table_row(state: Any, row: Any) -> rx.Component:
                 ),
             ),
             rx.el.td(rx.el.time(row.age, title=row.at), class_name="number"),
+            rx.el.td(review_box("Reviewed: " + row.label, state.reviewed.contains(row.id), state.review(row.id))),
             rx.el.td(
                 rx.el.button(
                     rx.cond(open_here, ui.icon("chevron-up"), ui.icon("chevron-down")),
@@ -133,6 +136,17 @@ def chip(one: Any) -> rx.Component:
     )
 
 
+def last_run(state: Any) -> rx.Component:
+    return rx.fragment(
+        " The last one was started ",
+        ui.moment(state.run_at.text, state.run_at.utc),
+        ". ",
+        state.run_said,
+        " ",
+        ui.link("See the last sync", state.run_url),
+    )
+
+
 def nothing(state: Any) -> rx.Component:
     return rx.cond(
         state.chosen.length() > 0,
@@ -150,7 +164,10 @@ def nothing(state: Any) -> rx.Component:
                 ),
                 ui.empty_state(
                     "Nothing to review",
-                    "A sync with the strategy “Flag for review” puts a record here when it was changed both here and in Stripe.",
+                    rx.fragment(
+                        "A sync with the strategy “Flag for review” puts a record here when it was changed both here and in Stripe.",
+                        rx.cond(state.run_url != "", last_run(state), rx.fragment()),
+                    ),
                     "Start a sync",
                     "/syncs/new",
                     icon_name="circle-check",

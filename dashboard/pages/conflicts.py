@@ -15,6 +15,7 @@ from dashboard.navigation import add_page
 from dashboard.pages.conflict_bulk import BulkState
 from dashboard.pages.conflict_detail import ConflictState
 from dashboard.pages.conflict_filters import (
+    A_DAY,
     EXPORTS,
     PATH,
     SEARCH_LENGTH,
@@ -31,7 +32,7 @@ from dashboard.pages.conflict_filters import (
 from dashboard.pages.conflict_keys import KeysState
 from dashboard.pages.conflict_list_view import view
 from dashboard.pages.conflict_presence import PresenceState
-from dashboard.pages.conflict_rows import ListRow, list_row
+from dashboard.pages.conflict_rows import RUN_NARROWER, RUN_SAID, ListRow, list_row
 from dashboard.state import PageState
 from dashboard.undo import taken_back
 from sync_core.domain.vocabulary import Age, ConflictSort, ConflictStatus, Facet, Snooze
@@ -39,8 +40,10 @@ from sync_core.errors import Refusal
 from sync_core.services import conflict_handling, conflict_pending, conflict_screen, conflict_undo, conflicts
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.conflict_pending import MOST, Pending
+from sync_core.services.conflict_screen import LastRun
 from sync_core.services.conflict_views import ConflictPage, Facets, LastDecision
 from sync_core.services.conflicts import ConflictQuery
+from sync_core.services.record_views import When
 from sync_core.store.database import get_database
 
 _ROWS = 30
@@ -49,12 +52,13 @@ _SNOOZES = {"1": 1, "7": 7, "30": 30}
 
 
 class ConflictsState(PageState):
-    """`picked` are rows of this page; with `everything` all that match are meant. The counts are `counted` for the rows beside them."""
+    """`picked` are rows of this page; with `everything` all that match are meant. `reviewed` are rows that this person has ticked. The counts are `counted` for the rows beside them."""
 
     rows: list[ListRow] = []
     groups: list[FacetGroup] = []
     chosen: list[FacetItem] = []
     picked: list[str] = []
+    reviewed: list[str] = []
     everything: bool = False
     members: list[str] = []
     headline: str = ""
@@ -77,8 +81,13 @@ class ConflictsState(PageState):
     aging: str = ""
     aging_url: str = ""
     last_label: str = ""
+    run_said: str = ""
+    run_at: When = When()
+    run_url: str = ""
     pending: str = ""
     discarding: bool = False
+    choosing_day: bool = False
+    day_problem: str = ""
     last_batch: str = ""
     may_resolve: bool = False
     problem: str = ""
@@ -114,7 +123,7 @@ class ConflictsState(PageState):
         actor, query = await self._actor(), self._query()
         cursor = dict(self.router.url.query_parameters).get("at", "")
         page = await conflicts.list_conflicts(get_database(), actor, query, cursor, _ROWS)
-        self._put(picked=[], everything=False)
+        self._put(picked=[], everything=False, choosing_day=False, day_problem="")
         if isinstance(page, Refusal):
             self._put(problem="Your role does not show you conflicts.", loaded=True)
             return
@@ -127,6 +136,7 @@ class ConflictsState(PageState):
             return
         self._show_facets(around.facets, query, actor.time_zone)
         self._show_last(around.last)
+        self._show_run(around.run, actor.time_zone)
         mine = around.pending
         waiting = mine is not None and query.status is ConflictStatus.OPEN and mine.conflicts > 0
         self._put(pending=pending_said(mine) if mine and waiting else "")
@@ -136,6 +146,7 @@ class ConflictsState(PageState):
         self._put(
             problem="",
             rows=[list_row(one, actor.time_zone) for one in page.rows],
+            reviewed=[str(row.id) for row in page.rows if row.id in page.reviewed],
             first_url=address(query) if page.previous_cursor else "",
             previous_url=address(query, at=page.previous_cursor) if page.previous_cursor else "",
             next_url=address(query, at=page.next_cursor) if page.next_cursor else "",
@@ -173,6 +184,14 @@ class ConflictsState(PageState):
             aging_url=address(older) if aging else "",
         )
 
+    def _show_run(self, run: LastRun | None, zone: str) -> None:
+        """Why nothing waits, where nothing does."""
+        self._put(
+            run_said="" if run is None else RUN_SAID[run.strategy] + (RUN_NARROWER if run.narrower else "."),
+            run_at=When() if run is None else When.of(run.at, zone),
+            run_url="" if run is None else f"/syncs/{run.id}",
+        )
+
     def _show_last(self, last: LastDecision | None) -> None:
         several = last is not None and last.rows > 1
         self._put(
@@ -199,6 +218,18 @@ class ConflictsState(PageState):
             await self._pick([one for one in self.picked if one != row_id])
         elif any(row.id == row_id for row in self.rows):
             await self._pick([*self.picked, row_id])
+
+    @rx.event
+    async def review(self, row_id: str) -> None:
+        """Tick a row as looked through, or take the tick off."""
+        if not any(row.id == row_id for row in self.rows):
+            return
+        on = row_id not in self.reviewed
+        refused = await conflict_handling.review(get_database(), await self._actor(), UUID(row_id), reviewed=on)
+        if refused is not None:
+            self._refuse(refused)
+            return
+        self.reviewed = [*self.reviewed, row_id] if on else [one for one in self.reviewed if one != row_id]
 
     @rx.event
     async def pick_page(self) -> None:
@@ -232,7 +263,26 @@ class ConflictsState(PageState):
     async def snooze_picked(self, until: str) -> Any:
         if not self.picked or not until:
             return None
-        found = snooze_of(until)
+        self.choosing_day = until == A_DAY
+        if self.choosing_day:
+            return None
+        return await self._snooze(snooze_of(until))
+
+    @rx.event
+    async def snooze_until(self, form: dict[str, Any]) -> Any:
+        """A day that the person has written."""
+        day = until_of(form, await self._actor())
+        if isinstance(day, Refusal):
+            self.day_problem = day.message
+            return None
+        self._put(choosing_day=False, day_problem="")
+        return await self._snooze(day) if self.picked else None
+
+    @rx.event
+    async def forget_day(self) -> None:
+        self._put(choosing_day=False, day_problem="")
+
+    async def _snooze(self, found: datetime | Snooze | None) -> Any:
         done = await conflict_handling.snooze(get_database(), await self._actor(), self._selection(), found)
         return self._handled(done, "back in the list" if found is None else "put off")
 
@@ -287,6 +337,11 @@ def snooze_of(word: str) -> datetime | Snooze | None:
     if word in {one.value for one in Snooze}:
         return Snooze(word)
     return datetime.now(UTC) + timedelta(days=_SNOOZES[word]) if word in _SNOOZES else None
+
+
+def until_of(form: dict[str, Any], actor: Actor) -> datetime | Refusal:
+    written = form.get("until")
+    return conflict_handling.until_day(actor, written if isinstance(written, str) else "", datetime.now(UTC))
 
 
 def register(app: rx.App) -> None:

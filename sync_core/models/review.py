@@ -136,6 +136,25 @@ class ConflictViewer(SQLModel, table=True):
     seen_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
 
 
+class ConflictReview(SQLModel, table=True):
+    """A person's tick of a conflict that they looked through. `sides` is the hash of its two sides as they were: after a change the tick
+    counts no longer. No foreign key to the conflict, for the viewers' reason.
+    """
+
+    __tablename__ = "payment_sync_conflict_reviews"
+    __table_args__: ClassVar[Any] = (
+        ForeignKeyConstraint(
+            ["workspace_id", "user_id"], ["memberships.workspace_id", "memberships.user_id"], ondelete="CASCADE"
+        ),
+    )
+
+    workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    conflict_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    user_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    sides: int = Field(sa_column=int_col(BigInteger, default=None))
+    reviewed_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
+
+
 class IgnoredField(SQLModel, table=True):
     """A field that syncs leave alone, from the next one on: ours stays, and a difference is no conflict."""
 

@@ -1,9 +1,13 @@
-"""What people do about conflicts without deciding them: who looks after which, until when it is put off, what they say about it."""
+"""What people do about conflicts without deciding them: who looks after which, until when it is put off, who
+has looked it through, what they say about it.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sync_core.domain.vocabulary import Snooze
 from sync_core.errors import Refusal
@@ -13,12 +17,15 @@ from sync_core.services.conflict_settling import SETTLED
 from sync_core.services.conflict_views import ConflictRefusal, ConflictView
 from sync_core.services.conflicts import NOT_FOUND, full_view
 from sync_core.store import accounts
+from sync_core.store import conflict_reviews as reviews
 from sync_core.store import conflicts as store
 from sync_core.store.conflict_query import ConflictQuery
 from sync_core.store.conflicts import Handling
 from sync_core.store.database import Database
 
 COMMENT_LENGTH = 2_000
+FURTHEST = timedelta(days=5 * 365)
+_NO_DAY = Refusal("day_invalid", "Choose a day from tomorrow on, within five years.", field="until")
 _STRANGER = Refusal("assignee_unknown", "Only a member of this workspace can look after it.", field="assignee")
 
 
@@ -48,6 +55,30 @@ async def snooze(
     put_off = Handling(snoozed_for=until) if isinstance(until, Snooze) else Handling(snoozed_until=until)
     async with database.workspace(actor.workspace_id) as session:
         return await store.save_handling(session, actor.workspace_id, query, None, put_off)
+
+
+def until_day(actor: Actor, text: str, now: datetime) -> datetime | Refusal:
+    """The beginning of a day, in the workspace's time zone: `2026-12-24`. From tomorrow to five years from now."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return replace(_NO_DAY, message="Write a date, such as 2026-12-24.")
+    today = now.astimezone(ZoneInfo(actor.time_zone)).date()
+    if not today < day <= today + FURTHEST:
+        return _NO_DAY
+    return datetime.combine(day, time(), ZoneInfo(actor.time_zone)).astimezone(UTC)
+
+
+async def review(database: Database, actor: Actor, conflict_id: UUID, *, reviewed: bool) -> Refusal | None:
+    """Tick a conflict as looked through, for this person alone, or take the tick off. It goes by itself when either side changes."""
+    if actor.user_id is None or not actor.can(Permission.VIEW):
+        return FORBIDDEN
+    async with database.workspace(actor.workspace_id) as session:
+        if not reviewed:
+            await reviews.untick(session, actor.workspace_id, conflict_id, actor.user_id)
+        elif not await reviews.tick(session, actor.workspace_id, conflict_id, actor.user_id):
+            return NOT_FOUND
+    return None
 
 
 async def shown_after(

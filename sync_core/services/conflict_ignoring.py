@@ -20,9 +20,6 @@ MOST_HERE = 200
 
 ADMINS_ONLY = Refusal("forbidden", "It concerns everybody's records: only an admin may change it.", status=403)
 MONEY = Refusal("money", "It says what somebody pays: confirm that Stripe's value is to be ignored.", field="money")
-_TOO_MANY = Refusal(
-    "too_many", f"Fields of {MOST_HERE} single records are ignored at most: ignore it in every record instead."
-)
 
 
 def refused(actor: Actor, rule: Rule) -> Refusal | None:
@@ -37,10 +34,15 @@ def refused(actor: Actor, rule: Rule) -> Refusal | None:
 
 async def crowded(session: AsyncSession, actor: Actor, rule: Rule, rows: int) -> Refusal | None:
     """Single records are named one by one, so there is an end to them."""
-    fields = len(rule.ignoring(Ignoring.RECORD))
-    if not fields or await store.count_here(session, actor.workspace_id) + rows * fields <= MOST_HERE:
+    more = rows * len(rule.ignoring(Ignoring.RECORD))
+    held = await store.count_here(session, actor.workspace_id) if more else 0
+    if not more or held + more <= MOST_HERE:
         return None
-    return _TOO_MANY
+    return Refusal(
+        "too_many",
+        f"A workspace has single records ignored {MOST_HERE:,} times at most. {held:,} of them are taken, and this asks for {more:,} more."
+        " Take some back under Rules, or ignore the field in every record.",
+    )
 
 
 async def note_previewed(session: AsyncSession, actor: Actor, rule: Rule, preview_id: UUID) -> None:

@@ -77,12 +77,13 @@ class ConflictRow:
 
 @dataclass(frozen=True, slots=True)
 class ConflictPage:
-    """`viewers` are others who have a row open."""
+    """`viewers` are others who have a row open; `reviewed` are the rows that whoever asks has looked through."""
 
     rows: tuple[ConflictRow, ...]
     next_cursor: str | None
     previous_cursor: str | None
     viewers: Mapping[UUID, tuple[str, ...]] = field(default_factory=dict)
+    reviewed: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ class ConflictView:
     """One conflict, three ways. `problem` says what is still to be chosen; `equal` are the labels of fields that agree.
 
     `why` says what made it a conflict; `dependents` counts the records that refer to its record; `newer_id` is the conflict that the
-    record has by now, where this one is settled.
+    record has by now, where this one is settled; `reviewed` says that whoever asks has looked it through.
     """
 
     row: ConflictRow
@@ -222,6 +223,7 @@ class ConflictView:
     newer_id: UUID | None = None
     previous_id: UUID | None = None
     next_id: UUID | None = None
+    reviewed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {

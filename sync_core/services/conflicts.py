@@ -31,6 +31,7 @@ from sync_core.store import conflict_writes as writes
 from sync_core.store import conflicts as store
 from sync_core.store.audit import record as audit
 from sync_core.store.conflict_query import ConflictQuery
+from sync_core.store.conflict_reviews import is_ticked
 from sync_core.store.conflicts import StoredConflict
 from sync_core.store.database import Database
 from sync_core.store.record_details import dependents, target
@@ -66,6 +67,7 @@ async def list_conflicts(
         if shown and at and (more or not backward)
         else None,
         viewers={one.id: tuple(one.viewers) for one in shown if one.viewers},
+        reviewed=frozenset(one.id for one in shown if one.reviewed),
     )
 
 
@@ -100,6 +102,7 @@ async def full_view(session: AsyncSession, actor: Actor, stored: StoredConflict)
         view,
         dependents=await dependents(session, workspace, entity, stored.record_id),
         newer_id=await store.open_beside(session, workspace, stored),
+        reviewed=await is_ticked(session, workspace, stored.id, actor.user_id),
     )
 
 

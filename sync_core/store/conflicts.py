@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sync_core.domain.resolution import Dispute
 from sync_core.domain.vocabulary import ConflictSort, ConflictStatus, EntityType, ReasonCode, Snooze
 from sync_core.store.conflict_query import Cell, ConflictQuery, bound, conditions, fitting, uncounted
+from sync_core.store.conflict_reviews import ticked
 from sync_core.store.conflict_viewers import OTHERS
 from sync_core.store.database import driver
 from sync_core.store.record_details import target
@@ -80,9 +81,10 @@ class StoredConflict:
 
 @dataclass(frozen=True, slots=True)
 class ListedConflict(StoredConflict):
-    """With whoever else has it open."""
+    """With whoever else has it open, and whether the person who asks has looked it through."""
 
     viewers: list[str]
+    reviewed: bool
 
 
 COLUMNS = (
@@ -124,7 +126,7 @@ async def page(
         f"WITH page AS (SELECT c.id FROM payment_sync_conflicts c WHERE {fitting(query, among)}{after}"
         f" ORDER BY c.{key} {way}, c.id {way} LIMIT %(size)s)"
         # One by one, whatever the planner thinks of the workspace's size: it has no statistics of workspaces.
-        f" SELECT {COLUMNS}, {viewers} AS viewers FROM (SELECT c.* FROM page CROSS JOIN LATERAL (SELECT * FROM payment_sync_conflicts o"
+        f" SELECT {COLUMNS}, {viewers} AS viewers, {ticked('shown')} AS reviewed FROM (SELECT c.* FROM page CROSS JOIN LATERAL (SELECT * FROM payment_sync_conflicts o"
         " WHERE o.workspace_id = %(workspace)s AND o.id = page.id OFFSET 0) c) shown"
         f" ORDER BY {key} {shown}, id {shown}"
     )

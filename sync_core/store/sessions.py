@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from sync_core.domain.merge import Strategies
 from sync_core.domain.progress import EntityProgress
 from sync_core.domain.vocabulary import Action, EntityType, EventType, Phase, ReasonCode, SessionStatus, SessionType
 from sync_core.store.database import in_index_order
@@ -82,10 +83,12 @@ _COLUMNS = (
 _MINE = "workspace_id = :workspace AND deleted_at IS NULL"
 _ONE = text(f"SELECT {_COLUMNS} FROM payment_sync_sessions WHERE {_MINE} AND id = :session")
 _LOCK = text(f"SELECT id FROM payment_sync_sessions WHERE {_MINE} AND id = :session FOR UPDATE")
-_LATEST = text(
-    f"SELECT {_COLUMNS} FROM payment_sync_sessions WHERE {_MINE} AND source_session_id IS NULL"
-    " AND session_type = 'initial_sync' ORDER BY created_at DESC, id DESC LIMIT 1"
+_CONFIGURED = (
+    f"FROM payment_sync_sessions WHERE {_MINE} AND source_session_id IS NULL AND session_type = 'initial_sync'"
+    " ORDER BY created_at DESC, id DESC LIMIT 1"
 )
+_LATEST = text(f"SELECT {_COLUMNS} {_CONFIGURED}")
+_LAST = text(f"SELECT id, created_at, config->'strategies' {_CONFIGURED}")
 _APPLIED = text(
     f"SELECT id FROM payment_sync_sessions WHERE {_MINE} AND source_session_id = :session"
     " AND status NOT IN ('failed', 'cancelled') AND config ->> 'limit' IS NULL LIMIT 1"
@@ -128,6 +131,21 @@ async def latest(session: AsyncSession, workspace_id: UUID) -> StoredSession | N
     """The last run that a person or a program configured."""
     row = (await session.execute(_LATEST, {"workspace": workspace_id})).one_or_none()
     return None if row is None else _stored(row)
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """`strategies` is how it was to treat what differs, as its configuration has it."""
+
+    id: UUID
+    created_at: datetime
+    strategies: Strategies
+
+
+async def last(session: AsyncSession, workspace_id: UUID) -> LastRun | None:
+    """The same run, and no more of it than what it was to do."""
+    row = (await session.execute(_LAST, {"workspace": workspace_id})).one_or_none()
+    return None if row is None else LastRun(row[0], row[1], Strategies.from_json(row[2] or {}))
 
 
 async def applied_by(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> UUID | None:

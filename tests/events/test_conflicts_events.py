@@ -213,6 +213,58 @@ async def test_picked_rows_and_then_all_that_match(listing: Browser, database: D
     ]
 
 
+async def test_rows_are_ticked_and_put_off_until_a_day(
+    listing: Browser, database: Database, workspace_id: UUID
+) -> None:
+    first, second = [row["id"] for row in listing.of(ConflictsState, "rows")[:2]]
+    await listing.send(ConflictsState, "review", row_id=first)
+    await listing.send(ConflictsState, "review", row_id=second)
+    await listing.send(ConflictsState, "review", row_id=second)
+    assert listing.of(ConflictsState, "reviewed") == [first]
+    await listing.send(ConflictState, "unfold", row_id=first)
+    assert listing.of(ConflictState, "reviewed") is True
+    await listing.send(ConflictState, "review")
+    await listing.send(ConflictsState, "load")
+    assert listing.of(ConflictsState, "reviewed") == []
+
+    await listing.send(ConflictsState, "pick", row_id=second)
+    await listing.send(ConflictsState, "snooze_picked", until="day")
+    assert listing.of(ConflictsState, "choosing_day") is True
+    await listing.send(ConflictsState, "snooze_until", form={"until": "2020-01-01"})
+    assert listing.of(ConflictsState, "day_problem").startswith("Choose a day from tomorrow on")
+    await listing.send(ConflictsState, "snooze_until", form={"until": "2029-01-02"})
+    assert (listing.of(ConflictsState, "choosing_day"), listing.of(ConflictsState, "day_problem")) == (False, "")
+    await listing.send(ConflictState, "snooze", until="day")
+    await listing.send(ConflictState, "snooze_until", form={"until": "2029-02-03"})
+    found = await rows(
+        database,
+        workspace_id,
+        "SELECT id::text, snoozed_until::date::text AS day FROM payment_sync_conflicts WHERE snoozed_until IS NOT NULL ORDER BY 2",
+    )
+    assert [(row["id"], row["day"]) for row in found] == [(second, "2029-01-02"), (first, "2029-02-03")]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [("skip", "It was to skip records that exist here"), ("flag", "It was to flag what both sides changed")],
+)
+async def test_an_empty_list_says_what_the_last_sync_was_to_do(
+    database: Database, workspace_id: UUID, strategy: str, said: str
+) -> None:
+    made = await make_conflicts(database, workspace_id, 0)
+    config = "jsonb_build_object('strategies', jsonb_build_object('default', CAST(:strategy AS text)))"
+    await rows(
+        database,
+        workspace_id,
+        f"UPDATE payment_sync_sessions SET config = config || {config} RETURNING id",
+        strategy=strategy,
+    )
+    async with browser(database, workspace_id, "/conflicts") as client:
+        await client.send(ConflictsState, "load")
+        assert client.of(ConflictsState, "run_said").startswith(said)
+        assert client.of(ConflictsState, "run_url") == f"/syncs/{made.session_id}"
+
+
 async def test_a_dialog_that_was_left_open_does_not_greet_the_next_visit(listing: Browser) -> None:
     await listing.send(BulkState, "open")
     assert listing.of(BulkState, "opened") is True
@@ -392,6 +444,9 @@ FORGED: list[tuple[type[Any], str, dict[str, Any]]] = [
     (IgnoredState, "heed", {"path": "__class__", "record_id": "nonsense"}),
     (ConflictsState, "pick", {"row_id": "nonsense"}),
     (ConflictsState, "pick_everything", {}),
+    (ConflictsState, "review", {"row_id": "nonsense"}),
+    (ConflictsState, "snooze_until", {"form": {"until": 5}}),
+    (ConflictState, "snooze_until", {"form": {}}),
     (ConflictsState, "look_at_pending", {}),
     (ConflictsState, "discard_pending", {}),
     (ConflictsState, "assign_picked", {"assignee": "nobody"}),

@@ -207,6 +207,7 @@ async def test_single_records_have_an_end(database: Database, five: Actor, monke
     refused = await conflicts_bulk.bulk_preview(database, five, ConflictQuery(), rule)
     assert isinstance(refused, Refusal)
     assert refused.code == "too_many"
+    assert "2 times at most. 0 of them are taken, and this asks for 3 more." in refused.message
     assert await ignored.listed(database, five) == ()
 
 
