@@ -10,7 +10,7 @@
   let picked = null;
   let acted = Date.now();
 
-  const on = () => document.querySelector("[data-single-keys]")?.dataset.singleKeys !== "off";
+  const on = () => document.querySelector("[data-keys-off]") === null;
 
   const typing = (target) => target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]") !== null;
 

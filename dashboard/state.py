@@ -111,6 +111,10 @@ def _visit() -> str:
     return context.parent_txid or context.txid
 
 
+def mentions_said(count: int) -> str:
+    return "" if not count else f"{count}" if count < 100 else "99+"
+
+
 class ShellState(PageState):
     """What stands around every page. It comes after the page's own content."""
 
@@ -122,6 +126,7 @@ class ShellState(PageState):
     may: dict[str, bool] = {one.value: False for one in Permission}
     mode: str = ""
     waiting: str = ""
+    mentions: str = ""
 
     @rx.event
     async def load(self) -> None:
@@ -140,6 +145,7 @@ class ShellState(PageState):
             may={one.value: actor.can(one) for one in Permission},
             mode=around.mode,
             waiting=f"{around.open_conflicts:,}" if around.open_conflicts else "",
+            mentions=mentions_said(around.mentions),
             signed_out=False,
             ready=True,
         )

@@ -147,6 +147,7 @@ async def handle_conflict(
 async def comment_on(
     conflict_id: UUID, body: CommentBody, actor: CallingActor, database: OpenDatabase
 ) -> dict[str, Any]:
+    """`@` and the address of a member calls them to it."""
     return granted(await conflict_handling.add_comment(database, actor, conflict_id, body.body)).to_json()
 
 

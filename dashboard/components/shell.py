@@ -103,10 +103,20 @@ def _place(place: Place, current: str) -> rx.Component:
     count = (
         [
             rx.cond(
+                ShellState.mentions != "",
+                rx.el.span(
+                    "@",
+                    ShellState.mentions,
+                    rx.el.span(" mentions of you", class_name="sr-only"),
+                    class_name="count called",
+                ),
+                rx.fragment(),
+            ),
+            rx.cond(
                 ShellState.waiting != "",
                 rx.el.span(ShellState.waiting, rx.el.span(" open", class_name="sr-only"), class_name="count"),
                 rx.fragment(),
-            )
+            ),
         ]
         if place.href == "/conflicts"
         else []

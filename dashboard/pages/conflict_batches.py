@@ -15,7 +15,7 @@ from dashboard.navigation import add_page
 from dashboard.pages.conflict_bulk import preview_parts
 from dashboard.pages.conflict_bulk_rows import PreviewRows, preview_rows
 from dashboard.pages.conflict_filters import PATH
-from dashboard.pages.conflict_keys import assets
+from dashboard.pages.conflict_keys import KeysState, assets
 from dashboard.state import PageState
 from dashboard.undo import taken_back
 from sync_core.errors import Refusal
@@ -297,5 +297,5 @@ def _batch() -> rx.Component:
 
 
 def register(app: rx.App) -> None:
-    add_page(app, history_view, route=HISTORY, title="Decisions", on_load=[HistoryState.load])
-    add_page(app, batch_view, route=f"{BATCHES}/[batch_id]", title="Batch", on_load=[BatchState.load])
+    add_page(app, history_view, route=HISTORY, title="Decisions", on_load=[HistoryState.load, KeysState.load])
+    add_page(app, batch_view, route=f"{BATCHES}/[batch_id]", title="Batch", on_load=[BatchState.load, KeysState.load])

@@ -18,7 +18,9 @@ from dashboard.pages.conflict_rows import (
     ChoiceRow,
     CommentRow,
     DecisionRow,
+    PersonRow,
     choice_rows,
+    comment_row,
     decision_rows,
     pending_of,
     reach_of,
@@ -30,7 +32,7 @@ from sync_core.domain.fields import FIELDS, JsonValue
 from sync_core.domain.resolution import Taken
 from sync_core.domain.vocabulary import Choice, ConflictStatus, Snooze
 from sync_core.errors import Refusal
-from sync_core.services import conflict_handling, conflict_undo, conflicts
+from sync_core.services import conflict_handling, conflict_mentions, conflict_undo, conflicts
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.conflict_views import ConflictRefusal, ConflictView, Resolved
 from sync_core.services.conflicts import ConflictQuery
@@ -82,6 +84,7 @@ class ConflictState(PageState):
     _mine: dict[str, dict[str, Any]] = {}
     decisions: list[DecisionRow] = []
     comments: list[CommentRow] = []
+    people: list[PersonRow] = []
     assignee: str = ""
     snoozed: str = ""
     snoozed_until: When = When()
@@ -134,7 +137,10 @@ class ConflictState(PageState):
             return
         self.previous_url = address(query, f"{PATH}/{view.previous_id}") if view.previous_id else ""
         self.next_url = address(query, f"{PATH}/{view.next_id}") if view.next_id else ""
-        self.members = list(await conflict_handling.members(get_database(), actor))
+        people = await conflict_handling.people(get_database(), actor)
+        self.members, self.people = [one.email for one in people], [PersonRow(one.email, one.name) for one in people]
+        if view.comments and not self.inline_id:
+            await conflict_mentions.see(get_database(), actor, asked)
         self._show(view, actor)
 
     def _show(self, view: ConflictView, actor: Actor) -> None:
@@ -151,7 +157,7 @@ class ConflictState(PageState):
         self._show_question(view)
         self.to_choose, self.answered, self.questions = view.problem, row.answered, row.questions
         self.decisions = decision_rows(view, zone)
-        self.comments = [CommentRow(one.author, one.body, When.of(one.created_at, zone)) for one in view.comments]
+        self.comments = [comment_row(one, self.members, zone) for one in view.comments]
         self.snoozed, self.snoozed_until = _put_off(row.snoozed_for, row.snoozed_until, zone)
         self.why, self.reach, self.reviewed = view.why, reach_of(view), view.reviewed
         self.reopened = When.of(row.reopened_at, zone)

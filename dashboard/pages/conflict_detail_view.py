@@ -248,7 +248,7 @@ def talk(state: Any) -> rx.Component:
             rx.foreach(
                 state.comments,
                 lambda one: rx.el.li(
-                    rx.el.div(one.body, class_name="comment"),
+                    rx.el.div(rx.foreach(one.body, piece), class_name="comment"),
                     rx.el.div(one.author, ", ", ui.moment(one.at.text, one.at.utc), class_name="xsmall muted"),
                 ),
             ),
@@ -256,6 +256,23 @@ def talk(state: Any) -> rx.Component:
         ),
         rx.cond(state.may_resolve, handling(state), rx.fragment()),
         title="Comments",
+    )
+
+
+def piece(one: Any) -> rx.Component:
+    return rx.cond(one.called, rx.el.strong(one.text, class_name="called"), rx.fragment(one.text))
+
+
+def person(one: Any) -> rx.Component:
+    """What `assets/mentions.js` completes by."""
+    return rx.el.li(
+        rx.cond(one.name != "", rx.el.span(one.name, class_name="strong"), rx.fragment()),
+        rx.el.span(one.email, class_name="muted small"),
+        id="call-" + one.email,
+        role="option",
+        aria_selected="false",
+        key=one.email,
+        custom_attrs={"data-mention": one.email},
     )
 
 
@@ -269,9 +286,20 @@ def handling(state: Any) -> rx.Component:
                 rows="2",
                 max_length=2_000,
                 class_name="input",
-                placeholder="Say something",
-                custom_attrs={"data-hotkey": "c"},
+                placeholder="Say something; @ calls a member",
+                aria_autocomplete="list",
+                aria_controls="comment-people",
+                custom_attrs={"data-hotkey": "c", "data-mentions": ""},
             ),
+            rx.el.ul(
+                rx.foreach(state.people, person),
+                id="comment-people",
+                role="listbox",
+                aria_label="Members",
+                hidden=True,
+                class_name="people",
+            ),
+            rx.el.p(role="status", class_name="sr-only", custom_attrs={"data-mentions-said": ""}),
             ui.button("Comment", type="submit", small=True),
             on_submit=state.comment,
             reset_on_submit=True,

@@ -55,6 +55,8 @@ def assets() -> rx.Component:
     return rx.fragment(
         rx.el.link(rel="stylesheet", href="/conflicts.css", custom_attrs={"precedence": "default"}),
         rx.el.script(src="/conflicts.js", custom_attrs={"async": True}),
+        rx.el.script(src="/mentions.js", custom_attrs={"async": True}),
+        rx.cond(KeysState.single, rx.fragment(), rx.el.span(hidden=True, custom_attrs={"data-keys-off": ""})),
     )
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dashboard.formatting import plural
 from sync_core.domain.diff import char_diff
 from sync_core.domain.fields import FIELDS, Field, JsonValue, Kind
+from sync_core.domain.mentions import pieces
 from sync_core.domain.resolution import RECORD, Taken
 from sync_core.domain.vocabulary import Choice, ConflictStatus, Severity, Strategy
 from sync_core.services.conflict_views import ConflictRow, ConflictView, FieldView, NestedView
 from sync_core.services.record_views import When, pretty, value_text
+from sync_core.store.conflicts import Comment
 from sync_core.store.record_details import DEPENDENTS_END
 
 NOTHING = "—"
@@ -238,10 +240,31 @@ class DecisionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PieceRow:
+    """A part of a comment; `called` says that it names a member."""
+
+    text: str
+    called: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CommentRow:
     author: str
-    body: str
+    body: list[PieceRow]
     at: When
+
+
+def comment_row(one: Comment, members: Sequence[str], zone: str) -> CommentRow:
+    body = [PieceRow(piece.text, piece.member != "") for piece in pieces(one.body, members)]
+    return CommentRow(one.author, body, When.of(one.created_at, zone))
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A member whom a comment can call."""
+
+    email: str
+    name: str
 
 
 def decision_rows(view: ConflictView, zone: str) -> list[DecisionRow]:

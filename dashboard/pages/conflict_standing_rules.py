@@ -15,7 +15,7 @@ from dashboard.pages.conflict_batches import BATCHES
 from dashboard.pages.conflict_filters import EXPORTS, PATH
 from dashboard.pages.conflict_ignored import IgnoredState, ignored_fields
 from dashboard.pages.conflict_ignoring import ignore_dialog
-from dashboard.pages.conflict_keys import assets
+from dashboard.pages.conflict_keys import KeysState, assets
 from dashboard.state import PageState
 from sync_core.domain.fields import FIELDS
 from sync_core.domain.vocabulary import EntityType, Facet, ReasonCode, Severity, Transition
@@ -291,4 +291,10 @@ def _import_dialog() -> rx.Component:
 
 
 def register(app: rx.App) -> None:
-    add_page(app, view, route=RULES, title="Rules for conflicts", on_load=[RulesState.load, IgnoredState.load])
+    add_page(
+        app,
+        view,
+        route=RULES,
+        title="Rules for conflicts",
+        on_load=[RulesState.load, IgnoredState.load, KeysState.load],
+    )

@@ -18,6 +18,7 @@ from sync_core.models.records import (
 )
 from sync_core.models.review import (
     ConflictComment,
+    ConflictMention,
     ConflictPreview,
     ConflictPreviewItem,
     ConflictReview,
@@ -47,6 +48,7 @@ __all__ = [
     "Conflict",
     "ConflictComment",
     "ConflictDecision",
+    "ConflictMention",
     "ConflictPreview",
     "ConflictPreviewItem",
     "ConflictReview",

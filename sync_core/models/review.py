@@ -95,6 +95,40 @@ class ConflictComment(SQLModel, table=True):
     created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
 
 
+class ConflictMention(SQLModel, table=True):
+    """Somebody whom a comment calls to its conflict. `seen_at` is when they came, or put it aside."""
+
+    __tablename__ = "payment_sync_conflict_mentions"
+    __table_args__: ClassVar[Any] = (
+        ForeignKeyConstraint(
+            ["workspace_id", "user_id"], ["memberships.workspace_id", "memberships.user_id"], ondelete="CASCADE"
+        ),
+        tenant_fk("comment_id", "payment_sync_conflict_comments", ondelete="CASCADE"),
+        Index(
+            "ix_payment_sync_conflict_mentions_newest",
+            "workspace_id",
+            "user_id",
+            text("created_at DESC"),
+            text("comment_id DESC"),
+        ),
+        Index(
+            "ix_payment_sync_conflict_mentions_unseen",
+            "workspace_id",
+            "user_id",
+            "conflict_id",
+            postgresql_where=text("seen_at IS NULL"),
+        ),
+        Index("ix_payment_sync_conflict_mentions_comment", "workspace_id", "comment_id"),
+    )
+
+    workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    user_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    comment_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    conflict_id: UUID = Field(sa_column=uuid_col())
+    created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
+    seen_at: datetime | None = Field(default=None, sa_column=time_col())
+
+
 class ConflictRule(SQLModel, table=True):
     """A standing answer: `query` says to which conflicts, `rule` says what. In order of `position`, the first that fits decides."""
 

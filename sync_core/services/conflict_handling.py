@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from sync_core.domain.mentions import mentioned
 from sync_core.domain.vocabulary import Snooze
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
@@ -17,8 +18,10 @@ from sync_core.services.conflict_settling import SETTLED
 from sync_core.services.conflict_views import ConflictRefusal, ConflictView
 from sync_core.services.conflicts import NOT_FOUND, full_view
 from sync_core.store import accounts
+from sync_core.store import conflict_mentions as mentions
 from sync_core.store import conflict_reviews as reviews
 from sync_core.store import conflicts as store
+from sync_core.store.accounts import MemberRow
 from sync_core.store.conflict_query import ConflictQuery
 from sync_core.store.conflicts import Handling
 from sync_core.store.database import Database
@@ -29,11 +32,16 @@ _NO_DAY = Refusal("day_invalid", "Choose a day from tomorrow on, within five yea
 _STRANGER = Refusal("assignee_unknown", "Only a member of this workspace can look after it.", field="assignee")
 
 
-async def members(database: Database, actor: Actor) -> tuple[str, ...]:
-    """Whom conflicts can be assigned to."""
+async def people(database: Database, actor: Actor) -> tuple[MemberRow, ...]:
+    """Whom conflicts can be assigned to, and who can be called to them."""
     async with database.system() as session:
         found = await accounts.members(session, actor.workspace_id)
-    return tuple(one.email for one in found if not one.disabled)
+    return tuple(one for one in found if not one.disabled)
+
+
+async def members(database: Database, actor: Actor) -> tuple[str, ...]:
+    """The same by their addresses."""
+    return tuple(one.email for one in await people(database, actor))
 
 
 async def assign(database: Database, actor: Actor, query: ConflictQuery, assignee: str | None) -> int | Refusal:
@@ -96,14 +104,24 @@ async def shown_after(
 
 
 async def add_comment(database: Database, actor: Actor, conflict_id: UUID, body: str) -> ConflictView | Refusal:
+    """Whom it names (`@ana@example.com`) is called to the conflict: see `conflict_mentions`."""
     if not actor.can(Permission.RESOLVE_CONFLICTS):
         return FORBIDDEN
     text = body.strip().replace("\x00", "")
     if not text or len(text) > COMMENT_LENGTH:
         return Refusal("comment_invalid", f"Write up to {COMMENT_LENGTH:,} characters.", field="comment")
+    called = await _called(database, actor, text) if "@" in text else []
     async with database.workspace(actor.workspace_id) as session:
         stored = await store.one(session, actor.workspace_id, conflict_id)
         if stored is None:
             return NOT_FOUND
-        await store.add_comment(session, actor.workspace_id, conflict_id, actor.label, text)
+        comment_id = await store.add_comment(session, actor.workspace_id, conflict_id, actor.label, text)
+        if called:
+            await mentions.add(session, actor.workspace_id, conflict_id, comment_id, called)
         return await full_view(session, actor, stored)
+
+
+async def _called(database: Database, actor: Actor, text: str) -> list[UUID]:
+    """Whom the text names, but for its author."""
+    known = {one.email: one.user_id for one in await people(database, actor)}
+    return [known[one] for one in mentioned(text, list(known)) if known[one] != actor.user_id]

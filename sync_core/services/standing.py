@@ -11,16 +11,18 @@ from sync_core.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`mode` is live, test or sandbox, and empty while nothing is connected. `open_conflicts` stops counting at a thousand or so."""
+    """`mode` is live, test or sandbox, and empty while nothing is connected. `open_conflicts` stops counting at a thousand or so, `mentions`,
+    to which this person was called and has not been yet, at a hundred.
+    """
 
     mode: str
     open_conflicts: int
+    mentions: int
 
 
 async def read(database: Database, actor: Actor) -> Standing:
     async with database.workspace(actor.workspace_id) as session:
         found = await connections.active(session, actor.workspace_id)
-        waiting = await overview.open_conflicts(session, actor.workspace_id)
-    if found is None:
-        return Standing("", waiting.value)
-    return Standing("sandbox" if found.is_sandbox else "live" if found.livemode else "test", waiting.value)
+        waiting, mentions = await overview.waiting(session, actor.workspace_id, actor.user_id)
+    mode = "" if found is None else "sandbox" if found.is_sandbox else "live" if found.livemode else "test"
+    return Standing(mode, waiting.value, mentions)

@@ -280,13 +280,17 @@ class Comment:
     created_at: datetime
 
 
-async def add_comment(session: AsyncSession, workspace_id: UUID, conflict_id: UUID, author: str, body: str) -> None:
+async def add_comment(session: AsyncSession, workspace_id: UUID, conflict_id: UUID, author: str, body: str) -> UUID:
     connection = await driver(session)
-    await connection.execute(
+    made = await connection.execute(
         "INSERT INTO payment_sync_conflict_comments (workspace_id, conflict_id, author, body)"
-        " VALUES (%(workspace)s, %(id)s, %(author)s, %(body)s)",
+        " VALUES (%(workspace)s, %(id)s, %(author)s, %(body)s) RETURNING id",
         {"workspace": workspace_id, "id": conflict_id, "author": author, "body": body},
     )
+    row = await made.fetchone()
+    assert row is not None
+    comment_id: UUID = row[0]
+    return comment_id
 
 
 async def comments(

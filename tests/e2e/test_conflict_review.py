@@ -70,6 +70,7 @@ def test_by_the_keyboard_alone(page: Page) -> None:
     expect(toast).to_contain_text("1 decision taken back.")
     expect(page.get_by_text("45 open conflicts")).to_be_visible()
     for undo in ("u", "Control+z"):
+        press("j")
         press("o")
         page.locator(".inline-conflict [data-hotkey='@']").press("Enter")
         expect(page.get_by_text("44 open conflicts")).to_be_visible()
@@ -111,6 +112,23 @@ def test_two_people_on_one_conflict_see_each_other(open_page: Opener) -> None:
     assert wrong_with(ana, "conflict-two-viewers") == []
     visit(ana, "/conflicts")
     expect(ana.get_by_role("row", name=re.compile("Ours 45"))).to_contain_text(f"{COLLEAGUE} is viewing")
+
+    comment = ana.get_by_label("Comment", exact=True)
+    comment.press_sequentially("@be")
+    expect(comment).to_have_attribute("aria-activedescendant", f"call-{COLLEAGUE}")
+    assert wrong_with(ana, "comment-members", (360,)) == []
+    comment.press("Enter")
+    comment.press_sequentially("which one?")
+    expect(comment).to_have_value(f"@{COLLEAGUE} which one?")
+    ana.get_by_role("button", name="Comment", exact=True).click()
+    expect(ana.locator(".comment .called")).to_have_text(f"@{COLLEAGUE}")
+    visit(ben, "/conflicts/mentions")
+    expect(ben.get_by_role("link", name=re.compile("^Conflicts.*1 mentions of you"))).to_be_visible()
+    expect(ben.get_by_role("row", name=re.compile("Ours 45 New .*which one"))).to_be_visible()
+    assert wrong_with(ben, "mentions") == []
+    ben.get_by_role("link", name="Ours 45").click()
+    expect(ben.get_by_role("heading", name="Ours 45")).to_be_visible()
+    expect(ben.get_by_text("mentions of you")).to_have_count(0)
 
     ben.get_by_role("link", name="Records", exact=True).click()
     expect(ben.get_by_role("heading", name="Records", level=1)).to_be_visible()

@@ -75,6 +75,7 @@ EMPTY = {
     "conflicts": "/conflicts",
     "rules": "/conflicts/rules",
     "decisions": "/conflicts/history",
+    "mentions": "/conflicts/mentions",
     "records": "/records/customers",
 }
 

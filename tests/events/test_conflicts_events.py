@@ -15,14 +15,15 @@ from dashboard.pages.conflict_detail import ConflictState
 from dashboard.pages.conflict_ignored import IgnoredState
 from dashboard.pages.conflict_ignoring import IgnoringState
 from dashboard.pages.conflict_keys import KeysState
+from dashboard.pages.conflict_mentions import MentionsState
 from dashboard.pages.conflict_presence import PresenceState
 from dashboard.pages.conflict_standing_rules import RulesState
 from dashboard.pages.conflicts import ConflictsState
-from dashboard.state import PageState
+from dashboard.state import PageState, ShellState
 from dashboard.undo import UndoState
 from sync_core.domain.resolution import Taken
 from sync_core.domain.vocabulary import Choice, Role
-from sync_core.services import conflict_presence, conflicts
+from sync_core.services import conflict_handling, conflict_presence, conflicts, standing
 from sync_core.store import database as database_module
 from sync_core.store.database import Database
 from tests.conflict_data import make_conflicts, member, person
@@ -244,6 +245,37 @@ async def test_rows_are_ticked_and_put_off_until_a_day(
     assert [(row["id"], row["day"]) for row in found] == [(second, "2029-01-02"), (first, "2029-02-03")]
 
 
+async def test_who_is_called_sees_it_until_they_have_been_there(database: Database, workspace_id: UUID) -> None:
+    await make_conflicts(database, workspace_id, 1)
+    chosen = await first_id(database, workspace_id)
+    ben = await member(database, workspace_id, "ben")
+    async with browser(database, workspace_id, "/conflicts/mentions") as owner:
+        await conflict_handling.add_comment(database, ben, UUID(chosen), "@owner: which is it?")
+        await owner.send(MentionsState, "load")
+        await owner.send(ShellState, "load")
+        assert owner.of(ShellState, "mentions") == "1"
+        (row,) = owner.of(MentionsState, "rows")
+        assert (row["label"], row["href"], row["new"]) == ("Ours 1", f"/conflicts/{chosen}", True)
+        owner.at(f"/conflicts/{chosen}")
+        await owner.send(ConflictState, "load")
+        assert {"email": "ben@example.com", "name": ""} in owner.of(ConflictState, "people")
+        (comment,) = owner.of(ConflictState, "comments")
+        assert comment["body"] == [
+            {"text": "@owner", "called": True},
+            {"text": ": which is it?", "called": False},
+        ]
+        await owner.send(ShellState, "load")
+        assert owner.of(ShellState, "mentions") == ""
+        await owner.send(ConflictState, "comment", form={"comment": "@ben: ours"})
+        await conflict_handling.add_comment(database, ben, UUID(chosen), "@owner thanks")
+        await owner.send(ShellState, "load")
+        assert owner.of(ShellState, "mentions") == "1"
+        owner.at("/conflicts/mentions")
+        await owner.send(MentionsState, "put_aside")
+        assert (owner.of(ShellState, "mentions"), owner.of(MentionsState, "new")) == ("", False)
+    assert (await standing.read(database, ben)).mentions == 1
+
+
 @pytest.mark.parametrize(
     ("strategy", "said"),
     [("skip", "It was to skip records that exist here"), ("flag", "It was to flag what both sides changed")],
@@ -452,6 +484,7 @@ FORGED: list[tuple[type[Any], str, dict[str, Any]]] = [
     (ConflictsState, "assign_picked", {"assignee": "nobody"}),
     (ConflictsState, "snooze_picked", {"until": "7"}),
     (ConflictState, "comment", {"form": {}}),
+    (MentionsState, "load", {}),
     (BulkState, "apply", {}),
     (BulkState, "choose_take", {"take": "custom"}),
     (BulkState, "choose_field", {"name": "name", "take": "custom"}),
