@@ -12,7 +12,7 @@ from dashboard import components as ui
 from dashboard.formatting import plural
 from dashboard.pages.conflict_bulk_rows import EffectRow, PreviewRows, SampleRow, preview_rows
 from dashboard.pages.conflict_filters import PATH
-from dashboard.state import PageState
+from dashboard.state import PageState, ShellState
 from dashboard.undo import taken_back
 from sync_core.domain.conflict_rules import Rule, Take
 from sync_core.domain.vocabulary import Blend, Choice, Facet, Ignoring
@@ -102,7 +102,7 @@ class BulkState(PageState):
             return None
         if self.settled:
             self._say(self.settled, undo=self.preview.id)
-        return ConflictsState.load
+        return [ConflictsState.load, ShellState.load]
 
     @rx.event
     async def undo(self) -> Any:
@@ -113,7 +113,7 @@ class BulkState(PageState):
             return None
         self.opened = False
         await taken_back(self, self.preview.id)
-        return ConflictsState.load
+        return [ConflictsState.load, ShellState.load]
 
     @rx.event
     async def choose_take(self, take: str) -> None:

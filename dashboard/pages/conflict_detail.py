@@ -26,7 +26,7 @@ from dashboard.pages.conflict_rows import (
     reach_of,
     said_of,
 )
-from dashboard.state import PageState
+from dashboard.state import PageState, ShellState
 from sync_core.domain.custom_values import parse
 from sync_core.domain.fields import FIELDS, JsonValue
 from sync_core.domain.resolution import Taken
@@ -138,7 +138,10 @@ class ConflictState(PageState):
         self.previous_url = address(query, f"{PATH}/{view.previous_id}") if view.previous_id else ""
         self.next_url = address(query, f"{PATH}/{view.next_id}") if view.next_id else ""
         people = await conflict_handling.people(get_database(), actor)
-        self.members, self.people = [one.email for one in people], [PersonRow(one.email, one.name) for one in people]
+        self.members, self.people = (
+            [one.email for one in people],
+            [PersonRow(one.email, one.name) for one in people if one.user_id != actor.user_id],
+        )
         if view.comments and not self.inline_id:
             await conflict_mentions.see(get_database(), actor, asked)
         self._show(view, actor)
@@ -293,7 +296,7 @@ class ConflictState(PageState):
             from dashboard.pages.conflicts import ConflictsState
 
             self.inline_id = ""
-            return ConflictsState.load
+            return [ConflictsState.load, ShellState.load]
         return rx.redirect(self.next_url) if self.next_url else None
 
     @rx.event

@@ -42,13 +42,13 @@ def steps(state: Any) -> rx.Component:
 def reviewed(state: Any) -> rx.Component:
     """Of the person who looks, and of these values."""
     return rx.el.button(
-        rx.cond(state.reviewed, ui.icon("square-check"), ui.icon("square")),
+        ui.icon("circle-check"),
         "Reviewed",
         type="button",
         aria_pressed=rx.cond(state.reviewed, "true", "false"),
         on_click=state.review,
         title="For you alone; a change on either side takes it off",
-        class_name="button small",
+        class_name="button small tick",
         custom_attrs={"data-review": ""},
     )
 

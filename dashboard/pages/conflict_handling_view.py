@@ -47,16 +47,15 @@ def _day(state: Any) -> rx.Component:
     )
 
 
-def review_box(label: Any, ticked: Any, on_change: Any) -> rx.Component:
-    """A person's own tick. It goes by itself when either side changes."""
-    return rx.el.label(
-        rx.el.input(
-            type="checkbox",
-            checked=ticked,
-            on_change=on_change,
-            aria_label=label,
-            custom_attrs={"data-review": ""},
-        ),
-        class_name="pick",
-        title="Reviewed by you; a change on either side takes the tick off",
+def tick(label: Any, ticked: Any, on_click: Any) -> rx.Component:
+    """A person's own. It goes by itself when either side changes."""
+    return rx.el.button(
+        ui.icon("circle-check"),
+        type="button",
+        aria_label=label,
+        aria_pressed=rx.cond(ticked, "true", "false"),
+        on_click=on_click,
+        title="Reviewed, for you alone; a change on either side takes it off",
+        class_name="button ghost small icon-only tick",
+        custom_attrs={"data-review": ""},
     )

@@ -10,7 +10,7 @@ from dashboard import components as ui
 from dashboard.pages.conflict_detail import ConflictState
 from dashboard.pages.conflict_detail_view import inline
 from dashboard.pages.conflict_filters import PATH
-from dashboard.pages.conflict_handling_view import review_box
+from dashboard.pages.conflict_handling_view import tick
 from dashboard.pages.conflict_presence import dot
 from dashboard.pages.conflict_rows import GLYPHS
 
@@ -25,7 +25,7 @@ def table(state: Any) -> rx.Component:
             ui.Column("Differs in"),
             ui.Column("Why"),
             ui.Column("Age", number=True),
-            ui.Column("Reviewed"),
+            ui.Column(rx.el.span("Reviewed", class_name="if-wide")),
             ui.Column("Decide here", hidden=True),
         ],
         rx.foreach(state.rows, lambda row: table_row(state, row)),
@@ -66,7 +66,7 @@ def table_row(state: Any, row: Any) -> rx.Component:
                 ),
             ),
             rx.el.td(rx.el.time(row.age, title=row.at), class_name="number"),
-            rx.el.td(review_box("Reviewed: " + row.label, state.reviewed.contains(row.id), state.review(row.id))),
+            rx.el.td(tick("Reviewed: " + row.label, state.reviewed.contains(row.id), state.review(row.id))),
             rx.el.td(
                 rx.el.button(
                     rx.cond(open_here, ui.icon("chevron-up"), ui.icon("chevron-down")),

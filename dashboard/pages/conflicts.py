@@ -33,7 +33,7 @@ from dashboard.pages.conflict_keys import KeysState
 from dashboard.pages.conflict_list_view import view
 from dashboard.pages.conflict_presence import PresenceState
 from dashboard.pages.conflict_rows import RUN_NARROWER, RUN_SAID, ListRow, list_row
-from dashboard.state import PageState
+from dashboard.state import PageState, ShellState
 from dashboard.undo import taken_back
 from sync_core.domain.vocabulary import Age, ConflictSort, ConflictStatus, Facet, Snooze
 from sync_core.errors import Refusal
@@ -324,7 +324,7 @@ class ConflictsState(PageState):
             self._say("There is nothing to take back.", "info")
             return None
         await taken_back(self, str(last.batch_id))
-        return ConflictsState.load
+        return [ConflictsState.load, ShellState.load]
 
 
 def pending_said(mine: Pending) -> str:

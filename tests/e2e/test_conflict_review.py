@@ -113,6 +113,7 @@ def test_two_people_on_one_conflict_see_each_other(open_page: Opener) -> None:
     visit(ana, "/conflicts")
     expect(ana.get_by_role("row", name=re.compile("Ours 45"))).to_contain_text(f"{COLLEAGUE} is viewing")
 
+    visit(ana, address)
     comment = ana.get_by_label("Comment", exact=True)
     comment.press_sequentially("@be")
     expect(comment).to_have_attribute("aria-activedescendant", f"call-{COLLEAGUE}")
