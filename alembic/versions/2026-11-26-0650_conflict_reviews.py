@@ -1,7 +1,7 @@
 """What each person has looked through: a tick for a conflict, of its values as they were.
 
 Revision ID: 6e2f91b8d4a7
-Revises: 3f9a1d7c04be
+Revises: 7c20e5d9b341
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "6e2f91b8d4a7"
-down_revision = "3f9a1d7c04be"
+down_revision = "7c20e5d9b341"
 branch_labels = None
 depends_on = None
 
