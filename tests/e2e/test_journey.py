@@ -72,7 +72,7 @@ def dry_run(page: Page) -> str:
     page.get_by_role("link", name="Report", exact=True).click()
     page.wait_for_url("**/report*")
     expect(page.get_by_role("button", name="Apply this plan")).to_be_visible(timeout=RUN_MS)
-    expect(page.get_by_role("link", name=re.compile("Customers to Conflict", re.IGNORECASE))).to_have_text(
+    expect(page.get_by_role("link", name=re.compile("Customers, Conflict", re.IGNORECASE))).to_have_text(
         re.compile(r"^19\b")
     )
     return page.url
