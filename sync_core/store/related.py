@@ -37,7 +37,7 @@ def references(child: EntityType, parent: EntityType, *, only: str = "true") -> 
 
 
 @cache
-def _missing_sql(child: EntityType, parent: EntityType, *, narrowed: bool) -> str:
+def missing_sql(child: EntityType, parent: EntityType, *, narrowed: bool) -> str:
     return f"""
 SELECT DISTINCT r.id FROM ({references(child, parent, only=_OF if narrowed else _BETWEEN)}) r
 WHERE r.id IS NOT NULL
@@ -64,7 +64,7 @@ async def missing_parents(
     """
     connection = await driver(session)
     by_id = not isinstance(of, tuple)
-    sql = _missing_sql(child, parent, narrowed=by_id)
+    sql = missing_sql(child, parent, narrowed=by_id)
     children = {"of": list(of)} if by_id else {"after": of[0], "until": of[1]}
     bound = {"limit": limit, "absent": list(known_absent), **children}
     cursor = await connection.execute(sql, {**scope.bound(child), **bound})

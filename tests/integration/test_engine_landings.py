@@ -1,0 +1,139 @@
+"""Landings that are under way at once: the second goes in after the first, and not without it. What landed is found by its key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from sync_core.domain.vocabulary import EntityType
+from sync_core.engine import landing
+from sync_core.engine.landing import Lander
+from sync_core.engine.staging import stage_page
+from sync_core.errors import LeaseLost
+from sync_core.sandbox.account import Account
+from sync_core.sandbox.blueprint import Blueprint, Sizes
+from sync_core.sandbox.server import SandboxServer
+from sync_core.store import related
+from sync_core.store.database import Database, driver
+from sync_core.store.landing import Landing
+from tests import support
+
+CUSTOMERS = EntityType.CUSTOMERS
+PAGES, PAGE = 6, 20
+UNDER_WAY = (
+    "SELECT count(*) FILTER (WHERE wait_event_type = 'Lock'), count(*) FILTER (WHERE state = 'idle in transaction')"
+    " FROM pg_stat_activity WHERE datname = current_database() AND (query LIKE '%landed AS%' OR query LIKE 'COPY landing%')"
+)
+STAGED = "SELECT external_id FROM payment_sync_staged_objects ORDER BY seq"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[SandboxServer]:
+    async with SandboxServer(Account.generated(Blueprint("landings", Sizes(PAGES * PAGE, 1, 1, 1, 1)))) as running:
+        yield running
+
+
+@asynccontextmanager
+async def submitted(
+    database: Database, workspace_id: UUID, server: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Lander, asyncio.Task[None], list[asyncio.Task[None]]]]:
+    """A lander at work, whose landings are of two pages, and six pages given to it."""
+    monkeypatch.setattr(landing, "_ROWS_PER_COMMIT", 2 * PAGE)
+    # A dry run lands everything: it asks for nothing that is known already, which would have to wait for the landing before.
+    session_id = await support.enqueue(database, workspace_id, support.config(CUSTOMERS, dry_run=True))
+    async with support.taken(database, session_id, server.url) as run:
+        lander, after, given = Lander(run), None, []
+        for _ in range(PAGES):
+            page = await run.source.list_page(CUSTOMERS, limit=PAGE, starting_after=after)
+            rows = await stage_page(run.source, CUSTOMERS, page)
+            after = rows[-1].external_id
+            given.append(asyncio.create_task(lander.submit(Landing(rows=rows))))
+        await asyncio.sleep(0)
+        work = asyncio.create_task(lander.work())
+        try:
+            yield lander, work, given
+        finally:
+            for task in (work, *given):
+                task.cancel()
+            await asyncio.gather(work, *given, return_exceptions=True)
+
+
+async def under_way(database: Database) -> tuple[int, int]:
+    """How many landings wait for a lock, and how many are only brought to the database."""
+    async with database.engine.connect() as connection:
+        blocked, brought = (await connection.execute(text(UNDER_WAY))).one()
+    return blocked, brought
+
+
+async def test_the_second_is_brought_while_the_first_goes_in_and_goes_in_behind_it(
+    database: Database, workspace_id: UUID, server: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with submitted(database, workspace_id, server, monkeypatch) as (lander, _, given):
+        async with database.engine.connect() as other:
+            await other.execute(text("SELECT FROM payment_sync_leases FOR UPDATE"))
+
+            async def two_of_three() -> bool:
+                return await under_way(database) == (1, 1)
+
+            assert await support.holds(two_of_three)
+            assert lander.durable_seq(CUSTOMERS) == 0
+            assert lander.landed_seq(CUSTOMERS) == 2 * 2 * PAGE, "the third has no place yet"
+        await asyncio.gather(*given)
+
+        assert lander.durable_seq(CUSTOMERS) == PAGES * PAGE
+    account = server.world.account()
+    listed = [raw["id"] for raw in sorted(account.truth_objects("customers"), key=lambda raw: -raw["created"])]
+    found = [row["external_id"] for row in await support.rows(database, workspace_id, STAGED)]
+    assert sorted(found) == sorted(listed)
+    order = "SELECT count(DISTINCT seq), max(seq) FROM payment_sync_staged_objects"
+    assert await support.rows(database, workspace_id, order) == [{"count": PAGES * PAGE, "max": PAGES * PAGE}]
+
+
+async def test_neither_goes_in_under_a_lease_that_was_taken(
+    database: Database, workspace_id: UUID, server: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with submitted(database, workspace_id, server, monkeypatch) as (_, work, given):
+        async with database.engine.connect() as other:
+            await other.execute(text("SELECT FROM payment_sync_leases FOR UPDATE"))
+            await other.execute(text("UPDATE payment_sync_leases SET fence = fence + 1"))
+
+            async def both() -> bool:
+                return await under_way(database) == (1, 1)
+
+            assert await support.holds(both)
+            await other.commit()
+        with pytest.raises(LeaseLost):
+            await work
+        assert not any(one.done() for one in given), "nobody was told that anything is durable"
+    assert await support.rows(database, workspace_id, STAGED) == []
+
+
+@pytest.mark.parametrize("prices", [50, 2_000, 12_000])
+async def test_an_object_is_not_looked_for_along_the_queue(
+    database: Database, workspace_id: UUID, server: SandboxServer, prices: int
+) -> None:
+    """Though its entity type is new to the statistics, for which any index then looks alike."""
+    session_id = await support.enqueue(database, workspace_id, support.config())
+    landed = text(
+        "INSERT INTO payment_sync_staged_objects (workspace_id, session_id, entity_type, external_id, seq, observed_at)"
+        " SELECT :workspace, :session, CAST(:entity AS text), CAST(:entity AS text) || n, n, now() FROM generate_series(1, :count) n"
+    )
+    whose = {"workspace": workspace_id, "session": session_id}
+    async with database.engine.begin() as owner:
+        await owner.execute(landed, {**whose, "entity": "customers", "count": 5_000})
+        await owner.execute(text("ANALYZE payment_sync_staged_objects"))
+        await owner.execute(landed, {**whose, "entity": "prices", "count": prices})
+    async with support.taken(database, session_id, server.url) as run, run.session() as session:
+        connection = await driver(session)
+        found = await connection.execute(
+            "EXPLAIN " + related.missing_sql(EntityType.SUBSCRIPTIONS, EntityType.PRICES, narrowed=False),
+            {**run.scope.bound(EntityType.SUBSCRIPTIONS), "after": 0, "until": 4_000, "absent": [], "limit": 500},
+        )
+        plan = [row[0] for row in await found.fetchall()]
+    ways = [line.split("using ")[1].split()[0] for line in plan if "payment_sync_staged_objects k" in line]
+    assert ways == ["pk_payment_sync_staged_objects"], "\n".join(plan)
