@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -10,7 +11,7 @@ from sqlalchemy import text
 from sync_core.domain.vocabulary import Role
 from sync_core.services.actor import Actor
 from sync_core.store.database import Database
-from tests.support import make_connection
+from tests.support import make_connection, rows
 
 _RECORDS = """
 INSERT INTO customers (workspace_id, external_id, payment_provider, payment_account, payment_livemode, payment_sync_status, payment_base,
@@ -55,6 +56,16 @@ async def make_conflicts(database: Database, workspace_id: UUID, count: int, *, 
         await session.execute(text(_RECORDS), bound)
         await session.execute(text(_CONFLICTS), bound)
     return Made(person(workspace_id), session_id)
+
+
+async def miscounted(database: Database, workspace_id: UUID) -> list[dict[str, Any]]:
+    """Where a real count finds another number than is kept, looked at in one moment: nowhere."""
+    return await rows(
+        database,
+        workspace_id,
+        "SELECT status, cell, opened_on, sum(count) AS beyond FROM (SELECT status, cell, opened_on, count FROM payment_sync_conflict_counts"
+        " UNION ALL SELECT status, cell, opened_on, -1 FROM payment_sync_conflicts) both_ways GROUP BY 1, 2, 3 HAVING sum(count) <> 0",
+    )
 
 
 def person(workspace_id: UUID, label: str = "Ann", role: Role = Role.ADMIN) -> Actor:

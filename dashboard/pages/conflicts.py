@@ -37,7 +37,7 @@ from dashboard.state import PageState, ShellState
 from dashboard.undo import taken_back
 from sync_core.domain.vocabulary import Age, ConflictSort, ConflictStatus, Facet, Snooze
 from sync_core.errors import Refusal
-from sync_core.services import conflict_handling, conflict_pending, conflict_screen, conflict_undo, conflicts
+from sync_core.services import conflict_handling, conflict_pending, conflict_screen, conflict_undo
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.conflict_pending import MOST, Pending
 from sync_core.services.conflict_screen import LastRun
@@ -119,21 +119,26 @@ class ConflictsState(PageState):
             yield
 
     async def _list(self) -> AsyncIterator[None]:
-        """The rows at once; what they are counted by follows, for it is asked of every conflict."""
+        """Rows and counts together. Of a search the rows come first: its counts are asked of every conflict."""
         actor, query = await self._actor(), self._query()
         cursor = dict(self.router.url.query_parameters).get("at", "")
-        page = await conflicts.list_conflicts(get_database(), actor, query, cursor, _ROWS)
+        found = await conflict_screen.look(get_database(), actor, query, cursor, _ROWS)
         self._put(picked=[], everything=False, choosing_day=False, day_problem="")
-        if isinstance(page, Refusal):
+        if isinstance(found, Refusal):
             self._put(problem="Your role does not show you conflicts.", loaded=True)
             return
-        self._show_rows(page, query, actor)
-        (await self.get_state(PresenceState))._note(page.viewers)  # noqa: SLF001 - a public name would make it an endpoint
-        yield
-        around = await conflict_screen.beside(get_database(), actor, query, page)
+        self._show_rows(found.page, query, actor)
+        (await self.get_state(PresenceState))._note(found.page.viewers)  # noqa: SLF001 - a public name would make it an endpoint
+        around: conflict_screen.Beside | Refusal | None = found.beside
+        if around is None:
+            yield
+            around = await conflict_screen.beside(get_database(), actor, query, found.page)
         if isinstance(around, Refusal):
             self._refuse(around)
             return
+        self._show_beside(around, query, actor)
+
+    def _show_beside(self, around: conflict_screen.Beside, query: ConflictQuery, actor: Actor) -> None:
         self._show_facets(around.facets, query, actor.time_zone)
         self._show_last(around.last)
         self._show_run(around.run, actor.time_zone)

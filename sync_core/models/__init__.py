@@ -1,6 +1,6 @@
 """All tables. Importing this package fills `SQLModel.metadata`, which Alembic compares with the database."""
 
-from sync_core.models.conflicts import Conflict, ConflictDecision
+from sync_core.models.conflicts import Conflict, ConflictCount, ConflictDecision
 from sync_core.models.connections import Connection, WebhookEvent
 from sync_core.models.coordination import Lease, RateBucket, ReadMeter
 from sync_core.models.records import (
@@ -47,6 +47,7 @@ __all__ = [
     "AuditEntry",
     "Conflict",
     "ConflictComment",
+    "ConflictCount",
     "ConflictDecision",
     "ConflictMention",
     "ConflictPreview",

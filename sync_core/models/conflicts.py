@@ -78,8 +78,6 @@ class Conflict(SQLModel, table=True):
             postgresql_include=["record_id", "created_at"],
             postgresql_where=text("status = 'open' AND entity_type = 'customers'"),
         ),
-        # The counts: few cells and days, so that PostgreSQL keeps each once with a list of rows.
-        Index("ix_payment_sync_conflicts_cells", "workspace_id", "status", "cell", "opened_on"),
         Index(
             "ix_payment_sync_conflicts_pending",
             "workspace_id",
@@ -150,6 +148,23 @@ class Conflict(SQLModel, table=True):
     resolved_at: datetime | None = Field(default=None, sa_column=time_col())
     created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
     updated_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
+
+
+class ConflictCount(SQLModel, table=True):
+    """By how many the conflicts of a cell and a day became more or fewer: triggers add what each statement changed, and the sum is what there is.
+
+    Rows are only ever added, or folded into one (`store/conflict_counts.py`), so that nobody who writes conflicts waits for another.
+    """
+
+    __tablename__ = "payment_sync_conflict_counts"
+    __table_args__: ClassVar[Any] = (workspace_fk(),)
+
+    workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    status: ConflictStatus = Field(sa_column=word_col(ConflictStatus, primary_key=True))
+    id: UUID | None = Field(default=None, sa_column=uuid_pk())
+    cell: str = Field(sa_column=Column(Text(collation="C"), nullable=False))
+    opened_on: date = Field(sa_column=Column(Date, nullable=False))
+    count: int = Field(sa_column=int_col(BigInteger, default=None))
 
 
 class ConflictDecision(SQLModel, table=True):

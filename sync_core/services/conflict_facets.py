@@ -25,7 +25,8 @@ from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.conflict_views import Facets, FacetValue
 from sync_core.store import conflicts as store
-from sync_core.store.conflict_query import Cell, ConflictQuery, cells
+from sync_core.store.conflict_counts import cells
+from sync_core.store.conflict_query import Cell, ConflictQuery
 from sync_core.store.conflict_records import records
 from sync_core.store.database import Database
 
@@ -50,8 +51,11 @@ async def facets(database: Database, actor: Actor, query: ConflictQuery) -> Face
         return await facets_in(session, actor.workspace_id, query)
 
 
-async def facets_in(session: AsyncSession, workspace_id: UUID, query: ConflictQuery) -> Facets:
-    found = await cells(session, workspace_id, query.wide)
+async def facets_in(
+    session: AsyncSession, workspace_id: UUID, query: ConflictQuery, among: Sequence[Cell] | None = None
+) -> Facets:
+    """`among` are the cells of the `wide` query, where they are known already."""
+    found = await cells(session, workspace_id, query.wide) if among is None else among
     everything = await cells(session, workspace_id, query.wide.unscanned) if query.is_scanned else found
     starts = await store.session_starts(session, workspace_id, [*{cell.session_id for cell in found}])
     total = sum(cell.count for cell in everything)

@@ -28,7 +28,8 @@ from sync_core.services.conflicts_bulk import bulk_preview, bulk_resolve
 from sync_core.store import conflicts as conflict_store
 from sync_core.store import ignored_fields as store
 from sync_core.store.audit import record as audit
-from sync_core.store.conflict_query import ConflictQuery, cells
+from sync_core.store.conflict_counts import cells
+from sync_core.store.conflict_query import ConflictQuery
 from sync_core.store.database import Database
 
 _UNKNOWN = Refusal("field_unknown", "There is no such field to ignore.", field="field")

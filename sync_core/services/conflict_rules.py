@@ -28,7 +28,8 @@ from sync_core.services.conflicts_bulk import bulk_resolve, coverage, misstated,
 from sync_core.store import conflict_previews as previews
 from sync_core.store import conflict_rules as store
 from sync_core.store.audit import record as audit
-from sync_core.store.conflict_query import NOBODY, Cell, ConflictQuery, cells
+from sync_core.store.conflict_counts import cells
+from sync_core.store.conflict_query import NOBODY, Cell, ConflictQuery
 from sync_core.store.conflict_rules import NewRule, StoredRule
 from sync_core.store.database import Database
 

@@ -1,7 +1,8 @@
-"""What the list of conflicts shows beside its rows, in one transaction: it comes with every page and every filter."""
+"""What the list of conflicts shows: its rows and what stands beside them, in one transaction. It comes with every page and every filter."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -15,8 +16,10 @@ from sync_core.services.conflict_facets import FORBIDDEN, facets_in
 from sync_core.services.conflict_pending import Pending, pending_in
 from sync_core.services.conflict_undo import last_in
 from sync_core.services.conflict_views import ConflictPage, Facets, LastDecision
+from sync_core.services.conflicts import page_in
 from sync_core.store import sessions
-from sync_core.store.conflict_query import ConflictQuery
+from sync_core.store.conflict_counts import cells
+from sync_core.store.conflict_query import Cell, ConflictQuery
 from sync_core.store.conflict_records import Records
 from sync_core.store.database import Database
 
@@ -41,16 +44,41 @@ class LastRun:
     narrower: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """`beside` is None for a search: to count what it finds takes longer than to find a page of it. `beside` asks for it then."""
+
+    page: ConflictPage
+    beside: Beside | None
+
+
+async def look(database: Database, actor: Actor, query: ConflictQuery, cursor: str, size: int) -> Screen | Refusal:
+    if not actor.can(Permission.VIEW):
+        return FORBIDDEN
+    async with database.workspace(actor.workspace_id) as session:
+        if query.is_scanned:
+            return Screen(await page_in(session, actor, query, cursor, size), None)
+        among = await cells(session, actor.workspace_id, query.wide)
+        page = await page_in(session, actor, query, cursor, size, among)
+        return Screen(page, await _beside(session, actor, query, page, among))
+
+
 async def beside(database: Database, actor: Actor, query: ConflictQuery, page: ConflictPage) -> Beside | Refusal:
     if not actor.can(Permission.VIEW):
         return FORBIDDEN
     async with database.workspace(actor.workspace_id) as session:
-        facets = _told_apart(await facets_in(session, actor.workspace_id, query), query, page)
-        may = actor.can(Permission.RESOLVE_CONFLICTS)
-        last = await last_in(session, actor) if may else None
-        # What is counted anyway tells whether there is anything to ask for.
-        pending = await pending_in(session, actor) if may and facets.chosen else None
-        run = None if page.rows else await _last_run(session, actor)
+        return await _beside(session, actor, query, page)
+
+
+async def _beside(
+    session: AsyncSession, actor: Actor, query: ConflictQuery, page: ConflictPage, among: Sequence[Cell] | None = None
+) -> Beside:
+    facets = _told_apart(await facets_in(session, actor.workspace_id, query, among), query, page)
+    may = actor.can(Permission.RESOLVE_CONFLICTS)
+    last = await last_in(session, actor) if may else None
+    # What is counted anyway tells whether there is anything to ask for.
+    pending = await pending_in(session, actor) if may and facets.chosen else None
+    run = None if page.rows else await _last_run(session, actor)
     return Beside(facets, last, pending, run)
 
 

@@ -5,7 +5,7 @@ Counts: `conflict_facets`. Many at a time, `conflicts_bulk`; undo: `conflict_und
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
@@ -30,7 +30,7 @@ from sync_core.store import conflict_journal as journal
 from sync_core.store import conflict_writes as writes
 from sync_core.store import conflicts as store
 from sync_core.store.audit import record as audit
-from sync_core.store.conflict_query import ConflictQuery
+from sync_core.store.conflict_query import Cell, ConflictQuery
 from sync_core.store.conflict_reviews import is_ticked
 from sync_core.store.conflicts import StoredConflict
 from sync_core.store.database import Database
@@ -53,10 +53,23 @@ async def list_conflicts(
 ) -> ConflictPage | Refusal:
     if not actor.can(Permission.VIEW):
         return FORBIDDEN
-    size, at = max(1, min(limit, LARGEST_PAGE)), position_of(cursor, query.sort)
     async with database.workspace(actor.workspace_id) as session:
+        return await page_in(session, actor, query, cursor, limit)
+
+
+async def page_in(
+    session: AsyncSession,
+    actor: Actor,
+    query: ConflictQuery,
+    cursor: str | None,
+    limit: int,
+    among: Sequence[Cell] | None = None,
+) -> ConflictPage:
+    """`among` are the cells of the `wide` query, where they are known already."""
+    size, at = max(1, min(limit, LARGEST_PAGE)), position_of(cursor, query.sort)
+    if among is None:
         among = await store.cells_for(session, actor.workspace_id, query)
-        found = await store.page(session, actor.workspace_id, query, at, size + 1, among, actor.user_id)
+    found = await store.page(session, actor.workspace_id, query, at, size + 1, among, actor.user_id)
     backward = at is not None and at.backward
     more = len(found) > size
     shown = (found[1:] if backward else found[:-1]) if more else found

@@ -36,7 +36,8 @@ from sync_core.services.conflict_views import LeftOut
 from sync_core.store import conflict_previews as previews
 from sync_core.store import conflict_writes as writes
 from sync_core.store.audit import record as audit
-from sync_core.store.conflict_query import Cell, ConflictQuery, cells
+from sync_core.store.conflict_counts import cells
+from sync_core.store.conflict_query import Cell, ConflictQuery
 from sync_core.store.conflicts import StoredConflict
 from sync_core.store.database import Database
 

@@ -11,8 +11,8 @@ from sync_core.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`mode` is live, test or sandbox, and empty while nothing is connected. `open_conflicts` stops counting at a thousand or so, `mentions`,
-    to which this person was called and has not been yet, at a hundred.
+    """`mode` is live, test or sandbox, and empty while nothing is connected. `mentions`, to which this person was called and has not been yet,
+    stop counting at a hundred.
     """
 
     mode: str

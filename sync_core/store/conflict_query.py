@@ -1,6 +1,6 @@
-"""Which conflicts: what they can be narrowed by, as SQL and as counts. `conflicts` reads them, the previews are filled from them.
+"""Which conflicts: what they can be narrowed by, as SQL. `conflicts` reads them, the previews are filled from them.
 
-Counts come from one index in which PostgreSQL keeps each cell once (`conflict_cell`); a page is then the rows of the cells that fit.
+A cell (`conflict_cell`) is all that can be filtered by. `conflict_counts` has those there are; a page is then the rows of the cells that fit.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Self
 from uuid import UUID
-
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.conflict_rules import SENSITIVE, severity
 from sync_core.domain.vocabulary import (
@@ -25,7 +23,6 @@ from sync_core.domain.vocabulary import (
     Severity,
     Transition,
 )
-from sync_core.store.database import driver
 
 MOST_DELTA = 10**15
 NOBODY = "nobody"
@@ -124,12 +121,12 @@ def known(facet: Facet, values: Sequence[object]) -> list[str]:
 
 _SENSITIVE = ", ".join(f"'{name}'" for name in sorted(SENSITIVE))
 _IS_HIGH = f"(c.entity_type = 'subscriptions' OR c.fields && ARRAY[{_SENSITIVE}])"
-_AGE = (
+AGE = (
     "CASE WHEN (now() AT TIME ZONE 'UTC')::date - {0} <= 0 THEN 'day' WHEN (now() AT TIME ZONE 'UTC')::date - {0} <= 7 THEN 'week'"
     " WHEN (now() AT TIME ZONE 'UTC')::date - {0} <= 30 THEN 'month' ELSE 'older' END"
 )
 # What the list's own index has of it.
-_OPENED_ON = "(c.created_at AT TIME ZONE 'UTC')::date"
+OPENED_ON = "(c.created_at AT TIME ZONE 'UTC')::date"
 _FACETS: Mapping[Facet, str] = {
     Facet.ENTITY: "c.entity_type = ANY(%(entity)s)",
     Facet.SEVERITY: f"CASE WHEN {_IS_HIGH} THEN 'high' ELSE 'normal' END = ANY(%(severity)s)",
@@ -137,7 +134,7 @@ _FACETS: Mapping[Facet, str] = {
     Facet.REASON: "c.reason_code = ANY(%(reason)s)",
     Facet.TRANSITION: "c.transitions && %(transition)s::text[]",
     Facet.MARK: "((c.reopened_at IS NOT NULL AND 'reopened' = ANY(%(mark)s)) OR (c.pending AND 'chosen' = ANY(%(mark)s)))",
-    Facet.AGE: f"{_AGE.format(_OPENED_ON)} = ANY(%(age)s)",
+    Facet.AGE: f"{AGE.format(OPENED_ON)} = ANY(%(age)s)",
     Facet.RUN: "c.session_id = ANY(%(run)s::uuid[])",
     Facet.ASSIGNEE: f"coalesce(c.assignee, '{NOBODY}') = ANY(%(assignee)s)",
 }
@@ -146,14 +143,14 @@ _PUT_OFF = "(c.snoozed_until > now() OR c.snoozed_for IS NOT NULL)"
 
 def conditions(query: ConflictQuery) -> str:
     """Of the conflicts as `c`; what they name is bound by `bound`."""
-    return " AND ".join([_plain(query), *([_shown(query)] if query.is_by_snooze else [])])
+    return " AND ".join([plain(query), *([_shown(query)] if query.is_by_snooze else [])])
 
 
 def _shown(query: ConflictQuery) -> str:
     return _PUT_OFF if query.snoozed else f"{_PUT_OFF} IS NOT TRUE"
 
 
-def _plain(query: ConflictQuery) -> str:
+def plain(query: ConflictQuery) -> str:
     """Without what is put off, or is not."""
     parts = ["c.workspace_id = %(workspace)s", "c.status = %(status)s"]
     for facet, values in query.chosen.items():
@@ -248,64 +245,6 @@ def _several(text: str) -> tuple[str, ...]:
     return tuple(text.split(",")) if text else ()
 
 
-# The date in a cell, as a fact that PostgreSQL's clock decides.
-_LATER = "coalesce(nullif(split_part(g.cell, '|', 9), '')::numeric > extract(epoch FROM now()), false)"
-_GROUPED = (
-    "SELECT g.cell, hashtextextended(g.cell, 0), g.age, {later}, sum(g.count)::bigint FROM (SELECT c.cell, c.opened_on,"
-    " count(*) AS count, {age} AS age FROM payment_sync_conflicts c WHERE {conditions} GROUP BY c.cell, c.opened_on) g GROUP BY 1, 2, 3, 4"
-)
-
-
-async def cells(session: AsyncSession, workspace_id: UUID, query: ConflictQuery) -> list[Cell]:
-    """All that match, grouped by what is counted: few rows, from which every facet is summed up, and narrowed here."""
-    wide = replace(query, chosen={})
-    sql = _GROUPED.format(later=_LATER, age=_AGE.format("c.opened_on"), conditions=_plain(wide.unscanned))
-    connection = await driver(session)
-    found = await connection.execute(sql, bound(workspace_id, query))
-    grouped = [Cell.of(row) for row in await found.fetchall()]
-    if query.is_scanned:
-        grouped = await _searched(session, workspace_id, wide, {cell.key: cell for cell in grouped})
-    if query.is_by_snooze:
-        grouped = [cell for cell in grouped if cell.put_off is query.snoozed]
-    return [cell for cell in grouped if cell.fits(query)]
-
-
-async def _searched(
-    session: AsyncSession, workspace_id: UUID, query: ConflictQuery, known_cells: Mapping[int, Cell]
-) -> list[Cell]:
-    """Counted from the list's index, which has the text that is searched and the keys of the cells."""
-    connection = await driver(session)
-    found = await connection.execute(
-        f"SELECT c.cell_key, {_AGE.format(_OPENED_ON)}, count(*) FROM payment_sync_conflicts c WHERE {_plain(query)} GROUP BY 1, 2",
-        bound(workspace_id, query),
-    )
-    rows = await found.fetchall()
-    return [replace(known_cells[key], age=age, count=count) for key, age, count in rows if key in known_cells]
-
-
-# From each cell to the next, by the index of the counts: as dear as the cells are many, not the conflicts.
-_WALKED = (
-    "WITH RECURSIVE found AS ((SELECT c.cell FROM payment_sync_conflicts c WHERE {conditions} ORDER BY c.cell LIMIT 1)"
-    " UNION ALL SELECT (SELECT c.cell FROM payment_sync_conflicts c WHERE {conditions} AND c.cell > found.cell ORDER BY c.cell LIMIT 1)"
-    " FROM found WHERE found.cell IS NOT NULL)"
-    " SELECT g.cell, hashtextextended(g.cell, 0), '', {later}, 0 FROM found g WHERE g.cell IS NOT NULL LIMIT %(most)s"
-)
-_MOST_WALKED = 500
-
-
-async def uncounted(session: AsyncSession, workspace_id: UUID, query: ConflictQuery) -> list[Cell]:
-    """The cells that there are, for a page that is found by their keys: neither ages nor counts, where that is quicker."""
-    wide = query.wide
-    sql = _WALKED.format(conditions=_plain(wide), later=_LATER)
-    connection = await driver(session)
-    found = await connection.execute(sql, {**bound(workspace_id, wide), "most": _MOST_WALKED + 1})
-    rows = await found.fetchall()
-    if len(rows) > _MOST_WALKED:
-        return await cells(session, workspace_id, wide)
-    walked = [Cell.of(row) for row in rows]
-    return [one for one in walked if query.status is not ConflictStatus.OPEN or one.put_off is query.snoozed]
-
-
 def fitting(query: ConflictQuery, among: Sequence[Cell]) -> str:
     """Conditions for a page of the list: facets as the keys of those cells of the `wide` query that fit, which one index answers."""
     if not query.by_cells:
@@ -323,7 +262,7 @@ def within(query: ConflictQuery, matching: Sequence[Cell]) -> str:
     keys = {cell.key for cell in matching}
     if len(keys) > _MOST_KEYS:
         return conditions(query)
-    return f"{_plain(_by_age(query))} AND {_keyed(keys)}"
+    return f"{plain(_by_age(query))} AND {_keyed(keys)}"
 
 
 def _by_age(query: ConflictQuery) -> ConflictQuery:

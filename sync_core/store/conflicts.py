@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.resolution import Dispute
 from sync_core.domain.vocabulary import ConflictSort, ConflictStatus, EntityType, ReasonCode, Snooze
-from sync_core.store.conflict_query import Cell, ConflictQuery, bound, conditions, fitting, uncounted
+from sync_core.store.conflict_counts import cells
+from sync_core.store.conflict_query import Cell, ConflictQuery, bound, conditions, fitting
 from sync_core.store.conflict_reviews import ticked
 from sync_core.store.conflict_viewers import OTHERS
 from sync_core.store.database import driver
@@ -103,7 +104,7 @@ _ORDERS: Mapping[ConflictSort, tuple[str, bool]] = {
 
 async def cells_for(session: AsyncSession, workspace_id: UUID, query: ConflictQuery) -> Sequence[Cell]:
     """What a page of the query is found by; empty where it is found without."""
-    return await uncounted(session, workspace_id, query) if query.by_cells else ()
+    return await cells(session, workspace_id, query.wide) if query.by_cells else ()
 
 
 async def page(

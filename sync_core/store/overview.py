@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.vocabulary import EntityType, SyncStatus
+from sync_core.store.conflict_counts import OPEN
 from sync_core.store.conflict_mentions import UNSEEN
 from sync_core.store.database import driver
 from sync_core.store.values_sql import TABLES
@@ -97,12 +98,6 @@ async def _estimate(session: AsyncSession, workspace_id: UUID, entity: EntityTyp
     return Count(max(COUNT_END, found), is_exact=percent == 100.0)
 
 
-_OPEN = (
-    "(SELECT count(*) FROM (SELECT FROM payment_sync_conflicts WHERE workspace_id = %(workspace)s AND status = 'open'"
-    " LIMIT %(end)s + 1) found)"
-)
-
-
 async def open_conflicts(session: AsyncSession, workspace_id: UUID) -> Count:
     return (await waiting(session, workspace_id, None))[0]
 
@@ -110,8 +105,7 @@ async def open_conflicts(session: AsyncSession, workspace_id: UUID) -> Count:
 async def waiting(session: AsyncSession, workspace_id: UUID, user_id: UUID | None) -> tuple[Count, int]:
     """Open conflicts, and the mentions that a person has not followed."""
     connection = await driver(session)
-    bound = {"workspace": workspace_id, "end": COUNT_END, "user": user_id}
-    cursor = await connection.execute(f"SELECT {_OPEN}, {UNSEEN}", bound)
+    cursor = await connection.execute(f"SELECT {OPEN}, {UNSEEN}", {"workspace": workspace_id, "user": user_id})
     row = await cursor.fetchone()
     assert row is not None
-    return _capped(int(row[0])), int(row[1])
+    return Count(int(row[0])), int(row[1])

@@ -23,7 +23,7 @@ from sync_core.services.conflict_views import ConflictRow, ConflictView, Resolve
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.store.database import Database
 from tests import child
-from tests.conflict_data import person
+from tests.conflict_data import miscounted, person
 from tests.support import config, rows, sync
 
 CUSTOMERS = config(EntityType.CUSTOMERS)
@@ -41,6 +41,13 @@ DISTURBED = {
 async def server() -> AsyncIterator[SandboxServer]:
     async with SandboxServer(Account.generated(Blueprint("conflicts", Sizes(20, 2, 2, 2, 2)))) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+async def counted(database: Database, workspace_id: UUID) -> AsyncIterator[None]:
+    """Whatever a run and people have done: what is kept of how many there are is right."""
+    yield
+    assert await miscounted(database, workspace_id) == []
 
 
 async def disturbed(database: Database, workspace_id: UUID, server: SandboxServer, reason: ReasonCode) -> ConflictRow:

@@ -120,6 +120,7 @@ BY_TYPE: dict[str, Any] = {
     "json": lambda: "{}",
     "bytea": lambda: b"x",
     "ARRAY": list,
+    "date": lambda: "2026-01-01",
     "timestamp with time zone": lambda: "2026-01-01T00:00:00Z",
 }
 
