@@ -78,6 +78,7 @@ async def run_once(database: Database, settings: Settings, session_id: UUID, end
     async with database.system() as session:
         held = await runs.take(session, session_id, runs.owner_of(os.getpid()), settings.lease_seconds)
     if held is None:
+        await runs.end_stopped(database)
         return
     if held.attempts > MOST_ATTEMPTS:
         await refuse(database, held, f"It was taken up {MOST_ATTEMPTS} times, and each time its process ended early.")

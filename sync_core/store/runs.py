@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sync_core.domain.fields import ORDER
 from sync_core.domain.merge import Strategies
 from sync_core.domain.vocabulary import EntityType, ReasonCode, SessionStatus, SessionType, TaskKind
-from sync_core.store.database import DbRole
+from sync_core.store.database import Database, DbRole
 from sync_core.store.ignored_fields import ignored_keys
 
 
@@ -244,6 +244,15 @@ _TAKE = text(
 )
 
 
+STOPPED_SECONDS = 10.0
+# PostgreSQL looks at none of its time limits while it waits for the rows of a COPY: a worker that is stopped there is ended by nobody else.
+_END_STOPPED = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = session_user"
+    " AND query LIKE 'COPY landing%' AND state = 'active' AND wait_event = 'ClientRead'"
+    " AND query_start < clock_timestamp() - make_interval(secs => :seconds)"
+)
+
+
 async def due(session: AsyncSession) -> list[Due]:
     """Runs that nobody drives now."""
     return [Due(row.session_id, row.workspace_id, row.owner) for row in await session.execute(_DUE)]
@@ -253,6 +262,12 @@ async def take(session: AsyncSession, session_id: UUID, owner: str, seconds: flo
     """None when another was quicker."""
     row = (await session.execute(_TAKE, {"session": session_id, "owner": owner, "seconds": seconds})).one_or_none()
     return None if row is None else Held(row.session_id, row.workspace_id, row.fence, row.attempts)
+
+
+async def end_stopped(database: Database) -> None:
+    """For whoever does not get a run that is due: a worker that was stopped may hold its lease's row in the middle of bringing rows."""
+    async with database.engine.begin() as connection:
+        await connection.execute(_END_STOPPED, {"seconds": STOPPED_SECONDS})
 
 
 def owner_of(pid: int) -> str:

@@ -25,7 +25,7 @@ from sync_core.sandbox.blueprint import Blueprint, Sizes
 from sync_core.sandbox.server import SandboxServer
 from sync_core.settings import Settings
 from sync_core.store import run_state, runs
-from sync_core.store.database import Database
+from sync_core.store.database import Database, DbRole
 from sync_core.store.landing import Landing, land, landing_table, new_window
 from tests import child, support, truth
 from tests.child import Child
@@ -209,6 +209,32 @@ async def test_a_worker_stopped_beyond_its_lease_writes_nothing_when_it_goes_on(
     assert await support.rows(database, workspace_id, "SELECT status, completed_at FROM payment_sync_sessions") == ended
     assert truth.differences(await truth.stored(database, workspace_id), before) == []
     await truth.assert_equal_to(database, workspace_id, server.world.account())
+
+
+async def test_a_worker_stopped_while_it_brings_rows_does_not_keep_its_run(
+    database: Database, workspace_id: UUID, server: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL waits for the rest of a COPY for ever, and the transaction may hold the lease's row."""
+    session_id = await child.enqueue(database, workspace_id, support.config(EntityType.CUSTOMERS))
+    settings = Settings(
+        _env_file=None, encryption_keys=child.RING, stripe_api_base=server.url, rate_unlimited=True, demo=False
+    )
+    monkeypatch.setattr(runs, "STOPPED_SECONDS", 0.5)
+
+    async def completed() -> bool:
+        await run_once(database, settings, session_id)
+        return await one(database, workspace_id, "SELECT status FROM payment_sync_sessions") == "completed"
+
+    async def bring_rows() -> None:
+        async with support.apart(database) as stopped, stopped.transaction(), stopped.cursor() as cursor:
+            await cursor.execute("SELECT FROM payment_sync_leases WHERE session_id = %s FOR KEY SHARE", [session_id])
+            await cursor.execute(landing_table(DbRole.APP))
+            async with cursor.copy("COPY landing_cyphera_app FROM STDIN"):
+                assert await support.holds(completed)
+
+    with pytest.raises(psycopg.OperationalError):
+        await bring_rows()
+    await truth.assert_equal_to(database, workspace_id, server.world.account(), entities=[EntityType.CUSTOMERS])
 
 
 async def test_workers_that_take_a_run_from_each_other_never_both_commit_a_window(
