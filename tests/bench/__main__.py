@@ -27,7 +27,8 @@ from sync_core.sandbox.launch import SandboxProcess
 from tests.bench import peer, screens
 from tests.bench.measure import Bench, Figures, median, server, show, spread, verdict
 
-LIMITED = ("--limits", "live", "--latency-ms", "150")
+LATENCY = ("--latency-ms", "150")
+LIMITED = ("--limits", "live", *LATENCY)
 # The most of Stripe's limits: 25 requests a second of one endpoint, 100 of all, a hundred objects each.
 ONE_TYPE = 2_500.0
 ALL_TYPES = 100.0
@@ -122,31 +123,34 @@ async def beside_peer(bench: Bench, options: Options) -> None:
         node = peer.install()
         account = mixed(1_000 if options.quick else options.size // 2)
         await _compare(bench, node, account, "no latency, no limits", 3, min(3, options.rounds))
-        # One round: it takes the peer five minutes.
-        await _compare(bench, node, account, "150 ms, live limits", 15, 1, *LIMITED)
+        # One round: it takes the peer four minutes. It reads one page at a time, so that no limit of Stripe's ever holds it up.
+        theirs = await _compare(bench, node, account, "150 ms, no limits", 15, 1, *LATENCY)
+        with SandboxProcess(*account, *LIMITED) as sandbox:
+            peer.without_nul(sandbox)
+            ours = await bench.syncs(sandbox, limited=True)
+        show("all five, 150 ms, live limits, ours", ours)
+        verdict("times the peer's rate without limits", median(ours, "rate") / theirs, 15)
     except (peer.Unavailable, subprocess.TimeoutExpired) as reason:
         print(f"peer: skipped, {reason}", flush=True)
 
 
 async def _compare(
     bench: Bench, node: Path, account: tuple[str, ...], title: str, wanted: float, rounds: int, *how: str
-) -> None:
-    """The same objects, turn by turn."""
+) -> float:
+    """The same objects, turn by turn. Returns the peer's rate."""
     ours, theirs = [], []
     with SandboxProcess(*account, *how) as sandbox:
         changed = peer.without_nul(sandbox)
         for _ in range(rounds):
             theirs.append(peer.run(node, bench.server_url, sandbox))
-            ours += await bench.syncs(sandbox, limited=bool(how))
+            ours += await bench.syncs(sandbox)
+    rate = statistics.median(one.rate for one in theirs)
     names = " ".join(f"{name} {version}" for name, version in peer.PACKAGES.items())
     show(f"all five, {title}, ours", ours)
     print(f"all five, {title}, {names}: {theirs[0].objects:,} objects, {spread([one.rate for one in theirs])}/s")
     print(f"    {changed} objects had a NUL, at which it stops; it got them without")
-    verdict(
-        "times the peer's rate",
-        median(ours, "rate") / statistics.median(one.rate for one in theirs),
-        wanted,
-    )
+    verdict("times the peer's rate", median(ours, "rate") / rate, wanted)
+    return rate
 
 
 async def in_the_browser(bench: Bench, options: Options) -> None:
