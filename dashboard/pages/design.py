@@ -102,7 +102,7 @@ def _table() -> rx.Component:
         rx.el.tr(
             rx.el.th(ui.link(name, "/design"), scope="row"),
             rx.el.td(plan),
-            rx.el.td(amount, class_name="number"),
+            ui.number_cell(amount, "Amount"),
             rx.el.td(ui.sync_status_pill(status.value)),
         )
         for name, plan, amount, status in _ROWS
@@ -110,8 +110,10 @@ def _table() -> rx.Component:
     return ui.card(
         ui.data_table(_COLUMNS, rows, caption="Customers and their plans"),
         title="A table",
+        about="On a phone its rows are blocks.",
         actions=[ui.pagination("", "/design", "/design", about="3 of 48,204")],
         flush=True,
+        class_name="reflow counted",
     )
 
 
