@@ -66,6 +66,7 @@ async def test_a_worker_stopped_anywhere_and_continued_beside_its_heir(
                 zombie.signal(signal.SIGCONT)
             assert await heir.ended() == 0
         assert await zombie.ended() in (0, 1)
+    await child.driven_to_its_end(database, server.url, session_id)
     found = await support.rows(database, workspace_id, "SELECT status FROM payment_sync_sessions")
     assert found == [{"status": "completed"}]
     await audit.assert_each_step_was_taken_once(database, workspace_id)

@@ -26,6 +26,10 @@ _WAITING = text(
     "SELECT DISTINCT l.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.relation = CAST(:table AS regclass)"
     " AND NOT l.granted AND a.query LIKE '%WITH fence AS%'"
 )
+_EXPIRE = text(
+    "UPDATE payment_sync_leases SET lease_until = clock_timestamp() - interval '1 s' WHERE session_id IN"
+    " (SELECT session_id FROM payment_sync_leases WHERE session_id = :session FOR UPDATE SKIP LOCKED)"
+)
 _ACTIVE = text("SELECT 1 FROM pg_stat_activity WHERE pid = ANY(:pids) AND state = 'active'")
 
 
@@ -36,13 +40,18 @@ async def server() -> AsyncIterator[SandboxServer]:
         yield running
 
 
-async def taken_over(database: Database, session_id: UUID) -> runs.Held:
+async def taken_over(database: Database, session_id: UUID, holder: Child) -> runs.Held:
+    """From a holder that is stopped, as if its lease had run out. One stopped in the middle of a beat holds the row: it goes on first."""
     found: list[runs.Held] = []
 
     async def taken() -> bool:
+        holder.signal(signal.SIGSTOP)
         async with database.system() as session:
+            await session.execute(_EXPIRE, {"session": session_id})
             held = await runs.take(session, session_id, "heir", 20.0)
         found.extend([held] if held is not None else [])
+        if held is None:
+            holder.signal(signal.SIGCONT)
         return held is not None
 
     assert await support.holds(taken)
@@ -78,8 +87,9 @@ async def test_of_two_that_write_at_once_only_the_one_with_the_lease_does(
             await gate.execute(text(_HOLD.format(table=table)))
             assert await support.holds(one_writes)
             pids = await writing()
-            first.signal(signal.SIGSTOP)
-            held = await taken_over(database, session_id)
+            held = await taken_over(database, session_id, first)
+            # A statement waits for ten seconds at most: the second is to be there long before.
+            server.world.latency.fixed_ms = 0
             async with support.under(database, held, server.url) as run:
                 second = asyncio.create_task(drive(run, lease_seconds=20.0))
                 assert await support.holds(both_write)
