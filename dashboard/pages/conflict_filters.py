@@ -140,6 +140,19 @@ def _group(facet: Facet, values: tuple[FacetValue, ...], query: ConflictQuery, z
     return FacetGroup(facet.label, options, facet in query.excluded, address(inverted(query, facet)) if chosen else "")
 
 
+_AN_OPTION = 90
+"""Besides its address: its words, its count, and how both are named in a message."""
+
+
+def size_of(facets: Facets, query: ConflictQuery) -> int:
+    """About how much of a message `facet_groups` and `chosen_filters` are: every option has an address, which names all filters."""
+    options = sum(len(values) for values in facets.values.values())
+    chosen = sum(len(values) for values in query.chosen.values())
+    # A chosen facet has an address that turns it round.
+    addresses = options + chosen + len(query.chosen)
+    return addresses * (_AN_OPTION + len(address(query)))
+
+
 def _label(facet: Facet, one: FacetValue, zone: str) -> str:
     if facet is not Facet.RUN:
         return "Nobody" if facet is Facet.ASSIGNEE and one.value == "nobody" else one.label

@@ -27,6 +27,7 @@ from dashboard.pages.conflict_filters import (
     facet_groups,
     query_of,
     said,
+    size_of,
     toggled,
 )
 from dashboard.pages.conflict_keys import KeysState
@@ -46,8 +47,9 @@ from sync_core.services.conflicts import ConflictQuery
 from sync_core.services.record_views import When
 from sync_core.store.database import get_database
 
-_ROWS = 30
-"""With what they can be narrowed by, one message of at most 16 kB."""
+_ROWS = 25
+"""With what they can be narrowed by, one message of at most 16 kB; where many filters are chosen, which all addresses name, two."""
+_MOST_BESIDE = 5_000
 _SNOOZES = {"1": 1, "7": 7, "30": 30}
 
 
@@ -130,8 +132,9 @@ class ConflictsState(PageState):
         self._show_rows(found.page, query, actor)
         (await self.get_state(PresenceState))._note(found.page.viewers)  # noqa: SLF001 - a public name would make it an endpoint
         around: conflict_screen.Beside | Refusal | None = found.beside
-        if around is None:
+        if around is None or size_of(around.facets, query) > _MOST_BESIDE:
             yield
+        if around is None:
             around = await conflict_screen.beside(get_database(), actor, query, found.page)
         if isinstance(around, Refusal):
             self._refuse(around)

@@ -56,7 +56,7 @@ async def record_names(database: Database, workspace_id: UUID) -> set[str]:
 
 async def test_a_page_of_the_list_is_one_small_message(listing: Browser) -> None:
     listed = listing.of(ConflictsState, "rows")
-    assert len(listed) == 30
+    assert len(listed) == 25
     assert listing.of(ConflictsState, "headline") == "60 open conflicts · 60 records"
     assert listing.of(ConflictsState, "next_url").startswith("/conflicts?at=")
     assert len(json.dumps([listed, listing.of(ConflictsState, "groups")], default=str)) < 16_000
@@ -410,7 +410,7 @@ async def test_many_at_once_and_all_of_them_back(listing: Browser, database: Dat
         assert listing.of(PageState, "notice") == "60 conflicts settled."
         assert listing.of(ConflictsState, "rows") == []
         await listing.send(*take_back)
-        assert len(listing.of(ConflictsState, "rows")) == 30
+        assert len(listing.of(ConflictsState, "rows")) == 25
     assert "Stripe 1" not in await record_names(database, workspace_id)
 
 

@@ -128,10 +128,15 @@ async def turning_problems(client: Browser) -> None:
     await client.send(ProblemsState, "turn", cursor=client.of(ProblemsState, "next_cursor"))
 
 
+_FILTERS = (
+    "entity=customers,invoices,prices&severity=normal,high&field=name,phone,email&reason=both_changed,no_base&transition=filled,other,emptied"
+    "&age=day,week,month,older&assignee=nobody,ana@example.com"
+)
 LARGEST: dict[str, tuple[str, str, str, Ask | None]] = {
     **{kind.value: (RECORDS, f"/records/{kind.value}?size=50", "rows", None) for kind in EntityType},
     "syncs": ("syncs", "/syncs", "runs", None),
     "conflicts": ("conflicts", "/conflicts", "rows", None),
+    "conflicts by many filters": ("conflicts", f"/conflicts?{_FILTERS}", "rows", None),
     "settled conflicts": ("conflicts", "/conflicts?status=resolved", "rows", None),
     **{
         f"objects to {action}": (REPORT, f"/syncs/[sync_id]/report?entity=customers&action={action}", "lines", None)
