@@ -70,12 +70,12 @@ class Conflict(SQLModel, table=True):
             text("id DESC"),
             postgresql_include=["search_key", "snoozed_until", "snoozed_for", "cell_key", "amount_delta"],
         ),
-        # Of which records they are, by the keys of the cells: only customers' may share one.
+        # Of which records they are, by the keys of the cells, those that a search finds too: only customers' may share one.
         Index(
             "ix_payment_sync_conflicts_records",
             "workspace_id",
             "cell_key",
-            postgresql_include=["record_id", "created_at"],
+            postgresql_include=["record_id", "created_at", "search_key", "amount_delta"],
             postgresql_where=text("status = 'open' AND entity_type = 'customers'"),
         ),
         Index(

@@ -256,7 +256,7 @@ def fitting(query: ConflictQuery, among: Sequence[Cell]) -> str:
 
 
 def within(query: ConflictQuery, matching: Sequence[Cell]) -> str:
-    """Conditions for exactly the conflicts of these cells of a query that searches nothing. Their keys say all but an age, also whether they
+    """Conditions for exactly the conflicts of these cells of a query. Their keys say all but an age, also whether they
     are put off.
     """
     keys = {cell.key for cell in matching}

@@ -24,17 +24,11 @@ class Records:
     more: bool = False
 
 
-async def records(
-    session: AsyncSession, workspace_id: UUID, query: ConflictQuery, matching: Sequence[Cell]
-) -> Records | None:
-    """Of the open conflicts in the cells that match. Asks only where some of them can share a record; None where that would mean to search
-    all of them once more.
-    """
+async def records(session: AsyncSession, workspace_id: UUID, query: ConflictQuery, matching: Sequence[Cell]) -> Records:
+    """Of the open conflicts in the cells that match. Asks only where some of them can share a record."""
     every = sum(cell.count for cell in matching)
     if every < 2 or not any(cell.reason_code == ReasonCode.EMAIL_MATCH for cell in matching):
         return Records(every)
-    if query.is_scanned:
-        return None
     customers = [cell for cell in matching if cell.entity_type == EntityType.CUSTOMERS]
     several = sum(cell.count for cell in customers)
     connection = await driver(session)

@@ -108,7 +108,10 @@ STAND_FOR = {
     "picked and excluded": (ConflictQuery({Facet.AGE: ("day",)}, frozenset({Facet.AGE})), (3, False)),
     "put off": (ConflictQuery(snoozed=True), (1, False)),
     "settled": (ConflictQuery(status=ConflictStatus.RESOLVED), None),
-    "searched": (ConflictQuery(search="ours"), None),
+    "searched": (ConflictQuery(search="ours"), (3, False)),
+    "searched and narrowed": (replace(ConflictQuery.of(reason="email_match"), search="ours"), (1, False)),
+    "searched for one of them": (ConflictQuery(search="ours 4"), (1, False)),
+    "searched for nothing": (ConflictQuery(search="nobody"), (0, False)),
 }
 
 
