@@ -1,7 +1,7 @@
 """How many records the conflicts that a search finds are about, from the index that tells records apart.
 
 Revision ID: f4a86c02d91e
-Revises: b1d7e0935c4f
+Revises: d94e6b1f7a28
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "f4a86c02d91e"
-down_revision = "b1d7e0935c4f"
+down_revision = "d94e6b1f7a28"
 branch_labels = None
 depends_on = None
 
