@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ from sync_core.domain.fields import ORDER
 from sync_core.domain.vocabulary import EntityType
 from sync_core.engine.context import Run
 from sync_core.engine.failpoints import hit
+from sync_core.engine.tasks import together
 from sync_core.store.landing import Landing, StagedRow, WindowRow, land, landing_table
 from sync_core.store.recognition import recognise
 
@@ -44,6 +44,8 @@ class Lander:
         self._waiting_rows = 0
         self._submitted = 0
         self._wake = asyncio.Event()
+        self._under_way = 0
+        self._last: asyncio.Future[None] | None = None
         self.landed = {entity: asyncio.Event() for entity in EntityType}
 
     def landed_seq(self, entity: EntityType) -> int:
@@ -73,25 +75,24 @@ class Lander:
 
     async def work(self) -> None:
         """Runs until cancelled. An error ends the run; those who wait for it are cancelled with it."""
-        under_way: deque[asyncio.Task[None]] = deque()
-        try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while under_way and under_way[0].done():
-                    under_way.popleft().result()
-                while self._queue and self._has_room(len(under_way)):
-                    before = under_way[-1] if under_way else None
-                    under_way.append(asyncio.create_task(self._commit(self._take(), before)))
-                    under_way[-1].add_done_callback(lambda _: self._wake.set())
-        finally:
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
+        await together(*(self._land() for _ in range(_AT_ONCE)))
 
-    def _has_room(self, under_way: int) -> bool:
+    async def _land(self) -> None:
+        """One landing after another. What has come meanwhile goes at once, without a turn of the loop in between."""
+        while True:
+            while not self._has_room():
+                self._wake.clear()
+                await self._wake.wait()
+            before, self._last = self._last, asyncio.get_running_loop().create_future()
+            mine = self._last
+            self._under_way += 1
+            await self._commit(self._take(), before)
+            self._under_way -= 1
+            mine.set_result(None)
+
+    def _has_room(self) -> bool:
         """A landing beside another is a whole one: small ones would be many commits."""
-        return not under_way or (under_way < _AT_ONCE and self._waiting_rows >= _ROWS_PER_COMMIT)
+        return bool(self._queue) and (not self._under_way or self._waiting_rows >= _ROWS_PER_COMMIT)
 
     def _take(self) -> list[_Submitted]:
         taken: list[_Submitted] = []
@@ -103,12 +104,12 @@ class Lander:
         self._waiting_rows -= rows
         return taken
 
-    async def _commit(self, taken: list[_Submitted], before: asyncio.Task[None] | None) -> None:
+    async def _commit(self, taken: list[_Submitted], before: asyncio.Future[None] | None) -> None:
         """Goes in when the one `before` is in: until then it is only brought to the database."""
-        together = _together([one.landing for one in taken])
-        for row in together.rows:
+        landing = _merged([one.landing for one in taken])
+        for row in landing.rows:
             row.seq = self.reserve(row.entity, 1) + 1
-        together.upto = {row.entity: self._seq[row.entity] for row in together.rows}
+        landing.upto = {row.entity: self._seq[row.entity] for row in landing.rows}
         held, staged_id = self._run.held, self._run.scope.staged_id
 
         async def behind() -> None:
@@ -116,7 +117,7 @@ class Lander:
                 await asyncio.shield(before)
 
         async def write(session: AsyncSession) -> Landing:
-            left = await self._leave_known(session, together, behind)
+            left = await self._leave_known(session, landing, behind)
             await land(
                 session, held.workspace_id, held.session_id, held.fence, left, staged_id=staged_id, behind=behind
             )
@@ -124,9 +125,9 @@ class Lander:
             return left
 
         left = await self._run.write(write, by_key=True, prepares=[landing_table(self._run.role)])
-        self._durable |= together.upto
+        self._durable |= landing.upto
         hit("land.after_commit")
-        self._run.tally.landed += len(together.rows)
+        self._run.tally.landed += len(landing.rows)
         self._run.tally.planned += sum(left.known.values())
         for entity in {row.entity for row in left.rows}:
             self.landed[entity].set()
@@ -162,7 +163,7 @@ def _rank(landing: Landing) -> int:
     return min((ORDER.index(entity) for entity in {row.entity for row in landing.rows}), default=0)
 
 
-def _together(landings: list[Landing]) -> Landing:
+def _merged(landings: list[Landing]) -> Landing:
     """One landing of many. Of an object that came twice, the newer view stays: a statement may touch a row once only."""
     newest: dict[tuple[EntityType, str], StagedRow] = {}
     windows: dict[object, WindowRow] = {}
