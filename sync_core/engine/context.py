@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import structlog
@@ -58,16 +58,24 @@ class Run:
 
     @property
     def scope(self) -> Scope:
+        """With the run's own staged objects."""
         return Scope(
             workspace_id=self.held.workspace_id,
             session_id=self.held.session_id,
-            staged_id=self.row.source_session_id or self.held.session_id,
+            staged_id=self.held.session_id,
             fence=self.held.fence,
             account=self.row.connection.account_id,
             livemode=self.row.connection.livemode,
             dry_run=self.row.config.dry_run,
             match_by_email=self.row.config.match_by_email,
+            plan_id=self.row.source_session_id,
         )
+
+    @property
+    def plan_scope(self) -> Scope:
+        """With those of the dry run whose plan is applied. They are only read: what this run fetches, or plans again, is its own."""
+        scope = self.scope
+        return replace(scope, staged_id=scope.plan_id or scope.session_id)
 
     @property
     def is_applied_plan(self) -> bool:

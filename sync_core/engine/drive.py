@@ -157,9 +157,7 @@ async def _close(run: Run, *, cancelled: bool = False, error: tuple[str, str] | 
         status = session_status(entities, ended=True, cancelled=cancelled, fatal=error is not None)
         if unverified and status is SessionStatus.COMPLETED:
             status = SessionStatus.PARTIAL
-        groups = await run_state.error_groups(
-            session, held.workspace_id, held.session_id, staged_id=run.scope.staged_id
-        )
+        groups = await run_state.error_groups(session, held.workspace_id, held.session_id, plan_id=run.scope.plan_id)
         await run_state.finish(
             session,
             held,

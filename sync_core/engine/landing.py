@@ -110,7 +110,7 @@ class Lander:
         for row in landing.rows:
             row.seq = self.reserve(row.entity, 1) + 1
         landing.upto = {row.entity: self._seq[row.entity] for row in landing.rows}
-        held, staged_id = self._run.held, self._run.scope.staged_id
+        held = self._run.held
 
         async def behind() -> None:
             if before is not None:
@@ -118,9 +118,7 @@ class Lander:
 
         async def write(session: AsyncSession) -> Landing:
             left = await self._leave_known(session, landing, behind)
-            await land(
-                session, held.workspace_id, held.session_id, held.fence, left, staged_id=staged_id, behind=behind
-            )
+            await land(session, held.workspace_id, held.session_id, held.fence, left, behind=behind)
             hit("land.before_commit")
             return left
 

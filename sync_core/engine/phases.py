@@ -29,7 +29,7 @@ from sync_core.store import run_state
 from sync_core.store.canary import first_changes
 from sync_core.store.landing import Landing, WindowRow, new_window, read_windows
 from sync_core.store.plan_facts import keep_hash
-from sync_core.store.related import last_places
+from sync_core.store.related import plan_ends
 from sync_core.store.run_state import EntityRow
 from sync_core.store.runs import Task
 
@@ -60,12 +60,20 @@ class Phases:
         run, held = self._run, self._run.held
         await run.write(lambda session: run_state.begin(session, held))
         entities, windows = await run.write(self._read)
-        self.lander.resume(await self._landed(entities))
+        ends = await self._plan_ends()
+        self.lander.resume({one: max(row.landed_seq, row.planned_seq, ends[one]) for one, row in entities.items()})
         if not run.is_applied_plan and run.row.ceiling is None:
             windows = await preflight(run)
         some = await self._canary()
         planners = {
-            entity: Planner(run, entity, row.planned_seq, row.planned, only=None if some is None else some[entity])
+            entity: Planner(
+                run,
+                entity,
+                row.planned_seq,
+                row.planned,
+                plan_upto=ends[entity],
+                only=None if some is None else some[entity],
+            )
             for entity, row in entities.items()
         }
         await self._enter(Phase.FETCH, ORDER)
@@ -80,20 +88,19 @@ class Phases:
         run, limit = self._run, self._run.row.config.limit
         if limit is None or not run.is_applied_plan:
             return None
-        return await run.write(lambda session: first_changes(session, run.scope, limit))
+        return await run.write(lambda session: first_changes(session, run.plan_scope, limit))
 
     async def _read(self, session: AsyncSession) -> tuple[dict[EntityType, EntityRow], list[WindowRow]]:
         held = self._run.held
         entities = await run_state.read_entities(session, held.workspace_id, held.session_id)
         return entities, await read_windows(session, held.workspace_id, held.session_id)
 
-    async def _landed(self, entities: dict[EntityType, EntityRow]) -> dict[EntityType, int]:
-        """The last place in each queue; an applied plan shares the dry run's."""
-        scope = self._run.scope
-        taken = dict.fromkeys(ORDER, 0)
-        if self._run.is_applied_plan:
-            taken = await self._run.write(lambda session: last_places(session, scope))
-        return {entity: max(row.landed_seq, row.planned_seq, taken[entity]) for entity, row in entities.items()}
+    async def _plan_ends(self) -> dict[EntityType, int]:
+        """The last place of the applied plan in each queue, 0 where none is applied."""
+        run = self._run
+        if not run.is_applied_plan:
+            return dict.fromkeys(ORDER, 0)
+        return await run.write(lambda session: plan_ends(session, run.scope))
 
     async def _enter(self, phase: Phase, entities: Iterable[EntityType], *, whole: bool = True) -> None:
         """For these entity types, and for the `whole` run."""

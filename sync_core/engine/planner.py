@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -54,7 +54,10 @@ class _Writing:
 
 
 class Planner:
-    """Plans one entity type from its watermark on, all of it or `only` some. In a real run each batch is applied as it is planned."""
+    """Plans one entity type from its watermark on. In a real run each batch is applied as it is planned.
+
+    Up to `plan_upto` the queue is that of the plan which is applied, all of it or `only` some; what comes after it is the run's own.
+    """
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Planner:
         planned_seq: int,
         planned: int = 0,
         *,
+        plan_upto: int = 0,
         only: Sequence[str] | None = None,
     ) -> None:
         self._run = run
@@ -75,6 +79,7 @@ class Planner:
         self._moves = 0
         self._claimed: set[UUID] | None = None
         self._decider = Decider(run, entity)
+        self._plan_upto = plan_upto
         self._only = only
         self._writing: _Writing | None = None
         self._read_ahead: tuple[tuple[int, int, int], list[Candidate]] = (_NOWHERE, [])
@@ -143,13 +148,12 @@ class Planner:
     def _begin(self, candidates: list[Candidate], before: _Writing | None) -> _Writing:
         assert self._claimed is not None
         plan = self._decider.plan(candidates, self._head, self._claimed)
+        scope = self._run.plan_scope if candidates[0].seq <= self._plan_upto else self._run.scope
         self._head = plan.upto
 
         async def write(session: AsyncSession) -> None:
             hit("plan.before_write")
-            await write_plan(
-                session, self._run.scope, self._entity, plan, behind=None if before is None else before.is_committed
-            )
+            await write_plan(session, scope, self._entity, plan, behind=None if before is None else before.is_committed)
             hit("plan.before_commit")
 
         return _Writing(plan, candidates, asyncio.create_task(self._run.write(write, by_key=True)))
@@ -222,10 +226,16 @@ class Planner:
         self._read_ahead = (after, until, self._size), await self._read(after, until)
 
     async def _read(self, after: int, until: int) -> list[Candidate]:
-        def read(session: AsyncSession) -> Awaitable[list[Candidate]]:
-            return read_batch(
-                session, self._run.scope, self._entity, after=after, until=until, size=self._size, only=self._only
-            )
+        run, entity, end, size = self._run, self._entity, self._plan_upto, self._size
+
+        async def read(session: AsyncSession) -> list[Candidate]:
+            found = []
+            if after < end:
+                upto = min(until, end)
+                found = await read_batch(
+                    session, run.plan_scope, entity, after=after, until=upto, size=size, only=self._only
+                )
+            return found or await read_batch(session, run.scope, entity, after=max(after, end), until=until, size=size)
 
         return await self._run.write(read, by_key=True)
 

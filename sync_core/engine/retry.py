@@ -15,7 +15,7 @@ from sync_core.engine.context import Run
 from sync_core.engine.failpoints import hit
 from sync_core.engine.landing import Lander
 from sync_core.engine.related import Related
-from sync_core.store.related import Failed, failed_items, failed_parents, note_gone, plan_again
+from sync_core.store.related import Failed, failed_items, failed_parents, note_gone, plan_again, take_over
 
 Chosen = dict[EntityType, dict[str, Failed]]
 
@@ -45,6 +45,12 @@ class Retry:
         if ids:
             await run.write(lambda session: note_gone(session, run.scope, entity, ids))
 
+    async def take_over(self, entity: EntityType, ids: Iterable[str]) -> None:
+        """What a plan is applied for is tried again in the run's own queue, and fetched anew into it."""
+        run, taken = self._run, sorted(ids)
+        if run.is_applied_plan and taken:
+            await run.write(lambda session: take_over(session, run.scope, entity, taken))
+
     async def plan_again(self, entity: EntityType, ids: list[str], *, failed_only: bool = False) -> None:
         if not ids:
             return
@@ -63,6 +69,7 @@ class Retry:
             elif task.entity in (None, entity):
                 chosen[entity] = await self._failed(entity, reason=task.reason, ids=task.ids or None)
         for child in reversed(ORDER):
+            await self.take_over(child, chosen[child])
             orphans = [one.external_id for one in chosen[child].values() if one.reason is ReasonCode.MISSING_PARENT]
             for parent in PARENTS[child] if orphans else ():
                 chosen[parent] |= await self._failed_parents(child, parent, orphans)
@@ -73,6 +80,7 @@ class Retry:
         for entity in ORDER:
             if any(chosen[parent] for parent in PARENTS[entity]):
                 chosen[entity] |= await self._failed(entity, reason=ReasonCode.MISSING_PARENT)
+                await self.take_over(entity, chosen[entity])
 
     async def _failed(
         self, entity: EntityType, *, reason: ReasonCode | None = None, ids: Iterable[str] | None = None

@@ -107,6 +107,7 @@ class Verify:
     async def _mend(self, entity: EntityType, ids: list[str]) -> None:
         """Fetch them anew and plan them again; what a plan is applied for asks Stripe only when that is to be repaired."""
         task = self._run.row.task
+        await self._retry.take_over(entity, ids)
         if not self._run.is_applied_plan or (task is not None and task.kind is TaskKind.REPAIR):
             await self._related.fetch(entity, ids)
             await self._related.work({entity: set(ids)})

@@ -119,7 +119,10 @@ class SyncSession(SQLModel, table=True):
 
 
 class EntityRun(SQLModel, table=True):
-    """One entity type of one run: the watermarks of its phases and its counters, written in the batch's own transaction."""
+    """One entity type of one run: the watermarks of its phases and its counters, written in the batch's own transaction.
+
+    `plan_upto` is the last place in the queue of the plan that the run applies; its own places come after it.
+    """
 
     __tablename__ = "payment_sync_entity_runs"
     __table_args__: ClassVar[Any] = (
@@ -138,6 +141,7 @@ class EntityRun(SQLModel, table=True):
     fetched: int = Field(default=0, sa_column=int_col(BigInteger))
     landed_seq: int = Field(default=0, sa_column=int_col(BigInteger))
     planned_seq: int = Field(default=0, sa_column=int_col(BigInteger))
+    plan_upto: int | None = Field(default=None, sa_column=int_col(BigInteger, default=None, nullable=True))
     created: int = Field(default=0, sa_column=int_col(BigInteger))
     updated: int = Field(default=0, sa_column=int_col(BigInteger))
     unchanged: int = Field(default=0, sa_column=int_col(BigInteger))

@@ -188,7 +188,7 @@ _LINK = (
 _STATE = "values jsonb, base jsonb, status text, deleted boolean, external_id text, account text, livemode boolean"
 _RAW = (
     "(SELECT g.{0} FROM payment_sync_staged_objects g WHERE g.workspace_id = %(workspace)s AND g.session_id = ANY(v.sessions)"
-    " AND g.entity_type = %(entity)s AND g.external_id = v.object_id LIMIT 1)"
+    " AND g.entity_type = %(entity)s AND g.external_id = v.object_id ORDER BY g.observed_at DESC LIMIT 1)"
 )
 
 

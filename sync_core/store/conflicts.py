@@ -202,11 +202,11 @@ class RecordNote:
     request_id: str | None
 
 
-# An applied plan's objects are its dry run's; one that was fetched anew since has another view.
+# An applied plan's objects are its dry run's, or its own where they were fetched anew; the view has to be the conflict's.
 _REQUEST = (
     "(SELECT s.request_id FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s AND s.session_id ="
-    " (SELECT coalesce(r.source_session_id, r.id) FROM payment_sync_sessions r WHERE r.workspace_id = %(workspace)s AND r.id = %(run)s)"
-    " AND s.entity_type = %(entity)s AND s.external_id = %(object)s AND abs(extract(epoch FROM s.observed_at - %(observed)s)) < 0.001)"
+    " ANY(ARRAY(SELECT unnest(ARRAY[r.id, r.source_session_id]) FROM payment_sync_sessions r WHERE r.workspace_id = %(workspace)s AND r.id = %(run)s))"
+    " AND s.entity_type = %(entity)s AND s.external_id = %(object)s AND abs(extract(epoch FROM s.observed_at - %(observed)s)) < 0.001 LIMIT 1)"
 )
 
 

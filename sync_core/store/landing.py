@@ -82,7 +82,7 @@ _COPY = "COPY {table} FROM STDIN"
 _ROWS = """
   INSERT INTO payment_sync_staged_objects AS s (workspace_id, session_id, entity_type, external_id, seq, provider_created,
     livemode, deleted, related, observed_at, request_id, issue, digest, values, raw)
-  SELECT %(workspace)s, %(staged)s, entity_type, external_id, seq, provider_created, livemode, deleted, related, observed_at,
+  SELECT %(workspace)s, %(session)s, entity_type, external_id, seq, provider_created, livemode, deleted, related, observed_at,
     request_id, issue, digest, values, raw FROM {table} WHERE EXISTS (SELECT FROM fence)
   ON CONFLICT (session_id, entity_type, external_id) DO UPDATE SET seq = excluded.seq,
     provider_created = excluded.provider_created, livemode = excluded.livemode, deleted = excluded.deleted,
@@ -138,12 +138,10 @@ async def land(
     fence: int,
     landing: Landing,
     *,
-    staged_id: UUID | None = None,
     behind: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Everything or nothing. `staged_id` is the dry run whose plan this run applies, and whose staged objects it goes on with.
-    `behind` is waited for when the objects are with the database and no row of any table is touched yet. Objects need a session that
-    was opened with `landing_table`.
+    """Everything or nothing. `behind` is waited for when the objects are with the database and no row of any table is touched yet. Objects
+    need a session that was opened with `landing_table`.
 
     Raises LeaseLost when another worker has taken the run.
     """
@@ -160,7 +158,6 @@ async def land(
             {
                 "workspace": workspace_id,
                 "session": session_id,
-                "staged": staged_id or session_id,
                 "fence": fence,
                 "windows": Jsonb([_step(window) for window in landing.windows]),
                 "opened": Jsonb([_opening(window) for window in landing.opened]),

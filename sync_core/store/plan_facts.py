@@ -34,12 +34,18 @@ UPDATE payment_sync_sessions SET plan_hash = %(hash)s WHERE workspace_id = %(wor
 
 async def keep_hash(session: AsyncSession, held: Held) -> None:
     """Work out what names the plan of a dry run, from all that is in it, and note it with the run."""
+    found = await plan_hash(session, held.workspace_id, held.session_id)
+    # By itself: whoever cancels waits for the run's row, which is not to be held while a large plan is read.
     connection = await driver(session)
     bound = {"workspace": held.workspace_id, "session": held.session_id, "fence": held.fence}
-    cursor = await connection.execute(_HASH, bound)
+    await connection.execute(_KEEP, {**bound, "hash": found})
+
+
+async def plan_hash(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> str | None:
+    connection = await driver(session)
+    cursor = await connection.execute(_HASH, {"workspace": workspace_id, "session": session_id})
     row = await cursor.fetchone()
-    # By itself: whoever cancels waits for the run's row, which is not to be held while a large plan is read.
-    await connection.execute(_KEEP, {**bound, "hash": row and row[0]})
+    return row and row[0]
 
 
 @dataclass(frozen=True, slots=True)

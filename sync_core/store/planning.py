@@ -25,7 +25,9 @@ from sync_core.store.planning_sql import MOVE, select_sql, write_sql
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a batch belongs to. `staged_id` is the session whose staged objects are planned: its own, or an applied dry run's."""
+    """What a batch belongs to. `staged_id` is the session whose staged objects are planned: the run's own, or those of `plan_id`, the
+    dry run whose plan it applies.
+    """
 
     workspace_id: UUID
     session_id: UUID
@@ -35,16 +37,14 @@ class Scope:
     livemode: bool
     dry_run: bool
     match_by_email: bool
-
-    @property
-    def is_applied_plan(self) -> bool:
-        return self.staged_id != self.session_id
+    plan_id: UUID | None = None
 
     def bound(self, entity: EntityType) -> dict[str, Any]:
         return {
             "workspace": self.workspace_id,
             "session": self.session_id,
             "staged": self.staged_id,
+            "plan": self.plan_id,
             "fence": self.fence,
             "account": self.account,
             "livemode": self.livemode,
@@ -91,7 +91,7 @@ async def read_batch(
         entity,
         by_email=scope.match_by_email and entity is EntityType.CUSTOMERS,
         dry_run=scope.dry_run,
-        applied=scope.is_applied_plan,
+        applied=scope.plan_id is not None,
         some=only is not None,
     )
     connection = await driver(session)
@@ -274,7 +274,7 @@ def _bound(scope: Scope, entity: EntityType, plan: Plan, parts: frozenset[str]) 
         "settled": lambda: list(plan.settled.values()),
     }
     if "creates" in parts:
-        bound["new_ids"] = _by_place(plan)
+        bound |= {"first": items[0].seq, "new_ids": _by_place(plan)}
     if "settled" in parts:
         bound["agreed"] = list(plan.settled)
     if "updates" in parts:
@@ -284,9 +284,10 @@ def _bound(scope: Scope, entity: EntityType, plan: Plan, parts: frozenset[str]) 
 
 def _by_place(plan: Plan) -> str:
     """New ids in an array that the statement reads by place in the queue: a join would cost a comparison for every pair."""
-    placed: list[UUID | None] = [None] * (plan.upto - plan.after)
+    first = plan.items[0].seq
+    placed: list[UUID | None] = [None] * (plan.upto - first + 1)
     for seq, record_id in plan.creates.values():
-        placed[seq - plan.after - 1] = record_id
+        placed[seq - first] = record_id
     return numbers(placed)
 
 

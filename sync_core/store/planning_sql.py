@@ -31,7 +31,7 @@ def select_sql(entity: EntityType, *, by_email: bool, dry_run: bool, applied: bo
     )
     key = "lower(values->>'email') COLLATE \"C\"" if by_email else "NULL::text"
     planned = (
-        " LEFT JOIN payment_sync_plan_items p ON p.workspace_id = %(workspace)s AND p.session_id = %(staged)s"
+        " LEFT JOIN payment_sync_plan_items p ON p.workspace_id = %(workspace)s AND p.session_id = %(plan)s"
         " AND p.entity_type = %(entity)s AND p.external_id = b.external_id"
         if applied
         else ""
@@ -149,7 +149,7 @@ def _create_sql(entity: EntityType) -> str:
     assert columns(entity) == ", ".join(named)
     return f"""created AS (
   INSERT INTO {TABLES[entity]} ({_RECORD_COLUMNS}, {columns(entity)}{extra[0]})
-  SELECT %(workspace)s, (%(new_ids)s::uuid[])[s.seq - %(after)s], s.external_id, 'stripe', %(account)s, %(livemode)s, 'synced', now(), s.observed_at,
+  SELECT %(workspace)s, (%(new_ids)s::uuid[])[s.seq - %(first)s + 1], s.external_id, 'stripe', %(account)s, %(livemode)s, 'synced', now(), s.observed_at,
     CASE WHEN s.deleted THEN NULL ELSE s.values END, s.raw, s.digest, to_timestamp(s.provider_created),
     CASE WHEN s.deleted THEN now() END, {given}{extra[1]}
   FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s AND s.session_id = %(staged)s

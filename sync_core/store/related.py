@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.fields import FIELDS
 from sync_core.domain.vocabulary import EntityType, ReasonCode
+from sync_core.errors import LeaseLost
 from sync_core.store.database import driver
 from sync_core.store.planning import Scope
 from sync_core.store.values_sql import TABLES, linked
@@ -36,14 +37,18 @@ def references(child: EntityType, parent: EntityType, *, only: str = "true") -> 
     return " UNION ".join(parts)
 
 
+# An applied plan has what its dry run staged, too.
+_QUEUE, _QUEUES = "= %(staged)s", "IN (%(staged)s, %(plan)s)"
+
+
 @cache
-def missing_sql(child: EntityType, parent: EntityType, *, narrowed: bool) -> str:
+def missing_sql(child: EntityType, parent: EntityType, *, narrowed: bool, applied: bool) -> str:
     return f"""
 SELECT DISTINCT r.id FROM ({references(child, parent, only=_OF if narrowed else _BETWEEN)}) r
 WHERE r.id IS NOT NULL
   AND (SELECT t.id FROM {TABLES[parent]} t WHERE {linked("t", "r.id")}) IS NULL
-  AND (SELECT k.seq FROM payment_sync_staged_objects k WHERE k.workspace_id = %(workspace)s AND k.session_id = %(staged)s
-    AND k.entity_type = '{parent.value}' AND k.external_id = r.id) IS NULL
+  AND (SELECT k.seq FROM payment_sync_staged_objects k WHERE k.workspace_id = %(workspace)s
+    AND k.session_id {_QUEUES if applied else _QUEUE} AND k.entity_type = '{parent.value}' AND k.external_id = r.id LIMIT 1) IS NULL
   AND r.id <> ALL(%(absent)s)
 ORDER BY r.id LIMIT %(limit)s
 """
@@ -64,7 +69,7 @@ async def missing_parents(
     """
     connection = await driver(session)
     by_id = not isinstance(of, tuple)
-    sql = missing_sql(child, parent, narrowed=by_id)
+    sql = missing_sql(child, parent, narrowed=by_id, applied=scope.plan_id is not None)
     children = {"of": list(of)} if by_id else {"after": of[0], "until": of[1]}
     bound = {"limit": limit, "absent": list(known_absent), **children}
     cursor = await connection.execute(sql, {**scope.bound(child), **bound})
@@ -130,16 +135,43 @@ async def failed_items(
     return [Failed(row[0], ReasonCode(row[1]), row[2]) for row in await cursor.fetchall()]
 
 
-async def last_places(session: AsyncSession, scope: Scope) -> dict[EntityType, int]:
-    """The last place that is taken in each queue. An applied plan shares its queue with the dry run, and with earlier appliances of it."""
+_PLAN_ENDS = """
+UPDATE payment_sync_entity_runs r SET plan_upto = coalesce(r.plan_upto, (SELECT s.seq FROM payment_sync_staged_objects s
+  WHERE s.workspace_id = %(workspace)s AND s.session_id = %(plan)s AND s.entity_type = r.entity_type AND s.seq > 0
+  ORDER BY s.seq DESC LIMIT 1), 0)
+WHERE r.workspace_id = %(workspace)s AND r.session_id = %(session)s
+  AND EXISTS (SELECT FROM payment_sync_leases WHERE session_id = %(session)s AND fence = %(fence)s FOR KEY SHARE)
+RETURNING r.entity_type, r.plan_upto
+"""
+
+
+async def plan_ends(session: AsyncSession, scope: Scope) -> dict[EntityType, int]:
+    """The last place in each queue of the applied plan, as it was when this run first asked; its own places come after those."""
     connection = await driver(session)
-    cursor = await connection.execute(
-        "SELECT e.entity, (SELECT s.seq FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s"
-        " AND s.session_id = %(staged)s AND s.entity_type = e.entity AND s.seq > 0 ORDER BY s.seq DESC LIMIT 1)"
-        " FROM unnest(%(entities)s::text[]) AS e(entity)",
-        {**scope.bound(EntityType.CUSTOMERS), "entities": [entity.value for entity in EntityType]},
-    )
-    return {EntityType(row[0]): row[1] or 0 for row in await cursor.fetchall()}
+    cursor = await connection.execute(_PLAN_ENDS, scope.bound(EntityType.CUSTOMERS))
+    ends = {EntityType(row[0]): row[1] for row in await cursor.fetchall()}
+    if not ends:
+        raise LeaseLost(f"the lease of run {scope.session_id} was taken by another worker")
+    return ends
+
+
+# At a place before all others: they are not queued until they are planned again.
+_TAKE_OVER = """
+INSERT INTO payment_sync_staged_objects (workspace_id, session_id, entity_type, external_id, seq, provider_created, livemode, deleted,
+  related, observed_at, request_id, issue, digest, values, raw)
+SELECT workspace_id, %(session)s, entity_type, external_id, 0, provider_created, livemode, deleted, related, observed_at, request_id,
+  issue, digest, values, raw
+FROM payment_sync_staged_objects WHERE workspace_id = %(workspace)s AND session_id = %(plan)s AND entity_type = %(entity)s
+  AND external_id = ANY(%(ids)s)
+  AND EXISTS (SELECT FROM payment_sync_leases WHERE session_id = %(session)s AND fence = %(fence)s FOR KEY SHARE)
+ON CONFLICT DO NOTHING
+"""
+
+
+async def take_over(session: AsyncSession, scope: Scope, entity: EntityType, ids: Sequence[str]) -> None:
+    """Make these objects of the applied plan the run's own, where they are not: the plan stays as it was looked at."""
+    connection = await driver(session)
+    await connection.execute(_TAKE_OVER, {**scope.bound(entity), "ids": list(ids)})
 
 
 async def plan_again(
@@ -215,7 +247,7 @@ async def unstored(session: AsyncSession, scope: Scope, entity: EntityType) -> t
 _UNPLANNED = """
 SELECT count(*), (array_agg(external_id))[1:1000] FROM (
   SELECT s.external_id FROM payment_sync_staged_objects s
-  WHERE s.workspace_id = %(workspace)s AND s.session_id = %(staged)s AND s.entity_type = %(entity)s
+  WHERE s.workspace_id = %(workspace)s AND s.session_id {queues} AND s.entity_type = %(entity)s
   EXCEPT
   SELECT p.external_id FROM payment_sync_plan_items p
   WHERE p.workspace_id = %(workspace)s AND p.session_id = %(session)s AND p.entity_type = %(entity)s
@@ -226,7 +258,8 @@ SELECT count(*), (array_agg(external_id))[1:1000] FROM (
 async def unplanned(session: AsyncSession, scope: Scope, entity: EntityType) -> tuple[int, list[str]]:
     """Landed without an action: none, if the planner did its work."""
     connection = await driver(session)
-    cursor = await connection.execute(_UNPLANNED, scope.bound(entity))
+    sql = _UNPLANNED.format(queues=_QUEUE if scope.plan_id is None else _QUEUES)
+    cursor = await connection.execute(sql, scope.bound(entity))
     row = await cursor.fetchone()
     return (row[0], list(row[1] or [])) if row else (0, [])
 

@@ -26,7 +26,9 @@ LOOKED_AT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class PlanRef:
-    """A plan: the run that holds its items, and the run whose staged objects they are about (its own, or a dry run's)."""
+    """A plan: the run that holds its items, and the run whose staged objects they are about (its own, or a dry run's), unless it
+    has fetched them anew itself.
+    """
 
     workspace_id: UUID
     session_id: UUID
@@ -55,8 +57,9 @@ class PlanRow:
 
 _ITEM = "p.workspace_id = %(workspace)s AND p.session_id = %(session)s AND p.entity_type = %(entity)s"
 STAGED = (
-    "LEFT JOIN payment_sync_staged_objects s ON s.workspace_id = p.workspace_id AND s.session_id = %(staged)s"
-    " AND s.entity_type = p.entity_type AND s.external_id = p.external_id"
+    "LEFT JOIN LATERAL (SELECT * FROM payment_sync_staged_objects o WHERE o.workspace_id = p.workspace_id"
+    " AND o.session_id IN (%(session)s, %(staged)s) AND o.entity_type = p.entity_type AND o.external_id = p.external_id"
+    " ORDER BY o.observed_at DESC LIMIT 1) s ON true"
 )
 ROW = (
     "p.seq, p.external_id, p.action, p.reason_code, p.record_id, p.record_version, p.changed_fields, p.detail,"
@@ -152,7 +155,8 @@ CROSS JOIN unnest(%(entities)s::text[]) e(entity)
 JOIN LATERAL (SELECT * FROM payment_sync_plan_items i WHERE i.workspace_id = %(workspace)s AND i.session_id = r.id
   AND i.entity_type = e.entity AND i.external_id = %(external_id)s OFFSET 0) p ON true
 LEFT JOIN LATERAL (SELECT * FROM payment_sync_staged_objects o WHERE o.workspace_id = %(workspace)s
-  AND o.session_id = r.staged_id AND o.entity_type = e.entity AND o.external_id = p.external_id OFFSET 0) s ON true
+  AND o.session_id IN (r.id, r.staged_id) AND o.entity_type = e.entity AND o.external_id = p.external_id
+  ORDER BY o.observed_at DESC LIMIT 1) s ON true
 """
 
 

@@ -270,18 +270,22 @@ WITH failed AS (
 )
 SELECT f.entity_type, f.reason_code, max(f.n), jsonb_agg(f.external_id ORDER BY f.place), jsonb_agg(jsonb_build_object(
   'external_id', f.external_id, 'field', f.detail->>'field', 'message', f.detail->>'message', 'request_id', (SELECT s.request_id
-    FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s AND s.session_id = %(staged)s
-      AND s.entity_type = f.entity_type AND s.external_id = f.external_id)) ORDER BY f.place)
+    FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s AND s.session_id = ANY(%(staged)s)
+      AND s.entity_type = f.entity_type AND s.external_id = f.external_id ORDER BY s.observed_at DESC LIMIT 1)) ORDER BY f.place)
 FROM failed f WHERE f.place <= 5 GROUP BY f.entity_type, f.reason_code ORDER BY max(f.n) DESC, f.entity_type, f.reason_code
 """
 
 
 async def error_groups(
-    session: AsyncSession, workspace_id: UUID, session_id: UUID, *, staged_id: UUID | None = None
+    session: AsyncSession, workspace_id: UUID, session_id: UUID, *, plan_id: UUID | None = None
 ) -> list[dict[str, Any]]:
-    """Errors by entity type and reason, the commonest first, with the first five of each. `staged_id`: see `store.landing`."""
+    """Errors by entity type and reason, the commonest first, with the first five of each. `plan_id` is the dry run that is applied."""
     connection = await driver(session)
-    bound = {"workspace": workspace_id, "session": session_id, "staged": staged_id or session_id}
+    bound = {
+        "workspace": workspace_id,
+        "session": session_id,
+        "staged": [one for one in (session_id, plan_id) if one is not None],
+    }
     cursor = await connection.execute(_ERROR_SUMMARY, bound)
     return [
         {

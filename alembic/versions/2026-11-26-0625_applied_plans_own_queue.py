@@ -1,0 +1,25 @@
+"""A run that applies a plan queues what it fetches itself behind the plan, and leaves the plan as it was looked at.
+
+Revision ID: 8c2e5b7d91fa
+Revises: 3f9a1d7c04be
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "8c2e5b7d91fa"
+down_revision = "3f9a1d7c04be"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    op.add_column("payment_sync_entity_runs", sa.Column("plan_upto", sa.BigInteger(), nullable=True))
+
+
+def downgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    op.drop_column("payment_sync_entity_runs", "plan_upto")
