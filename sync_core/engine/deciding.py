@@ -99,9 +99,7 @@ class Decider:
 
     def _error(self, found: Candidate) -> Item | None:
         if found.issue is not None:
-            reason = ReasonCode(found.issue["reason"])
-            action = Action.ERROR if reason.is_error else Action.SKIP
-            return Item(found.seq, found.external_id, action, reason, detail=found.issue)
+            return _unmapped(found, found.issue)
         if found.external_id in self.unfit:
             detail = {"field": None, "message": self.unfit[found.external_id]}
             return Item(found.seq, found.external_id, Action.ERROR, ReasonCode.WRITE_FAILED, detail=detail)
@@ -147,6 +145,29 @@ class Decider:
             deleted=found.deleted,
             observed_at=found.observed_at,
         )
+
+
+_STILL_HERE = "It is stored here, and Stripe knows it no longer."
+_NOWHERE = "Stripe knows it no longer, and nothing of it is stored here: nothing is left to do."
+
+
+def _unmapped(found: Candidate, issue: dict[str, Any]) -> Item:
+    """What is gone is no error, unless a record of ours is one of it; one that is deleted here stands in nobody's way."""
+    reason = ReasonCode(issue["reason"])
+    if reason is not ReasonCode.GONE:
+        action = Action.ERROR if reason.is_error else Action.SKIP
+        return Item(found.seq, found.external_id, action, reason, detail=issue)
+    if not found.linked or found.record_deleted:
+        return Item(found.seq, found.external_id, Action.SKIP, reason, detail={"message": _NOWHERE})
+    return Item(
+        found.seq,
+        found.external_id,
+        Action.ERROR,
+        reason,
+        found.record_id,
+        found.row_version,
+        detail={"message": _STILL_HERE},
+    )
 
 
 def _carry_out(entity: EntityType, found: Candidate, decision: Decision, plan: Plan) -> None:

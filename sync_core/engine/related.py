@@ -13,7 +13,7 @@ from sync_core.engine.context import Run
 from sync_core.engine.embedded import Embedded
 from sync_core.engine.failpoints import hit
 from sync_core.engine.landing import Lander
-from sync_core.engine.staging import stage_retrieved
+from sync_core.engine.staging import stage_gone, stage_retrieved
 from sync_core.store.landing import Landing, StagedRow
 from sync_core.store.related import missing_parents
 from sync_core.stripe_source import PermissionMissing, RequestRefused, Retrieved
@@ -55,7 +55,7 @@ class Related:
     ) -> set[str]:
         fetched: set[str] = set()
         while True:
-            absent = sorted(self._absent[parent])
+            absent = sorted(self._absent[parent] | self.gone[parent])
             ids = await self._run.write(
                 lambda session, absent=absent: missing_parents(  # type: ignore[misc]  # a default binds the loop's value
                     session, self._run.scope, child, parent, limit=_AT_ONCE, known_absent=absent, of=of
@@ -69,23 +69,27 @@ class Related:
             if len(ids) < _AT_ONCE:
                 return fetched
 
-    async def fetch(self, entity: EntityType, ids: Sequence[str]) -> set[str]:
-        """Land these objects, as far as Stripe gives them; the ids of those it gave."""
+    async def fetch(self, entity: EntityType, ids: Sequence[str], *, again: bool = False) -> set[str]:
+        """Land these objects, as far as Stripe gives them; the ids of those it gave. Of one that landed before, and is asked for
+        `again`, it lands too that Stripe knows it no longer.
+        """
         given: set[str] = set()
         for start in range(0, len(ids), _AT_ONCE):
-            given |= await self._fetch(entity, ids[start : start + _AT_ONCE])
+            given |= await self._fetch(entity, ids[start : start + _AT_ONCE], again=again)
         return given
 
-    async def _fetch(self, entity: EntityType, ids: Sequence[str]) -> set[str]:
+    async def _fetch(self, entity: EntityType, ids: Sequence[str], *, again: bool) -> set[str]:
         kept = {external_id: self._embedded.take(entity, external_id) for external_id in ids}
-        rows = await asyncio.gather(*(self._one(entity, external_id, kept[external_id]) for external_id in ids))
+        rows = await asyncio.gather(*(self._one(entity, one, found, again=again) for one, found in kept.items()))
         found = [row for row in rows if row is not None]
         hit("related.before_landing")
         asked = sum(one is None for one in kept.values())
         await self._lander.submit(Landing(rows=found, requests={entity: asked}))
         return {row.external_id for row in found}
 
-    async def _one(self, entity: EntityType, external_id: str, found: Retrieved | None) -> StagedRow | None:
+    async def _one(
+        self, entity: EntityType, external_id: str, found: Retrieved | None, *, again: bool
+    ) -> StagedRow | None:
         async with self._doors:
             if found is None:
                 self._run.tally.requests += 1
@@ -95,4 +99,5 @@ class Related:
                     return None
             if found.object is None:
                 self.gone[entity].add(external_id)
+                return stage_gone(entity, external_id, found) if again else None
             return await stage_retrieved(self._run.source, entity, external_id, found, related=True)

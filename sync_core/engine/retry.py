@@ -1,13 +1,14 @@
 """What ended as an error is tried again: all of it when a run is resumed, what was asked for when an ended run is taken up for that.
 
-Objects are fetched anew by id, since whoever acted on the error did so in Stripe; of an orphan only the parents that it waits for. One
-that Stripe knows no longer is no error any more, unless it is stored here. All of it bears being done twice: an object whose newer view is
-queued already is neither asked for nor queued again.
+Objects are fetched anew by id, since whoever acted on the error did so in Stripe; of an orphan the parents that it waits for, and itself
+only where Stripe knows one of those no longer. What Stripe knows no longer is no error any more, unless it is stored here. All of it bears
+being done twice: an object whose newer view is queued already is neither asked for nor queued again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from sync_core.domain.fields import ORDER, PARENTS
 from sync_core.domain.vocabulary import EntityType, ReasonCode
@@ -15,7 +16,10 @@ from sync_core.engine.context import Run
 from sync_core.engine.failpoints import hit
 from sync_core.engine.landing import Lander
 from sync_core.engine.related import Related
-from sync_core.store.related import Failed, failed_items, failed_parents, note_gone, plan_again, take_over
+from sync_core.store.related import Failed, failed_items, failed_parents, naming, plan_again, take_over
+
+# A request each; what is left over has its turn with the next retry.
+_MOST_ORPHANS = 1_000
 
 Chosen = dict[EntityType, dict[str, Failed]]
 
@@ -30,20 +34,36 @@ class Retry:
         """Queues everything chosen for the planners, its parents first."""
         chosen = await self._choose()
         for entity in ORDER:
-            await self._related.fetch(entity, _to_fetch(chosen[entity].values()))
+            await self._related.fetch(entity, _to_fetch(chosen[entity].values()), again=True)
         hit("retry.fetched")
         await self._related.work({entity: set(found) for entity, found in chosen.items()})
+        await self._ask_for_orphans(chosen)
         await self._add_children(chosen)
         for entity in ORDER:
-            gone = self._related.gone[entity] & chosen[entity].keys()
-            await self._note_gone(entity, sorted(gone))
-            await self.plan_again(entity, [one for one in chosen[entity] if one not in gone], failed_only=True)
+            await self.plan_again(entity, list(chosen[entity]), failed_only=True)
 
-    async def _note_gone(self, entity: EntityType, ids: list[str]) -> None:
-        """What was read of them once is no longer what Stripe says: they are not planned by it again."""
-        run = self._run
-        if ids:
-            await run.write(lambda session: note_gone(session, run.scope, entity, ids))
+    async def _ask_for_orphans(self, chosen: Chosen) -> None:
+        """What names a parent that Stripe knows no longer may be gone with it, or name another one by now."""
+        run, asked = self._run, dict[EntityType, set[str]]()
+        for child in ORDER:
+            orphans = [one.external_id for one in chosen[child].values() if one.reason is ReasonCode.MISSING_PARENT]
+            found: set[str] = set()
+            for parent in PARENTS[child] if orphans else ():
+                gone = sorted(self._related.gone[parent])
+                if gone:
+                    look = partial(
+                        naming,
+                        scope=run.scope,
+                        child=child,
+                        parent=parent,
+                        of=orphans,
+                        parents=gone,
+                        limit=_MOST_ORPHANS,
+                    )
+                    found |= set(await run.write(look))
+            asked[child] = found
+            await self._related.fetch(child, sorted(found), again=True)
+        await self._related.work(asked)
 
     async def take_over(self, entity: EntityType, ids: Iterable[str]) -> None:
         """What a plan is applied for is tried again in the run's own queue, and fetched anew into it."""

@@ -48,10 +48,9 @@ def _staged(
 
 async def stage_retrieved(
     source: StripeSource, entity: EntityType, external_id: str, found: Retrieved, *, related: bool
-) -> StagedRow | None:
-    """None when Stripe knows no such object."""
-    if found.object is None:
-        return None
+) -> StagedRow:
+    """Of an object that Stripe gave."""
+    assert found.object is not None
     gap = nested_gap(entity, found.object)
     whole = await _complete(source, entity, found.object, gap) if gap else found.object
     row = stage(
@@ -64,6 +63,24 @@ async def stage_retrieved(
     )
     row.external_id = external_id
     return row
+
+
+def stage_gone(entity: EntityType, external_id: str, found: Retrieved) -> StagedRow:
+    """That Stripe knows it no longer is a view of an object, too."""
+    return StagedRow(
+        entity=entity,
+        external_id=external_id,
+        seq=0,
+        created=None,
+        livemode=False,
+        deleted=False,
+        related=True,
+        observed_at=found.requested_at,
+        request_id=found.request_id,
+        values=None,
+        raw=as_json({"id": external_id}),
+        issue={"reason": ReasonCode.GONE.value, "field": None, "message": None},
+    )
 
 
 def stage(

@@ -109,7 +109,7 @@ class Verify:
         task = self._run.row.task
         await self._retry.take_over(entity, ids)
         if not self._run.is_applied_plan or (task is not None and task.kind is TaskKind.REPAIR):
-            await self._related.fetch(entity, ids)
+            await self._related.fetch(entity, ids, again=True)
             await self._related.work({entity: set(ids)})
         await self._retry.plan_again(entity, ids)
         await self._drain()

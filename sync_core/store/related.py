@@ -24,16 +24,18 @@ _BETWEEN = "s.seq > 0 AND s.seq > %(after)s AND s.seq <= %(until)s"
 
 
 @cache
-def references(child: EntityType, parent: EntityType, *, only: str = "true") -> str:
-    """Every Stripe id of `parent` that a staged `child` names, its items' too; `only` narrows the staged objects, `s`."""
+def references(child: EntityType, parent: EntityType, *, only: str = "true", told: str = "") -> str:
+    """Every Stripe id of `parent` that a staged `child` names, its items' too; `only` narrows the staged objects, `s`, and `told` are
+    further columns of them.
+    """
     staged = (
         "FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s AND s.session_id = %(staged)s"
         f" AND s.entity_type = '{child.value}' AND s.values IS NOT NULL AND {only}"
     )
-    parts = [f"SELECT s.values->>'{ref.name}' AS id {staged}" for ref in FIELDS[child] if ref.parent is parent]
+    parts = [f"SELECT {told}s.values->>'{ref.name}' AS id {staged}" for ref in FIELDS[child] if ref.parent is parent]
     if child is EntityType.SUBSCRIPTIONS and parent in (EntityType.PRICES, EntityType.PRODUCTS):
         nested = staged.replace(" WHERE", ", jsonb_array_elements(s.values->'items') AS line WHERE")
-        parts.append(f"SELECT line->>'{parent.singular}' AS id {nested}")
+        parts.append(f"SELECT {told}line->>'{parent.singular}' AS id {nested}")
     return " UNION ".join(parts)
 
 
@@ -48,7 +50,8 @@ SELECT DISTINCT r.id FROM ({references(child, parent, only=_OF if narrowed else 
 WHERE r.id IS NOT NULL
   AND (SELECT t.id FROM {TABLES[parent]} t WHERE {linked("t", "r.id")}) IS NULL
   AND (SELECT k.seq FROM payment_sync_staged_objects k WHERE k.workspace_id = %(workspace)s
-    AND k.session_id {_QUEUES if applied else _QUEUE} AND k.entity_type = '{parent.value}' AND k.external_id = r.id LIMIT 1) IS NULL
+    AND k.session_id {_QUEUES if applied else _QUEUE} AND k.entity_type = '{parent.value}' AND k.external_id = r.id
+    AND k.issue->>'reason' IS DISTINCT FROM 'gone' LIMIT 1) IS NULL
   AND r.id <> ALL(%(absent)s)
 ORDER BY r.id LIMIT %(limit)s
 """
@@ -193,33 +196,24 @@ async def plan_again(
     )
 
 
-_STILL_HERE = "It is stored here, and Stripe knows it no longer."
-_NOWHERE = "Stripe knows it no longer, and nothing of it is stored here: nothing is left to do."
-
-
-@cache
-def _gone_sql(entity: EntityType) -> str:
-    """A record that is deleted here stands in nobody's way."""
-    return f"""
-WITH fence AS (SELECT 1 FROM payment_sync_leases WHERE session_id = %(session)s AND fence = %(fence)s FOR KEY SHARE),
-failed AS (SELECT p.external_id, (SELECT t.id FROM {TABLES[entity]} t WHERE {linked("t", "p.external_id")} AND t.deleted_at IS NULL) AS record
-  FROM payment_sync_plan_items p WHERE p.workspace_id = %(workspace)s AND p.session_id = %(session)s AND p.entity_type = %(entity)s
-    AND p.external_id = ANY(%(ids)s) AND p.action = 'error' AND EXISTS (SELECT FROM fence)),
-noted AS (UPDATE payment_sync_plan_items p SET reason_code = 'gone', action = CASE WHEN f.record IS NULL THEN 'skip' ELSE 'error' END,
-  record_id = f.record, record_version = CASE WHEN f.record IS NOT NULL THEN p.record_version END, changed_fields = NULL, detail = jsonb_build_object('message', CASE WHEN f.record IS NULL THEN %(nowhere)s ELSE %(here)s END)
-  FROM failed f WHERE p.workspace_id = %(workspace)s AND p.session_id = %(session)s AND p.entity_type = %(entity)s
-    AND p.external_id = f.external_id RETURNING p.external_id, p.action, p.record_id, p.reason_code, p.detail)
-INSERT INTO payment_sync_events (workspace_id, session_id, entity_type, entity_id, external_id, event_type, event_message, event_details)
-SELECT %(workspace)s, %(session)s, %(singular)s, record_id, external_id,
-  CASE action WHEN 'error' THEN 'sync_failed' ELSE 'sync_skipped' END, reason_code, detail FROM noted
-"""
-
-
-async def note_gone(session: AsyncSession, scope: Scope, entity: EntityType, ids: Sequence[str]) -> None:
-    """Errors whose objects Stripe does not know any more: skipped, or errors of this reason where a record of ours is one of them."""
+async def naming(
+    session: AsyncSession,
+    scope: Scope,
+    child: EntityType,
+    parent: EntityType,
+    *,
+    of: Sequence[str],
+    parents: Sequence[str],
+    limit: int,
+) -> list[str]:
+    """Children, of these, that name any of those parents; when there are too many, some of them by lot."""
     connection = await driver(session)
-    said = {"nowhere": _NOWHERE, "here": _STILL_HERE, "singular": entity.singular}
-    await connection.execute(_gone_sql(entity), {**scope.bound(entity), "ids": list(ids), **said})
+    sql = (
+        f"SELECT r.child FROM ({references(child, parent, only=_OF, told='s.external_id AS child, ')}) r"
+        " WHERE r.id = ANY(%(parents)s) GROUP BY r.child ORDER BY random() LIMIT %(limit)s"
+    )
+    bound = {**scope.bound(child), "of": list(of), "parents": list(parents), "limit": limit}
+    return [row[0] for row in await (await connection.execute(sql, bound)).fetchall()]
 
 
 @cache

@@ -17,7 +17,7 @@ from sync_core.store.database import Database
 from sync_core.store.plan_facts import plan_hash
 from sync_core.store.runs import Task
 from tests import support, truth
-from tests.retrying import REPAIR, RETRY_ALL, again, forbid, requests
+from tests.retrying import REPAIR, RETRY_ALL, again, break_customers, failed, forbid, requests
 from tests.support import Ended, sync
 
 CUSTOMERS = EntityType.CUSTOMERS
@@ -76,3 +76,38 @@ async def test_what_an_applied_plan_makes_up_for_leaves_the_plan_as_it_was(
     assert second.status is SessionStatus.COMPLETED
     assert second.counters["invoices"]["updated"] == 0
     await truth.assert_equal_to(database, workspace_id, server.world.account())
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["nothing here", "a record here"])
+async def test_what_stripe_knows_no_longer_is_no_error_of_a_plan_nor_of_its_appliance(
+    *, database: Database, workspace_id: UUID, server: SandboxServer, stored: bool
+) -> None:
+    """Each finds out when it is retried; a plan that has found out is applied so."""
+    gone = min(server.world.account().truth("customers"))
+    wanted, left = support.config(CUSTOMERS), {gone: "gone"} if stored else {}
+    if stored:
+        await sync(database, workspace_id, server.url, wanted)
+    break_customers(server, gone)
+    dry = await sync(database, workspace_id, server.url, support.config(CUSTOMERS, dry_run=True))
+    break_customers(server)
+    server.world.account().collections["customers"].stubs[gone] = None  # type: ignore[assignment]  # nothing is left of it
+    before = await plan_of(database, workspace_id, dry)
+    early = await sync(database, workspace_id, server.url, wanted, source_session_id=dry.session_id)
+    assert await failed(database, early) == {gone: "unsupported_shape"}
+
+    for task in (RETRY_ALL, REPAIR):
+        done = await again(database, server, early, task)
+        assert requests(server) == ({"GET /v1/customers/:id": 1} if task is RETRY_ALL else {})
+        assert await failed(database, early) == left
+        assert done.status is (SessionStatus.PARTIAL if stored else SessionStatus.COMPLETED)
+    assert await plan_of(database, workspace_id, dry) == before
+
+    planned = await again(database, server, dry, RETRY_ALL)
+    late = await sync(database, workspace_id, server.url, wanted, source_session_id=dry.session_id)
+
+    for one in (planned, late):
+        assert await failed(database, one) == left
+        assert one.counters["customers"]["skipped"] == (0 if stored else 1)
+        assert one.counters["customers"]["verified"]["verified"] is True
+    assert requests(server) == {"GET /v1/customers/:id": 1}, "an applied plan asks nothing"
+    assert (gone in await support.stored_ids(database, workspace_id, CUSTOMERS)) is stored

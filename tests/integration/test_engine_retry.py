@@ -148,6 +148,28 @@ async def test_an_orphan_is_retried_with_the_parent_that_it_waits_for(
     await truth.assert_equal_to(database, workspace_id, server.world.account())
 
 
+async def test_an_orphan_that_is_gone_with_its_parent_is_no_error(
+    database: Database, server: SandboxServer, orphaned: tuple[Ended, str, str]
+) -> None:
+    """Its sibling is there, and is told from it by asking for both."""
+    ended, parent, child = orphaned
+    collections = server.world.account().collections
+    for entity, one in (("customers", parent), ("subscriptions", child)):
+        collections[entity].stubs[one] = None  # type: ignore[assignment]  # nothing is left of it
+    before = await failed(database, ended)
+
+    await again(database, server, ended, RETRY_ALL)
+
+    left = await failed(database, ended)
+    assert before.keys() - left.keys() == {parent, child}
+    assert set(left.values()) == {"missing_parent"}
+    for further in (1, 0):
+        assert requests(server)["GET /v1/customers/:id"] == 1
+        assert sum(requests(server).values()) == 1 + len(left) + further, "the parent, and who waits for it"
+        await again(database, server, ended, RETRY_ALL)
+    assert await failed(database, ended) == left
+
+
 async def test_a_parents_retry_makes_up_for_its_children(
     database: Database, workspace_id: UUID, server: SandboxServer, orphaned: tuple[Ended, str, str]
 ) -> None:
@@ -234,6 +256,24 @@ async def test_a_repair_fetches_just_what_is_not_stored_any_more(
     assert repaired.status is SessionStatus.COMPLETED
     assert repaired.counters["invoices"]["verified"]["verified"] is True
     await truth.assert_equal_to(database, workspace_id, server.world.account())
+
+
+async def test_a_repair_brings_nothing_back_that_stripe_knows_no_longer(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    await sync(database, workspace_id, server.url, support.config(CUSTOMERS))
+    ended = await sync(database, workspace_id, server.url, support.config(CUSTOMERS))
+    assert ended.counters["customers"]["unchanged"] == 60, "nothing was staged"
+    gone, lost = sorted(server.world.account().truth("customers"))[:2]
+    server.world.account().collections["customers"].stubs[gone] = None  # type: ignore[assignment]  # nothing is left of it
+    async with database.workspace(workspace_id) as session:
+        await session.execute(text("DELETE FROM customers WHERE external_id IN (:a, :b)"), {"a": gone, "b": lost})
+
+    repaired = await again(database, server, ended, REPAIR)
+
+    assert repaired.status is SessionStatus.COMPLETED
+    assert (repaired.counters["customers"]["created"], repaired.counters["customers"]["skipped"]) == (1, 1)
+    assert gone not in await support.stored_ids(database, workspace_id, CUSTOMERS)
 
 
 async def test_what_cannot_be_repaired_is_named_until_it_can(
