@@ -84,7 +84,7 @@ def _identify(entity: EntityType, raw: Raw) -> str:
         raise Misfit("id", "an object without an id")
     if len(external_id) > _LONGEST_ID:
         raise Misfit("id", f"an id of {len(external_id)} characters", ReasonCode.VALUE_INVALID)
-    return external_id if external_id.isascii() and "\0" not in external_id else str(_scrub(external_id))
+    return known_as(external_id)
 
 
 def _is_deleted(raw: Raw) -> bool:
@@ -96,10 +96,17 @@ def _is_preview(external_id: object) -> bool:
     return external_id is None or (type(external_id) is str and external_id.startswith("upcoming_in"))
 
 
+def known_as(external_id: str) -> str:
+    """What an object is listed by here: its id in characters that PostgreSQL takes; one that fits no index by its beginning and a digest."""
+    plain = external_id if external_id.isascii() and "\0" not in external_id else str(_scrub(external_id))
+    if len(plain) <= _LONGEST_ID:
+        return plain
+    return f"{plain[:80]}…{blake2b(plain.encode(), digest_size=8).hexdigest()}"
+
+
 def _id_of(raw: Any) -> str | None:
     external_id = raw.get("id") if type(raw) is dict else None
-    fits = type(external_id) is str and 0 < len(external_id) <= _LONGEST_ID
-    return str(_scrub(external_id)) if fits else None
+    return known_as(external_id) if type(external_id) is str and external_id else None
 
 
 def _created(raw: Raw) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from typing import Any
 
 import structlog
@@ -124,26 +125,36 @@ class Heart:
         run = self._run
         self._before = await run.write(lambda session: run_figures.last_sample(session, run.held))
         while True:
-            await self._note(run_figures.Figures(self._stats(), self._phases.estimates(), self._sample()))
+            await self._note(run_figures.Figures(_stats(self._run), self._phases.estimates(), self._sample()))
             await asyncio.sleep(_NOTE_SECONDS)
 
     async def _note(self, figures: run_figures.Figures) -> None:
         await self._run.write(lambda session: run_figures.note_figures(session, self._run.held, figures))
 
-    def _stats(self) -> dict[str, Any]:
-        stats = self._run.governor.stats()
-        return {
-            "requests": stats.requests,
-            "throttled": dict(stats.throttled),
-            "caps": dict(stats.caps),
-            "waiting": stats.waiting,
-            "resume_at": stats.resume_at,
-            "retries": {name: one.to_json() for name, one in self._run.source.retries.items()},
-            "landed": self._run.tally.landed,
-            "planned": self._run.tally.planned,
-            "trouble": self._run.trouble,
-            "beat_at": time.time(),
-        }
+
+def _stats(run: Run) -> dict[str, Any]:
+    """Figures for the screen. What is counted goes on from where the workers before came to."""
+    stats, before = run.governor.stats(), run.row.stats
+    return {
+        "requests": stats.requests + int(before.get("requests") or 0),
+        "throttled": dict(Counter(before.get("throttled") or {}) + Counter(stats.throttled)),
+        "caps": dict(stats.caps),
+        "waiting": stats.waiting,
+        "resume_at": stats.resume_at,
+        "retries": _retries({name: one.to_json() for name, one in run.source.retries.items()}, before),
+        "landed": run.tally.landed,
+        "planned": run.tally.planned,
+        "trouble": run.trouble,
+        "beat_at": time.time(),
+    }
+
+
+def _retries(now: dict[str, dict[str, Any]], before: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    counted = dict(before.get("retries") or {})
+    for name, one in now.items():
+        causes = Counter((counted.get(name) or {}).get("causes") or {}) + Counter(one["causes"])
+        counted[name] = one | {"causes": dict(causes)}
+    return counted
 
 
 async def _close(run: Run, *, cancelled: bool = False, error: tuple[str, str] | None = None) -> SessionStatus | None:
@@ -164,6 +175,7 @@ async def _close(run: Run, *, cancelled: bool = False, error: tuple[str, str] | 
             status,
             progress={one.entity_type.value: one.to_json() for one in entities},
             error_summary=_summary(groups, error),
+            stats=_stats(run),
         )
         if error is not None:
             for entity in run.row.config.entity_types[:1]:
@@ -207,7 +219,9 @@ async def _put_off(run: Run, reason: str, attempts: int, *, most: int) -> Sessio
         return await _close(run, error=("gave_up", f"Gave up after {attempts} attempts: {reason}"))
     log.warning("run.put_off", session=str(run.held.session_id), reason=reason)
     left = await run.write(
-        lambda session: run_state.put_off(session, run.held, _PUT_OFF_SECONDS, reason=reason, attempts=attempts)
+        lambda session: run_state.put_off(
+            session, run.held, _PUT_OFF_SECONDS, stats=_stats(run) | {"trouble": reason}, attempts=attempts
+        )
     )
     return None if left else await _close(run, cancelled=True)
 

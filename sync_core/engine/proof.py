@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sync_core.domain.mapping import known_as
 from sync_core.domain.vocabulary import EntityType, WindowStatus
 from sync_core.domain.windows import Window, uncovered
 from sync_core.engine.context import Run
@@ -136,10 +137,10 @@ class Proof:
 
     async def _compare(self, page: Page) -> bool:
         """Whether anything on the page was late; it has landed then."""
-        run, ids = self._run, _ids(page)
-        self._asked.compared += len(ids)
-        unknown = set(await run.write(lambda session: unstaged(session, run.scope, self._entity, ids)))
-        objects = [raw for raw in page.objects if raw.get("id") in unknown]
+        run, named = self._run, {known_as(raw["id"]): raw for raw in page.objects if _has_id(raw)}
+        self._asked.compared += len(named)
+        unknown = set(await run.write(lambda session: unstaged(session, run.scope, self._entity, list(named))))
+        objects = [raw for name, raw in named.items() if name in unknown]
         rows = await stage_page(run.source, self._entity, replace(page, objects=objects))
         hit("proof.before_landing")
         await self._lander.submit(Landing(rows=rows, requests={self._entity: 1}))
@@ -148,7 +149,12 @@ class Proof:
 
 
 def _ids(page: Page) -> list[str]:
-    return [found for raw in page.objects if isinstance(found := raw.get("id"), str) and found]
+    return [raw["id"] for raw in page.objects if _has_id(raw)]
+
+
+def _has_id(raw: dict[str, Any]) -> bool:
+    found = raw.get("id")
+    return isinstance(found, str) and bool(found)
 
 
 def _created(raw: dict[str, Any]) -> Any:

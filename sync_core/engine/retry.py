@@ -116,4 +116,5 @@ class Retry:
 
 
 def _to_fetch(failed: Iterable[Failed]) -> list[str]:
-    return [one.external_id for one in failed if not one.is_queued and one.reason is not ReasonCode.MISSING_PARENT]
+    askable = (one for one in failed if not one.is_queued and not one.is_nameless)
+    return [one.external_id for one in askable if one.reason is not ReasonCode.MISSING_PARENT]

@@ -80,7 +80,7 @@ def _near(wanted: float, before: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """Requests made again, by cause, since the run was last taken up; `again_in` is seconds until one that waits is made."""
+    """Requests made again, by cause, by all workers that the run has had; `again_in` is seconds until one that waits is made."""
 
     causes: tuple[tuple[str, int], ...] = ()
     again_in: float | None = None

@@ -96,7 +96,7 @@ async def failed_parents(
 _FAILED = """
 SELECT p.external_id, p.reason_code, coalesce((SELECT s.seq FROM payment_sync_staged_objects s
   WHERE s.workspace_id = p.workspace_id AND s.session_id = %(staged)s AND s.entity_type = p.entity_type
-  AND s.external_id = p.external_id) > p.seq, false)
+  AND s.external_id = p.external_id) > p.seq, false), coalesce(p.detail->>'field' = 'id', false)
 FROM payment_sync_plan_items p
 WHERE p.workspace_id = %(workspace)s AND p.session_id = %(session)s AND p.entity_type = %(entity)s AND p.action = 'error'
   AND (%(reason)s::text IS NULL OR p.reason_code = %(reason)s) AND (%(ids)s::text[] IS NULL OR p.external_id = ANY(%(ids)s))
@@ -117,11 +117,14 @@ WHERE s.workspace_id = %(workspace)s AND s.session_id = %(staged)s AND s.entity_
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An object that ended as an error. `is_queued` when a newer view of it has landed, which the planner will come to."""
+    """An object that ended as an error. `is_queued` when a newer view of it has landed, which the planner will come to; `is_nameless`
+    when it is its id that is wrong, by which nothing can be asked.
+    """
 
     external_id: str
     reason: ReasonCode
     is_queued: bool
+    is_nameless: bool
 
 
 async def failed_items(
@@ -135,7 +138,7 @@ async def failed_items(
     connection = await driver(session)
     narrowed = {"reason": None if reason is None else reason.value, "ids": None if ids is None else list(ids)}
     cursor = await connection.execute(_FAILED, {**scope.bound(entity), **narrowed})
-    return [Failed(row[0], ReasonCode(row[1]), row[2]) for row in await cursor.fetchall()]
+    return [Failed(row[0], ReasonCode(row[1]), *row[2:]) for row in await cursor.fetchall()]
 
 
 _PLAN_ENDS = """

@@ -32,7 +32,7 @@ class ConnectionRow:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run as it stands. Times are epoch seconds."""
+    """A run as it stands, with the figures that workers noted before. Times are epoch seconds."""
 
     config: RunConfig
     phase: Phase
@@ -40,6 +40,7 @@ class RunRow:
     range_start: int | None
     ceiling: int | None
     task: Task | None
+    stats: dict[str, Any]
     connection: ConnectionRow
 
 
@@ -62,7 +63,7 @@ class Beat:
 
 
 _RUN = """
-SELECT s.config, s.phase, s.source_session_id, s.range_start, s.ceiling, s.task, c.id, c.account_id, c.account_created, c.livemode,
+SELECT s.config, s.phase, s.source_session_id, s.range_start, s.ceiling, s.task, s.stats, c.id, c.account_id, c.account_created, c.livemode,
   c.is_sandbox, c.key_ciphertext, c.key_fingerprint, c.former_ciphertext
 FROM payment_sync_sessions s JOIN payment_connections c ON c.workspace_id = s.workspace_id AND c.id = s.connection_id
 WHERE s.workspace_id = %(workspace)s AND s.id = %(session)s
@@ -75,7 +76,7 @@ async def read_run(session: AsyncSession, workspace_id: UUID, session_id: UUID) 
     row = await cursor.fetchone()
     if row is None:
         raise LookupError(f"no run {session_id}")
-    config, phase, source_id, range_start, ceiling, task, *account = row
+    config, phase, source_id, range_start, ceiling, task, stats, *account = row
     return RunRow(
         RunConfig.from_json(config),
         Phase(phase),
@@ -83,6 +84,7 @@ async def read_run(session: AsyncSession, workspace_id: UUID, session_id: UUID) 
         range_start,
         ceiling,
         Task.from_json(task),
+        stats,
         ConnectionRow(*account),
     )
 
@@ -308,18 +310,20 @@ async def finish(
     *,
     progress: dict[str, Any],
     error_summary: dict[str, Any] | None,
+    stats: dict[str, Any] | None = None,
 ) -> None:
     """Close the run and give up its lease, in one transaction."""
     await _fenced(
         session,
         held,
         "UPDATE payment_sync_sessions SET status = %(status)s::text, completed_at = coalesce(completed_at, now()),"
-        f" progress = %(progress)s::jsonb, error_summary = %(errors)s::jsonb, task = NULL, stats = ({_timed(_NOW)}) - 'phase_since',"
+        f" progress = %(progress)s::jsonb, error_summary = %(errors)s::jsonb, task = NULL, stats = (({_timed(_NOW)}) - 'phase_since') || %(stats)s::jsonb,"
         " phase = CASE WHEN %(status)s::text IN ('completed', 'partial') THEN 'done' ELSE phase END"
         " WHERE workspace_id = %(workspace)s AND id = %(session)s",
         status=status.value,
         progress=Jsonb(progress),
         errors=None if error_summary is None else Jsonb(error_summary),
+        stats=Jsonb(stats or {}),
     )
     connection = await driver(session)
     await connection.execute(
@@ -341,11 +345,11 @@ RETURNING 1
 """
 
 
-async def put_off(session: AsyncSession, held: Held, seconds: float, *, reason: str, attempts: int) -> bool:
+async def put_off(session: AsyncSession, held: Held, seconds: float, *, stats: dict[str, Any], attempts: int) -> bool:
     """Let go of the run for so long; whoever is free then goes on with it. False when someone wants it stopped."""
     connection = await driver(session)
     bound = {"session": held.session_id, "workspace": held.workspace_id, "fence": held.fence}
     cursor = await connection.execute(
-        _PUT_OFF, {**bound, "seconds": seconds, "attempts": attempts, "stats": Jsonb({"trouble": reason})}
+        _PUT_OFF, {**bound, "seconds": seconds, "attempts": attempts, "stats": Jsonb(stats)}
     )
     return await cursor.fetchone() is not None

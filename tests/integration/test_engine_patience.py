@@ -165,7 +165,7 @@ async def test_a_run_that_is_put_off_while_someone_cancels_it_is_cancelled(
         async with database.workspace(workspace_id) as session:
             await runs.request_cancel(session, workspace_id, session_id)
         async with run.session() as session:
-            assert not await run_state.put_off(session, run.held, 15.0, reason="x", attempts=1)
+            assert not await run_state.put_off(session, run.held, 15.0, stats={"trouble": "x"}, attempts=1)
         async with run.session() as session:
             assert (await run_state.beat(session, run.held, seconds=20.0, moved=False)).held
 

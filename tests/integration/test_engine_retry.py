@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -52,6 +53,30 @@ async def test_one_error_is_retried_and_nothing_else_is_asked_for(
     assert rest.counters["customers"]["verified"]["found"] == rest.counters["customers"]["created"] == 60
     assert rest.counters["customers"]["verified"]["compared"] > 0, "the proof of the run itself stays"
     await truth.assert_equal_to(database, workspace_id, server.world.account(), entities=[CUSTOMERS])
+
+
+async def test_requests_made_again_are_counted_by_the_run_not_by_the_worker(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    odd = min(server.world.account().truth("customers"))
+    malformed = {"kind": "malformed_object", "match": "GET /v1/customers", "ids": [odd]}
+    server.world.faults.replace(
+        [{"kind": "rate_endpoint", "match": "GET /v1/customers", "nth": 2, "count": 1}, malformed]
+    )
+    ended = await sync(database, workspace_id, server.url, support.config(CUSTOMERS), hurried=True)
+    noted = await support.rows(database, workspace_id, "SELECT stats FROM payment_sync_sessions")
+    server.world.faults.replace([{"kind": "error500", "match": "GET /v1/customers/:id", "nth": 1, "count": 1}])
+
+    await again(database, server, ended, RETRY_ALL)
+
+    before = noted[0]["stats"]
+    after = (await support.rows(database, workspace_id, "SELECT stats FROM payment_sync_sessions"))[0]["stats"]
+    causes = [
+        sum((Counter(one["causes"]) for one in stats["retries"].values()), Counter()) for stats in (before, after)
+    ]
+    assert causes == [{"rate": 1}, {"rate": 1, "server": 1}]
+    assert before["throttled"] == after["throttled"] == {"endpoint-rate": 1}
+    assert after["requests"] == before["requests"] + 2
 
 
 async def test_a_group_is_retried_and_the_other_is_left_alone(

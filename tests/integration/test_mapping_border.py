@@ -21,6 +21,7 @@ from sync_core.sandbox.world import Script
 from sync_core.store.database import Database
 from sync_core.store.values_sql import TABLES, values_expression
 from tests import support, truth
+from tests.retrying import RETRY_ALL, again, failed, requests
 from tests.support import sync
 from tests.unit import _stripe_objects as make
 
@@ -192,6 +193,28 @@ async def test_every_field_of_every_entity_type_is_read_back_from_its_column(
         }
         assert {field.name for field in FIELDS[entity]} - told == set(), entity.value
     assert await truth.round_trips(database, workspace_id) == []
+
+
+async def test_an_id_that_fits_no_index_is_one_error_however_often_it_is_read(
+    database: Database, workspace_id: UUID
+) -> None:
+    """The proof lists it again, and a retry can't ask for it: that makes it neither two errors nor one that is gone."""
+    long, nul = "x" * 600, "price_\0nul"
+    prices = [make.price(id=one) for one in (long, nul, "price_1")]
+    account = Account.from_objects({"products": [make.product()], "prices": prices})
+    async with SandboxServer(account) as server:
+        wanted = support.config(EntityType.PRODUCTS, EntityType.PRICES)
+        ended = await sync(database, workspace_id, server.url, wanted)
+        retried = await again(database, server, ended, RETRY_ALL)
+        assert requests(server) == {}
+
+    for one in (ended, retried):
+        counted = one.counters["prices"]
+        assert (counted["created"], counted["failed"], counted["skipped"]) == (2, 1, 0)
+        assert counted["verified"]["late_count"] == 0
+        assert one.status is SessionStatus.PARTIAL
+    assert list((await failed(database, ended)).values()) == ["value_invalid"]
+    assert await support.stored_ids(database, workspace_id, EntityType.PRICES) == {"price_\ufffdnul", "price_1"}
 
 
 async def raw_of(database: Database, workspace_id: UUID, external_id: str) -> Raw:

@@ -42,7 +42,7 @@ def test_take_out(entity: EntityType, raw: dict[str, Any], taken: list[Any], lef
 
 def row(*entities: EntityType, start: int | None = 100) -> RunRow:
     connection = ConnectionRow(uuid4(), "acct_1", None, False, True, b"", "", None)
-    return RunRow(support.config(*entities), Phase.FETCH, None, start, 200, None, connection)
+    return RunRow(support.config(*entities), Phase.FETCH, None, start, 200, None, {}, connection)
 
 
 def page(*parents: dict[str, Any], at: float = 1.0) -> Page:
