@@ -28,6 +28,8 @@ async def preflight(run: Run) -> list[WindowRow]:
     config = run.row.config
     now = min(probe.server_date for probe in probes if probe.server_date is not None)
     ceiling = now if config.end is None else min(config.end, now)
+    # An answer that was long on its way says too much of it.
+    skew = min((probe.skew for probe in probes if probe.skew is not None), key=abs)
     start = _BEGINNING if config.start is None else config.start
     windows = [new_window(probe.entity, start, ceiling) for probe in probes if not probe.empty and start < ceiling]
     hit("preflight.before_range")
@@ -36,7 +38,7 @@ async def preflight(run: Run) -> list[WindowRow]:
     async def freeze(session: AsyncSession) -> None:
         await land(session, held.workspace_id, held.session_id, held.fence, Landing(opened=windows))
         # Last: whoever cancels waits for the run's row.
-        await set_range(session, held, start, ceiling)
+        await set_range(session, held, start, ceiling, skew=skew)
 
     await run.write(freeze)
     run.row = replace(run.row, range_start=start, ceiling=ceiling)

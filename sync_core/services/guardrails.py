@@ -1,4 +1,4 @@
-"""Checks of a plan that make a person look twice: many updates, money, cancellations, deletions, duplicates, the wrong mode."""
+"""Checks of a plan that make a person look twice: many updates, money, cancellations, deletions, duplicates, the wrong mode, clocks apart."""
 
 from __future__ import annotations
 
@@ -84,6 +84,7 @@ async def guardrails(
         *_deleted(reasons),
         *await _twice(session, view, limits),
         *await _mode(session, view),
+        *clocks(view.stats.get("clock_skew")),
     )
 
 
@@ -179,3 +180,21 @@ async def _mode(session: AsyncSession, view: SessionView) -> list[Guardrail]:
     ours, theirs = ("test", "live") if active.livemode else ("live", "test")
     message = f"This workspace holds {ours} records, and this plan brings in {theirs} ones."
     return [Guardrail("Mode", Level.WARN, message)]
+
+
+# Answers are seconds on their way; what people read off two clocks differs by that much anyway.
+_CLOCKS_APART = 120
+
+
+def clocks(skew: float | None) -> list[Guardrail]:
+    """Stripe's clock and the database's, as they stood when the range was frozen; `skew` is None of runs that did not note it."""
+    if skew is None:
+        return []
+    if abs(skew) <= _CLOCKS_APART:
+        return [Guardrail("Clocks", Level.OK, "Stripe's clock and this database's agree.")]
+    apart, side = round(abs(skew) / 60), "ahead of" if skew > 0 else "behind"
+    message = (
+        f"Stripe's clock is {apart:,} minutes {side} this database's. No object is lost by it: what belongs to a sync is decided by"
+        " Stripe's clock alone. Yet times from here and from Stripe do not compare: set the clock of the database's machine."
+    )
+    return [Guardrail("Clocks", Level.WARN, message)]

@@ -163,15 +163,17 @@ async def begin(session: AsyncSession, held: Held) -> None:
     )
 
 
-async def set_range(session: AsyncSession, held: Held, start: int, ceiling: int) -> None:
-    """Freeze what belongs to this run: start <= created < ceiling, in Stripe's seconds."""
+async def set_range(session: AsyncSession, held: Held, start: int, ceiling: int, *, skew: float) -> None:
+    """Freeze what belongs to this run: start <= created < ceiling, in Stripe's seconds, whose clock is so many ahead of ours."""
     await _fenced(
         session,
         held,
-        "UPDATE payment_sync_sessions SET range_start = %(start)s, ceiling = %(ceiling)s"
+        "UPDATE payment_sync_sessions SET range_start = %(start)s, ceiling = %(ceiling)s,"
+        " stats = stats || jsonb_build_object('clock_skew', %(skew)s::float8)"
         " WHERE workspace_id = %(workspace)s AND id = %(session)s",
         start=start,
         ceiling=ceiling,
+        skew=skew,
     )
 
 

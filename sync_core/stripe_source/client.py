@@ -69,7 +69,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """May the key list this entity, and what is its newest object's `created`?"""
+    """May the key list this entity, and what is its newest object's `created`?
+
+    `skew` is by how many seconds Stripe's clock is ahead of the given one, give or take the time that the answer took.
+    """
 
     entity: EntityType
     ok: bool
@@ -80,6 +83,7 @@ class Probe:
     server_date: int | None
     request_id: str | None
     api_version: str | None = None
+    skew: float | None = None
 
 
 class StripeSource:
@@ -195,7 +199,8 @@ class StripeSource:
             return Probe(entity, False, None, False, missing.permission, missing.message, None, missing.request_id)
         newest = page.objects[0].get("created") if page.objects else None
         empty = not page.objects and not page.has_more
-        return Probe(entity, True, newest, empty, None, "", page.server_date, page.request_id, page.api_version)
+        skew = page.server_date - page.requested_at
+        return Probe(entity, True, newest, empty, None, "", page.server_date, page.request_id, page.api_version, skew)
 
     async def _page(self, path: str, params: Params, endpoint: str) -> Page:
         received = await self._get(path, params, endpoint)

@@ -267,6 +267,10 @@ async def test_clocks_apart_lose_and_double_nothing(
         set_ours(monkeypatch, ours)
         first = await support.sync(shared, workspace_id, server.url, wanted)
         assert first.counters["customers"]["created"] == 42
+        noted = await support.rows(
+            shared, workspace_id, "SELECT stats FROM payment_sync_sessions WHERE id = :s", s=first.session_id
+        )
+        assert noted[0]["stats"]["clock_skew"] == pytest.approx(stripes, abs=60), "whatever the worker's clock says"
 
         account.update("customers", "cus_0003", {"name": "Changed"}, now=now)
         account.update("customers", "recent_1", {"email": "changed@example.com"}, now=now)

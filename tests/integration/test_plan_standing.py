@@ -16,7 +16,7 @@ from sync_core.sandbox.launch import SandboxProcess
 from sync_core.services import api_keys, plan_apply, plan_approval, plan_limits, report
 from sync_core.services.actor import Actor
 from sync_core.services.api_keys import KeyLevel
-from sync_core.services.guardrails import FieldBar, money
+from sync_core.services.guardrails import FieldBar, Level, clocks, money
 from sync_core.services.plan_approval import ApprovalState
 from sync_core.services.plan_costs import Space, apply_seconds, space
 from sync_core.services.plan_limits import Limits
@@ -203,6 +203,22 @@ async def test_the_time_to_apply_is_by_what_was_applied_here(
     )
     found = await read(database, workspace_id, await dry_run(database, workspace_id, sandbox))
     assert found.apply_seconds == pytest.approx((11.0, 12.0), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("skew", "level", "said"),
+    [
+        pytest.param(None, None, "", id="not noted"),
+        pytest.param(-0.9, Level.OK, "agree", id="within an answer's time"),
+        pytest.param(120.0, Level.OK, "agree", id="two minutes"),
+        pytest.param(600.0, Level.WARN, "10 minutes ahead of", id="ahead"),
+        pytest.param(-3_700.5, Level.WARN, "62 minutes behind", id="behind"),
+    ],
+)
+def test_clocks_that_are_apart_are_told(skew: float | None, level: Level | None, said: str) -> None:
+    found = clocks(skew)
+    assert [one.level for one in found] == ([] if level is None else [level])
+    assert all(said in one.message for one in found)
 
 
 def bar(name: str, updates: int, conflicts: int = 0) -> FieldBar:
