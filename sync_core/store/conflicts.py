@@ -202,11 +202,12 @@ class RecordNote:
     request_id: str | None
 
 
-# An applied plan's objects are its dry run's, or its own where they were fetched anew; the view has to be the conflict's.
+# An applied plan's objects are its dry run's, or its own where they were fetched anew. The view has to be the conflict's, or show the same.
 _REQUEST = (
     "(SELECT s.request_id FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s AND s.session_id ="
     " ANY(ARRAY(SELECT unnest(ARRAY[r.id, r.source_session_id]) FROM payment_sync_sessions r WHERE r.workspace_id = %(workspace)s AND r.id = %(run)s))"
-    " AND s.entity_type = %(entity)s AND s.external_id = %(object)s AND abs(extract(epoch FROM s.observed_at - %(observed)s)) < 0.001 LIMIT 1)"
+    " AND s.entity_type = %(entity)s AND s.external_id = %(object)s AND (abs(extract(epoch FROM s.observed_at - %(observed)s)) < 0.001"
+    ' OR s."values" = %(theirs)s) ORDER BY s.observed_at LIMIT 1)'
 )
 
 
@@ -227,6 +228,7 @@ async def record_note(session: AsyncSession, workspace_id: UUID, conflict: Store
                 "entity": entity.value,
                 "object": conflict.external_id,
                 "observed": conflict.observed_at,
+                "theirs": Jsonb(conflict.theirs),
             },
         )
         return await cursor.fetchone()

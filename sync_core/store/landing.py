@@ -79,17 +79,18 @@ _TABLE = (
     " digest uuid, values jsonb, raw json) ON COMMIT DELETE ROWS"
 )
 _COPY = "COPY {table} FROM STDIN"
+# The newest look wins, whichever lands last. One that shows nothing new only says that it was looked: its place in the queue stays.
+_NEWS = "(s.digest, s.issue, s.deleted) IS DISTINCT FROM (excluded.digest, excluded.issue, excluded.deleted)"
 _ROWS = """
   INSERT INTO payment_sync_staged_objects AS s (workspace_id, session_id, entity_type, external_id, seq, provider_created,
     livemode, deleted, related, observed_at, request_id, issue, digest, values, raw)
   SELECT %(workspace)s, %(session)s, entity_type, external_id, seq, provider_created, livemode, deleted, related, observed_at,
     request_id, issue, digest, values, raw FROM {table} WHERE EXISTS (SELECT FROM fence)
-  ON CONFLICT (session_id, entity_type, external_id) DO UPDATE SET seq = excluded.seq,
+  ON CONFLICT (session_id, entity_type, external_id) DO UPDATE SET seq = CASE WHEN {news} THEN excluded.seq ELSE s.seq END,
     provider_created = excluded.provider_created, livemode = excluded.livemode, deleted = excluded.deleted,
     observed_at = excluded.observed_at, request_id = excluded.request_id, issue = excluded.issue,
     digest = excluded.digest, values = excluded.values, raw = excluded.raw
   WHERE s.observed_at < excluded.observed_at
-    AND (s.digest, s.issue, s.deleted) IS DISTINCT FROM (excluded.digest, excluded.issue, excluded.deleted)
   RETURNING s.entity_type, s.xmax = 0 AS fresh
 """
 _NO_ROWS = "SELECT NULL::text AS entity_type, false AS fresh WHERE false"
@@ -154,7 +155,7 @@ async def land(
         if behind is not None:
             await behind()
         await cursor.execute(
-            _LAND.format(rows=_ROWS.format(table=table) if landing.rows else _NO_ROWS),
+            _LAND.format(rows=_ROWS.format(table=table, news=_NEWS) if landing.rows else _NO_ROWS),
             {
                 "workspace": workspace_id,
                 "session": session_id,

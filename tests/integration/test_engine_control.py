@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from itertools import permutations
 from pathlib import Path
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from sync_core.domain.vocabulary import EntityType, Phase, SessionStatus
 from sync_core.engine.context import Run
 from sync_core.engine.drive import drive
 from sync_core.engine.planner import Planner
-from sync_core.engine.staging import stage_page
+from sync_core.engine.staging import stage, stage_page
 from sync_core.errors import LeaseLost
 from sync_core.jobs.child import run_once
 from sync_core.sandbox.account import Account
@@ -31,6 +32,7 @@ from tests import child, support, truth
 from tests.child import Child
 from tests.dueling import duel
 from tests.fairclock import fair_clock
+from tests.unit._stripe_objects import customer
 
 HEARD_WITHIN = 1.0
 
@@ -114,6 +116,43 @@ async def expire(session: AsyncSession, session_id: UUID) -> bool:
         {"s": session_id},
     )
     return bool(done.scalar_one())
+
+
+Look = tuple[float, str]
+
+
+async def test_the_newest_look_at_an_object_wins_whichever_lands_last(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    """It changed and changed back: seen, seen otherwise, seen as at first. Each order has an object of its own."""
+    looks: list[Look] = [(1.0, "first"), (2.0, "other"), (3.0, "first")]
+    orders = list(permutations(looks))
+    session_id = await support.enqueue(database, workspace_id, support.config(EntityType.CUSTOMERS))
+    async with support.taken(database, session_id, server.url) as run:
+        for turn in range(len(looks)):
+            rows = []
+            for place, order in enumerate(orders):
+                at, name = order[turn]
+                raw = customer(id=f"cus_{place}", name=name)
+                rows.append(stage(EntityType.CUSTOMERS, raw, observed_at=at, request_id=None))
+                rows[-1].seq = turn * len(orders) + place + 1
+            async with run.session(prepares=[landing_table(run.role)]) as session:
+                await land(session, workspace_id, session_id, run.held.fence, Landing(rows=rows))
+
+    found = await support.rows(
+        database,
+        workspace_id,
+        "SELECT extract(epoch FROM observed_at) AS at, \"values\"->>'name' AS name, seq FROM payment_sync_staged_objects"
+        " ORDER BY external_id",
+    )
+    assert [(row["at"], row["name"]) for row in found] == [(3, "first")] * 6
+    news = [max(turn for turn, look in enumerate(order) if is_news(order[:turn], look)) for order in orders]
+    assert [(row["seq"] - 1) // len(orders) for row in found] == news, "what shows nothing new is not planned again"
+
+
+def is_news(before: Sequence[Look], look: Look) -> bool:
+    newest = max(before, default=None)
+    return newest is None or (look[0] > newest[0] and look[1] != newest[1])
 
 
 async def test_a_zombie_writes_nothing(database: Database, workspace_id: UUID, server: SandboxServer) -> None:
