@@ -230,7 +230,8 @@ class SyncEventList(BaseModel):
 
 class Verification(BaseModel):
     """`found` of `expected` objects are stored. Stripe was `asked` again so many times and listed `compared` ids; `late` ones had not landed
-    before. `missing_ids` are the first hundred of each entity type: `repair` fetches all that are missing."""
+    before. Of `values_compared` records all values were compared with what was planned of them; `differing` are stored otherwise.
+    `missing_ids` and `differing_ids` are the first hundred of each entity type: `repair` fetches them all anew."""
 
     summary: str
     expected: int
@@ -238,7 +239,10 @@ class Verification(BaseModel):
     asked: int
     compared: int
     late: int
+    values_compared: int
+    differing: int
     missing_ids: dict[str, list[str]]
+    differing_ids: dict[str, list[str]]
 
 
 class PlanApproval(BaseModel):

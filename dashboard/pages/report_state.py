@@ -178,7 +178,8 @@ class ReportState(PageState):
         )
         self.may_run = actor.can(Permission.RUN_SYNC)
         proof = found.verification
-        lost = [] if proof is None else [one for ids in proof.missing_ids.values() for one in ids]
+        named = [] if proof is None else [*proof.missing_ids.values(), *proof.differing_ids.values()]
+        lost = [one for ids in named for one in ids]
         self.proof, self.is_proven = ("", False) if proof is None else (proof.sentence, proof.is_complete)
         self.missing_ids = ", ".join(lost[:5]) + ("…" if len(lost) > 5 else "") or "see the run"
         self.can_apply = found.can_apply and actor.can(Permission.RUN_SYNC)

@@ -116,6 +116,8 @@ def entity_row(line: EntityLine, *, is_open: bool) -> EntityRow:
         proof, said = "ok", f"verified: {verified.found:,} of {verified.expected:,}"
     elif verified is not None and verified.unread:
         proof, said = "bad", "not all of the date range was read"
+    elif verified is not None and verified.found >= verified.expected:
+        proof, said = "bad", f"{verified.differing:,} of {verified.values:,} compared not as planned"
     elif verified is not None:
         lost = verified.expected - verified.found
         proof, said = "bad", f"{lost:,} of {verified.expected:,} missing"
@@ -144,6 +146,12 @@ def proven(verified: Verified) -> str:
         lot = f"Stripe was asked again {times}: {plural(verified.compared, 'id')} compared"
         late = f"{verified.late:,} had not landed and were fetched" if verified.late else "all had landed"
         said.append(f"{lot}, {late}.")
+    if verified.differing:
+        differing = verified.differing_ids[:10]
+        further = f" and {verified.differing - len(differing):,} more" if verified.differing > len(differing) else ""
+        said.append(f"Stored otherwise than planned: {', '.join(differing)}{further}.")
+    elif verified.values:
+        said.append(f"All values of {plural(verified.values, 'record')} were compared: as planned.")
     if verified.unread:
         said.append("Resume reads what was left out.")
     if verified.missing_ids:

@@ -1,8 +1,11 @@
-"""The end of a run, entity type by entity type: what Stripe lists has landed, what landed has an action, what has one is stored."""
+"""The end of a run, entity type by entity type: what Stripe lists has landed, what landed has an action, what has one is stored, with the values
+that were planned.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,16 +24,23 @@ from sync_core.engine.tasks import together
 from sync_core.store import run_state
 from sync_core.store.landing import WindowRow, read_windows
 from sync_core.store.related import unplanned, unstored
+from sync_core.store.written import Written, written
 
 _SHOWN = 100
+# All values of so many records are compared, of a large entity type of a hundredth: by lot, and as quickly as so many are planned.
+_COMPARED = 2_000
+_COMPARED_OF = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`ids` are the first thousand of `missing`; `report` is kept beside the entity type's counters."""
+    """`ids` are the first thousand of `missing`, `differing` of those stored otherwise than planned; `report` is kept beside the entity
+    type's counters.
+    """
 
     missing: int
     ids: list[str]
+    differing: tuple[str, ...]
     report: dict[str, Any]
 
 
@@ -87,6 +97,9 @@ class Verify:
     async def _verify(self, entity: EntityType, windows: list[WindowRow], asked: Asked | None) -> None:
         run, held = self._run, self._run.held
         found = await self._check(entity, windows, asked)
+        if found.differing and self._is_repair:
+            await self._mend(entity, list(found.differing))
+            found = await self._check(entity, windows, asked)
         left: int | None = None
         while found.missing and found.missing != left:
             left = found.missing
@@ -96,7 +109,7 @@ class Verify:
 
         async def complete(session: AsyncSession) -> None:
             await run_state.set_entity_phase(session, held, entity, Phase.DONE)
-            message = "verified" if found.report["verified"] else f"{found.missing} missing"
+            message = "verified" if found.report["verified"] else _lack(found)
             details = {"missing": found.report["missing_ids"]}
             await run_state.note_event(
                 session, held, entity, EventType.SYNC_COMPLETED, message=message, details=details
@@ -106,20 +119,30 @@ class Verify:
 
     async def _mend(self, entity: EntityType, ids: list[str]) -> None:
         """Fetch them anew and plan them again; what a plan is applied for asks Stripe only when that is to be repaired."""
-        task = self._run.row.task
         await self._retry.take_over(entity, ids)
-        if not self._run.is_applied_plan or (task is not None and task.kind is TaskKind.REPAIR):
+        if not self._run.is_applied_plan or self._is_repair:
             await self._related.fetch(entity, ids, again=True)
             await self._related.work({entity: set(ids)})
         await self._retry.plan_again(entity, ids)
         await self._drain()
+
+    @property
+    def _is_repair(self) -> bool:
+        task = self._run.row.task
+        return task is not None and task.kind is TaskKind.REPAIR
+
+    def _lot(self, entity: EntityType) -> Sequence[int]:
+        """Places in the queue, the same for each look."""
+        last = self._lander.landed_seq(entity)
+        lot = random.Random(f"{self._run.held.session_id}/{entity}/values")  # noqa: S311 - replayable, and no secret
+        return lot.sample(range(1, last + 1), min(last, max(_COMPARED, last // _COMPARED_OF)))
 
     async def _check(self, entity: EntityType, windows: list[WindowRow], asked: Asked | None) -> Finding:
         run, held = self._run, self._run.held
 
         async def check(session: AsyncSession) -> Finding:
             await run_state.recount(session, held, entity, whole=run.plans_all)
-            finding = await _reconcile(session, run, entity, windows)
+            finding = await _reconcile(session, run, entity, windows, self._lot(entity))
             proof = {} if asked is None else asked.to_json()
             await run_state.set_verified(session, held, entity, finding.report | proof)
             return finding
@@ -127,11 +150,14 @@ class Verify:
         return await run.write(check)
 
 
-async def _reconcile(session: AsyncSession, run: Run, entity: EntityType, windows: list[WindowRow]) -> Finding:
+async def _reconcile(
+    session: AsyncSession, run: Run, entity: EntityType, windows: list[WindowRow], places: Sequence[int]
+) -> Finding:
     """A dry run stores nothing, so its plan is the proof."""
     scope, row = run.scope, run.row
     forgotten, forgotten_ids = (0, []) if row.config.limit else await unplanned(session, scope, entity)
     expected, gone, gone_ids = await unstored(session, scope, entity)
+    values = Written() if row.config.dry_run else await written(session, scope, entity, places)
     if row.config.dry_run:
         gone, gone_ids = 0, []
     missing = forgotten + gone
@@ -144,6 +170,15 @@ async def _reconcile(session: AsyncSession, run: Run, entity: EntityType, window
         "missing_ids": ids[:_SHOWN],
         "boundaries": len(seams(windows)),
         "unread": [[gap.gte, gap.lt] for gap in gaps],
-        "verified": missing == 0 and not gaps,
+        "values_compared": values.compared,
+        "differing": values.differing,
+        "differing_ids": list(values.ids[:_SHOWN]),
+        "verified": missing == 0 and not gaps and values.differing == 0,
     }
-    return Finding(missing, ids, report)
+    return Finding(missing, ids, values.ids, report)
+
+
+def _lack(found: Finding) -> str:
+    differing = found.report["differing"]
+    said = [f"{found.missing} missing"] if found.missing or not differing else []
+    return ", ".join([*said, *([f"{differing} not as planned"] if differing else [])])

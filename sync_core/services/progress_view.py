@@ -41,7 +41,8 @@ class Pulse(StrEnum):
 class Verified:
     """What the verify phase found: `found` of `expected` objects are stored, and whether any of the range was not read.
 
-    Stripe was `asked` again so many times and listed `compared` ids, of which `late` had not landed before.
+    Stripe was `asked` again so many times and listed `compared` ids, of which `late` had not landed before. Of `values` records all values
+    were compared with what was planned; `differing` are not as planned.
     """
 
     expected: int
@@ -51,10 +52,13 @@ class Verified:
     asked: int = 0
     compared: int = 0
     unread: bool = False
+    values: int = 0
+    differing: int = 0
+    differing_ids: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
-        return self.found >= self.expected and not self.unread
+        return self.found >= self.expected and not self.unread and not self.differing
 
     @classmethod
     def of(cls, data: Mapping[str, Any] | None) -> Verified | None:
@@ -68,6 +72,9 @@ class Verified:
             asked=data.get("asked", 0),
             compared=data.get("compared", 0),
             unread=bool(data.get("unread")),
+            values=data.get("values_compared", 0),
+            differing=data.get("differing", 0),
+            differing_ids=tuple(data.get("differing_ids") or ()),
         )
 
 

@@ -207,7 +207,10 @@ def event_view(stored: StoredEvent) -> EventView:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What the verify phase found, of all entity types together. `late`: see `engine.proof`; of missing ids the first of each type."""
+    """What the verify phase found, of all entity types together. `late`: see `engine.proof`; of missing ids the first of each type.
+
+    Of `values` records all values were compared with what was planned of them: `differing` are not as planned.
+    """
 
     is_complete: bool
     expected: int
@@ -215,13 +218,18 @@ class Verification:
     asked: int
     compared: int
     late: int
+    values: int
+    differing: int
     missing_ids: dict[EntityType, tuple[str, ...]]
+    differing_ids: dict[EntityType, tuple[str, ...]]
 
     @property
     def sentence(self) -> str:
         if self.is_complete:
             return f"verified: {self.found:,} of {self.expected:,}"
         lost = self.expected - self.found
+        if self.differing and not lost:
+            return f"{self.differing:,} of {self.values:,} compared not stored as planned"
         return f"{lost:,} of {self.expected:,} missing" if lost else "not all of the date range was read"
 
     def to_json(self) -> dict[str, Any]:
@@ -232,7 +240,10 @@ class Verification:
             "asked": self.asked,
             "compared": self.compared,
             "late": self.late,
+            "values_compared": self.values,
+            "differing": self.differing,
             "missing_ids": {entity.value: list(ids) for entity, ids in self.missing_ids.items()},
+            "differing_ids": {entity.value: list(ids) for entity, ids in self.differing_ids.items()},
         }
 
 
@@ -278,7 +289,10 @@ class SessionReport:
             asked=sum(data.get("asked", 0) for _, data in found),
             compared=sum(data.get("compared", 0) for _, data in found),
             late=sum(data.get("late_count", 0) for _, data in found),
+            values=sum(data.get("values_compared", 0) for _, data in found),
+            differing=sum(data.get("differing", 0) for _, data in found),
             missing_ids={entity: tuple(data["missing_ids"]) for entity, data in found if data["missing_ids"]},
+            differing_ids={entity: tuple(data["differing_ids"]) for entity, data in found if data.get("differing_ids")},
         )
 
     def to_json(self) -> dict[str, Any]:
