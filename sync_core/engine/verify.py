@@ -28,7 +28,7 @@ from sync_core.store.written import Written, written
 
 _SHOWN = 100
 # All values of so many records are compared, of a large entity type of a hundredth: by lot, and as quickly as so many are planned.
-_COMPARED = 2_000
+_COMPARED = 1_000
 _COMPARED_OF = 100
 
 
