@@ -13,10 +13,12 @@ from sync_core.domain.vocabulary import EntityType, SessionStatus, Strategy
 from sync_core.sandbox.account import Account
 from sync_core.sandbox.blueprint import Blueprint, Sizes
 from sync_core.sandbox.server import SandboxServer
+from sync_core.store import runs
 from sync_core.store.database import Database
 from sync_core.store.plan_facts import plan_hash
 from sync_core.store.runs import Task
-from tests import support, truth
+from tests import child, support, truth
+from tests.child import Child
 from tests.retrying import REPAIR, RETRY_ALL, again, break_customers, failed, forbid, requests
 from tests.support import Ended, sync
 
@@ -78,6 +80,16 @@ async def test_what_an_applied_plan_makes_up_for_leaves_the_plan_as_it_was(
     await truth.assert_equal_to(database, workspace_id, server.world.account())
 
 
+async def requests_named(database: Database, workspace_id: UUID, ended: Ended) -> list[str]:
+    """Stripe's, of the errors in the run's summary."""
+    found = await support.rows(
+        database, workspace_id, "SELECT error_summary FROM payment_sync_sessions WHERE id = :s", s=ended.session_id
+    )
+    named = [one["request_id"] for group in found[0]["error_summary"]["groups"] for one in group["examples"]]
+    assert all(one.startswith("req_") for one in named)
+    return named
+
+
 @pytest.mark.parametrize("stored", [False, True], ids=["nothing here", "a record here"])
 async def test_what_stripe_knows_no_longer_is_no_error_of_a_plan_nor_of_its_appliance(
     *, database: Database, workspace_id: UUID, server: SandboxServer, stored: bool
@@ -101,6 +113,8 @@ async def test_what_stripe_knows_no_longer_is_no_error_of_a_plan_nor_of_its_appl
         assert await failed(database, early) == left
         assert done.status is (SessionStatus.PARTIAL if stored else SessionStatus.COMPLETED)
     assert await plan_of(database, workspace_id, dry) == before
+    if stored:
+        assert await requests_named(database, workspace_id, early) != await requests_named(database, workspace_id, dry)
 
     planned = await again(database, server, dry, RETRY_ALL)
     late = await sync(database, workspace_id, server.url, wanted, source_session_id=dry.session_id)
@@ -111,3 +125,32 @@ async def test_what_stripe_knows_no_longer_is_no_error_of_a_plan_nor_of_its_appl
         assert one.counters["customers"]["verified"]["verified"] is True
     assert requests(server) == {"GET /v1/customers/:id": 1}, "an applied plan asks nothing"
     assert (gone in await support.stored_ids(database, workspace_id, CUSTOMERS)) is stored
+
+
+@pytest.mark.parametrize("failpoint", ["retry.fetched", "land.after_commit", "plan.before_commit"])
+async def test_a_retry_of_an_applied_plan_that_is_killed_goes_on(
+    database: Database, workspace_id: UUID, server: SandboxServer, failpoint: str
+) -> None:
+    sick = next(iter(server.world.account().truth_objects("subscriptions")))["customer"]
+    dry = await sync(database, workspace_id, server.url, support.config(dry_run=True))
+    before = await plan_of(database, workspace_id, dry)
+    await forbid(database, sick)
+    applied = await sync(database, workspace_id, server.url, support.config(), source_session_id=dry.session_id)
+    assert "missing_parent" in (await failed(database, applied)).values()
+    await forbid(database)
+    async with database.workspace(workspace_id) as session:
+        assert await runs.requeue(session, workspace_id, applied.session_id, task=RETRY_ALL) == applied.session_id
+
+    async with Child(database, server.url, applied.session_id, failpoint=failpoint) as killed:
+        assert await killed.ended() == -9
+    await child.free(database, applied.session_id)
+    async with Child(database, server.url, applied.session_id) as heir:
+        assert await heir.ended() == 0
+
+    assert await failed(database, applied) == {}
+    assert await plan_of(database, workspace_id, dry) == before
+    counters = await support.counters(database, workspace_id, applied.session_id)
+    assert {one: row["created"] for one, row in counters.items()} == {
+        one: row["created"] for one, row in dry.counters.items()
+    }
+    await truth.assert_equal_to(database, workspace_id, server.world.account())

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from sync_core.domain.fields import ORDER
+from sync_core.domain.fields import ORDER, Values
 from sync_core.domain.vocabulary import EntityType, SessionStatus
 from sync_core.engine.drive import drive
 from sync_core.sandbox.account import Account
@@ -36,12 +36,13 @@ LISTED = ("customers", "products")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """After so many pages an object goes, or one comes into a second that may have been read already."""
+    """After so many pages an object goes, one comes into a second that may have been read already, one gets another name."""
 
     entity: str
     after: int
     delete: int | None
     create: int | None
+    rename: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ CHANGES = st.builds(
     after=st.integers(1, 12),
     delete=st.none() | st.integers(0, 39),
     create=st.none() | st.integers(0, 400),
+    rename=st.none() | st.integers(0, 39),
 )
 FAULTS = st.fixed_dictionaries(
     {
@@ -127,6 +129,10 @@ def scripts_of(case: Case) -> list[Script]:
         if change.create is not None:
             fields = {"id": f"new_{number}", "created": THEN + change.create}
             steps.append({"op": "create", "type": change.entity, "fields": fields})
+        if change.rename is not None and change.rename < len(case.seconds[change.entity]):
+            named = {"type": change.entity, "id": f"{change.entity[:4]}_{change.rename}"}
+            # And back, should it be renamed twice.
+            steps.append({"op": "update", "fields": {"name": f"Renamed {number % 2}"}, **named})
         # Each step a script of its own: one that fails, since its object is gone already, must not keep the other back.
         found += [Script(f"GET /v1/{change.entity}", change.after, [step]) for step in steps]
     return found
@@ -214,9 +220,10 @@ async def test_nothing_is_lost_and_nothing_is_made_up(shared: Database, shard: i
         came = {one for one in stored if one.startswith("new_")}
         assert there - stored.keys() == set(), "lost"
         assert stored.keys() - before[entity].keys() == came, "made up"
-        # What was deleted on the way is as it was, or a tombstone, as the moment at which it was asked for would have it.
-        gone = stored.keys() - came - untouched[entity].keys()
-        assert all(stored[one].values in (before[entity][one].values, None) for one in gone)
+        # What was deleted on the way is as it was, or a tombstone, as the moment at which it was asked for would have it; what was renamed
+        # has one of its names.
+        touched = stored.keys() - came - untouched[entity].keys()
+        assert all(stored[one].values in (None, *views_of(before[entity][one].values)) for one in touched)
         verified = counters[entity.value]["verified"]
         assert (verified["verified"], verified["missing"], verified["unread"]) == (True, 0, [])
         assert set(verified.get("late", [])) <= came, (
@@ -225,6 +232,13 @@ async def test_nothing_is_lost_and_nothing_is_made_up(shared: Database, shard: i
         assert counters[entity.value]["created"] == counters[entity.value]["fetched"] == len(stored)
     mine = {entity: {one: ours[entity][one] for one in records} for entity, records in untouched.items()}
     assert truth.differences(mine, untouched) == []
+
+
+def views_of(values: Values | None) -> list[Values]:
+    """As it was, and under every name that it may have got."""
+    if values is None or "name" not in values:
+        return [] if values is None else [values]
+    return [{**values, "name": name} for name in (values["name"], "Renamed 0", "Renamed 1")]
 
 
 def unchanged(before: truth.Side, after: truth.Side) -> truth.Side:
