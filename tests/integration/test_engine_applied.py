@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from sync_core.domain.vocabulary import EntityType, SessionStatus, Strategy
+from sync_core.engine.drive import drive
 from sync_core.sandbox.account import Account
 from sync_core.sandbox.blueprint import Blueprint, Sizes
 from sync_core.sandbox.server import SandboxServer
@@ -127,12 +128,15 @@ async def test_what_stripe_knows_no_longer_is_no_error_of_a_plan_nor_of_its_appl
     assert (gone in await support.stored_ids(database, workspace_id, CUSTOMERS)) is stored
 
 
-@pytest.mark.parametrize("failpoint", ["retry.fetched", "land.after_commit", "plan.before_commit"])
+@pytest.mark.parametrize("failpoint", ["retry.fetched", "plan.before_commit"])
 async def test_a_retry_of_an_applied_plan_that_is_killed_goes_on(
     database: Database, workspace_id: UUID, server: SandboxServer, failpoint: str
 ) -> None:
     sick = next(iter(server.world.account().truth_objects("subscriptions")))["customer"]
-    dry = await sync(database, workspace_id, server.url, support.config(dry_run=True))
+    planned = await child.enqueue(database, workspace_id, support.config(dry_run=True))
+    async with support.taken(database, planned, server.url) as run:
+        status = await drive(run, lease_seconds=20.0)
+    dry = Ended(planned, status, await support.counters(database, workspace_id, planned))
     before = await plan_of(database, workspace_id, dry)
     await forbid(database, sick)
     applied = await sync(database, workspace_id, server.url, support.config(), source_session_id=dry.session_id)
