@@ -44,7 +44,7 @@ _QUEUE, _QUEUES = "= %(staged)s", "IN (%(staged)s, %(plan)s)"
 
 
 @cache
-def missing_sql(child: EntityType, parent: EntityType, *, narrowed: bool, applied: bool) -> str:
+def missing_sql(child: EntityType, parent: EntityType, *, narrowed: bool, applied: bool = False) -> str:
     return f"""
 SELECT DISTINCT r.id FROM ({references(child, parent, only=_OF if narrowed else _BETWEEN)}) r
 WHERE r.id IS NOT NULL
