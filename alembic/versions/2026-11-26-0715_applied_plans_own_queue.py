@@ -1,7 +1,7 @@
 """A run that applies a plan queues what it fetches itself behind the plan, and leaves the plan as it was looked at.
 
 Revision ID: 8c2e5b7d91fa
-Revises: d94e6b1f7a28
+Revises: f4a86c02d91e
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "8c2e5b7d91fa"
-down_revision = "d94e6b1f7a28"
+down_revision = "f4a86c02d91e"
 branch_labels = None
 depends_on = None
 
