@@ -300,6 +300,8 @@ LISTS: dict[str, Look] = {
     "report: a reason": lines(action=Action.CONFLICT, reason=ReasonCode.BOTH_CHANGED),
     "report: a field": lines(action=Action.UPDATE, field="phone"),
     "report: its head": lambda database, actor, large: report.summary(database, actor, large.session_id),
+    # What cells tell is counted already.
+    **{f"facets: {name}": facets(query) for name, query in CONFLICTS.items() if not query.is_scanned},
     "conflicts: the last decision": lambda database, actor, _large: conflict_undo.last_decision(database, actor),
     "what stands around every page": lambda database, actor, _large: standing.read(database, actor),
 }
@@ -315,7 +317,7 @@ COUNTS: dict[str, Look] = {
     },
     **{f"records: {name}": record_page(query) for name, query in SEARCHES.items()},
     "events: of an entity type": events(entity_type=EntityType.INVOICES),
-    **{f"facets: {name}": facets(query) for name, query in CONFLICTS.items()},
+    **{f"facets: {name}": facets(query) for name, query in CONFLICTS.items() if query.is_scanned},
     "history: of a record": lambda database, actor, _large: history.of_record(database, actor, "cus_777"),
     "overview": lambda database, actor, _large: overview.read(database, actor),
 }
