@@ -5,7 +5,6 @@ What is asked of it everywhere: no serious finding of axe, and no sideways scrol
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,7 +49,8 @@ def in_theme(page: Page, theme: Any) -> None:
     """By the system's setting, which the dashboard follows at once; pages before sign-in only when they load."""
     page.emulate_media(color_scheme=theme)
     page.evaluate(_DOOR_THEME, theme)
-    expect(page.locator("html")).to_have_class(re.compile(theme))
+    # Looked at with each frame: an expectation looks again after a tenth of a second, some three hundred times in all.
+    page.wait_for_function("theme => document.documentElement.classList.contains(theme)", arg=theme)
 
 
 def wrong_with(page: Page, name: str, widths: Sequence[int] = WIDTHS) -> list[str]:
