@@ -61,10 +61,18 @@ class Verify:
             await self.ask_again()
             await self._drain()
         windows = await self._windows()
-        for entity, planner in self._planners.items():
-            if run.requested(entity) or planner.planned_seq:
-                mine = [window for window in windows if window.entity is entity]
-                await self._verify(entity, mine, (self._asked or {}).get(entity))
+        chosen = [one for one, planner in self._planners.items() if run.requested(one) or planner.planned_seq]
+        found: dict[EntityType, Finding] = {}
+
+        async def look(entity: EntityType) -> None:
+            found[entity] = await self._check(entity, windows)
+
+        await together(*(look(entity) for entity in chosen))
+        mended = False
+        for entity in chosen:
+            # What was mended of one may have changed another.
+            first = await self._check(entity, windows) if mended else found[entity]
+            mended |= await self._verify(entity, windows, first)
 
     async def _windows(self) -> list[WindowRow]:
         held = self._run.held
@@ -94,17 +102,17 @@ class Verify:
         for entity in ORDER:
             await self._planners[entity].drain()
 
-    async def _verify(self, entity: EntityType, windows: list[WindowRow], asked: Asked | None) -> None:
-        run, held = self._run, self._run.held
-        found = await self._check(entity, windows, asked)
+    async def _verify(self, entity: EntityType, windows: list[WindowRow], first: Finding) -> bool:
+        """Mend what the `first` look found, and close the entity type. Whether anything was mended."""
+        run, held, found = self._run, self._run.held, first
         if found.differing and self._is_repair:
             await self._mend(entity, list(found.differing))
-            found = await self._check(entity, windows, asked)
+            found = await self._check(entity, windows)
         left: int | None = None
         while found.missing and found.missing != left:
             left = found.missing
             await self._mend(entity, found.ids)
-            found = await self._check(entity, windows, asked)
+            found = await self._check(entity, windows)
         hit("verify.checked")
 
         async def complete(session: AsyncSession) -> None:
@@ -116,6 +124,7 @@ class Verify:
             )
 
         await run.write(complete)
+        return found is not first
 
     async def _mend(self, entity: EntityType, ids: list[str]) -> None:
         """Fetch them anew and plan them again; what a plan is applied for asks Stripe only when that is to be repaired."""
@@ -137,8 +146,9 @@ class Verify:
         lot = random.Random(f"{self._run.held.session_id}/{entity}/values")  # noqa: S311 - replayable, and no secret
         return lot.sample(range(1, last + 1), min(last, max(_COMPARED, last // _COMPARED_OF)))
 
-    async def _check(self, entity: EntityType, windows: list[WindowRow], asked: Asked | None) -> Finding:
-        run, held = self._run, self._run.held
+    async def _check(self, entity: EntityType, every: list[WindowRow]) -> Finding:
+        run, held, asked = self._run, self._run.held, (self._asked or {}).get(entity)
+        windows = [window for window in every if window.entity is entity]
 
         async def check(session: AsyncSession) -> Finding:
             await run_state.recount(session, held, entity, whole=run.plans_all)
