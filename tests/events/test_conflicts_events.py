@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -231,18 +232,19 @@ async def test_rows_are_ticked_and_put_off_until_a_day(
     await listing.send(ConflictsState, "pick", row_id=second)
     await listing.send(ConflictsState, "snooze_picked", until="day")
     assert listing.of(ConflictsState, "choosing_day") is True
+    one_day, another = ((datetime.now(UTC) + timedelta(days=days)).date().isoformat() for days in (400, 432))
     await listing.send(ConflictsState, "snooze_until", form={"until": "2020-01-01"})
     assert listing.of(ConflictsState, "day_problem").startswith("Choose a day from tomorrow on")
-    await listing.send(ConflictsState, "snooze_until", form={"until": "2029-01-02"})
+    await listing.send(ConflictsState, "snooze_until", form={"until": one_day})
     assert (listing.of(ConflictsState, "choosing_day"), listing.of(ConflictsState, "day_problem")) == (False, "")
     await listing.send(ConflictState, "snooze", until="day")
-    await listing.send(ConflictState, "snooze_until", form={"until": "2029-02-03"})
+    await listing.send(ConflictState, "snooze_until", form={"until": another})
     found = await rows(
         database,
         workspace_id,
-        "SELECT id::text, snoozed_until::date::text AS day FROM payment_sync_conflicts WHERE snoozed_until IS NOT NULL ORDER BY 2",
+        "SELECT id::text, (snoozed_until AT TIME ZONE 'UTC')::date::text AS day FROM payment_sync_conflicts WHERE snoozed_until IS NOT NULL ORDER BY 2",
     )
-    assert [(row["id"], row["day"]) for row in found] == [(second, "2029-01-02"), (first, "2029-02-03")]
+    assert [(row["id"], row["day"]) for row in found] == [(second, one_day), (first, another)]
 
 
 async def test_who_is_called_sees_it_until_they_have_been_there(database: Database, workspace_id: UUID) -> None:

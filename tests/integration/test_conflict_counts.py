@@ -76,7 +76,7 @@ class Hand:
 
     async def snooze(self) -> None:
         until = self.chance.choice(
-            [None, Snooze.RUN, datetime.now(UTC) + timedelta(seconds=self.chance.choice([-1, 90]))]
+            [None, Snooze.RUN, datetime.now(UTC) + timedelta(seconds=self.chance.choice([-1, 9_000]))]
         )
         which = ConflictQuery(ids=(await self.one(),), snoozed=None)
         await conflict_handling.snooze(self.database, self.actor, which, until)
