@@ -113,6 +113,7 @@ def _mentions() -> rx.Component:
                 [ui.Column("Conflict"), ui.Column("Comment"), ui.Column("By"), ui.Column("When")],
                 rx.foreach(MentionsState.rows, _row),
                 caption="Mentions",
+                id="mentions",
             ),
             ui.pagination(MentionsState.first_url, None, MentionsState.next_url),
         ),
