@@ -98,7 +98,7 @@ def body() -> rx.Component:
             title="Outcomes",
             about="The earlier sync, then the later one, then the difference.",
             flush=True,
-            class_name="reflow counted",
+            class_name="reflow counted pairs",
         ),
         ui.card(
             ui.data_table(
@@ -137,7 +137,7 @@ def count_row(one: rx.Var[CountRow]) -> rx.Component:
         rx.foreach(
             one.cells,
             lambda cell: ui.number_cell(
-                rx.fragment(
+                rx.el.span(
                     rx.el.span(cell[1], class_name="muted"),
                     " ",
                     rx.el.span("to", class_name="sr-only"),

@@ -315,22 +315,21 @@ def standings() -> rx.Component:
         ),
         title="How your records stand",
         flush=True,
+        class_name="reflow counted",
     )
 
 
 def standing(one: rx.Var[StandingRow]) -> rx.Component:
-    def count(value: rx.Var[str], href: rx.Var[str]) -> rx.Component:
-        return rx.el.td(
-            rx.cond(value == "0", rx.el.span("0", class_name="muted"), ui.link(value, href)), class_name="number"
-        )
+    def count(value: rx.Var[str], href: rx.Var[str], label: str) -> rx.Component:
+        return ui.number_cell(rx.cond(value == "0", rx.el.span("0", class_name="muted"), ui.link(value, href)), label)
 
     return rx.el.tr(
         rx.el.th(ui.row(ui.entity_icon(one.entity), ui.link(one.label, one.href)), scope="row"),
-        rx.el.td(one.total, class_name="number"),
-        rx.el.td(one.in_sync, class_name="number"),
-        count(one.conflicts, one.conflicts_href),
-        count(one.local_edits, one.edits_href),
-        rx.el.td(one.never, class_name="number"),
+        ui.number_cell(one.total, "Total"),
+        ui.number_cell(one.in_sync, "In sync"),
+        count(one.conflicts, one.conflicts_href, "In conflict"),
+        count(one.local_edits, one.edits_href, "Edited here"),
+        ui.number_cell(one.never, "Never synced"),
         key=one.entity,
     )
 
@@ -356,6 +355,7 @@ def recent() -> rx.Component:
         ),
         title="Recent syncs",
         flush=True,
+        class_name="reflow counted",
         actions=[ui.button_link("All syncs", "/syncs", small=True)],
     )
 
@@ -369,9 +369,9 @@ def run(one: rx.Var[RunRow]) -> rx.Component:
         rx.el.th(ui.link(one.kind, one.href), rx.el.div(one.entities, class_name="muted small"), scope="row"),
         rx.el.td(ui.session_status_pill(one.status)),
         rx.el.td(ui.moment(one.started, one.started_utc)),
-        rx.el.td(one.took, class_name="number nowrap"),
-        rx.el.td(one.total, class_name="number"),
-        rx.el.td(one.rate, class_name="number nowrap"),
+        ui.number_cell(one.took, "Took"),
+        ui.number_cell(one.total, "Objects"),
+        ui.number_cell(one.rate, "Pace"),
         key=one.session_id,
     )
 

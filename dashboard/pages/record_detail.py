@@ -106,6 +106,7 @@ def values_card() -> rx.Component:
             "Never synced: there is nothing to compare with.",
         ),
         flush=True,
+        class_name="reflow",
     )
 
 
@@ -117,9 +118,14 @@ def field_row(one: Any) -> rx.Component:
                 _value(one.ours, one),
                 rx.cond(one.differs, ui.pill("Differs", "info", "equal-not"), rx.fragment()),
                 class_name="row",
-            )
+            ),
+            custom_attrs={"data-label": "Here"},
         ),
-        rx.el.td(_value(one.synced, one), class_name=rx.cond(one.differs, "", "muted")),
+        rx.el.td(
+            _value(one.synced, one),
+            class_name=rx.cond(one.differs, "", "muted"),
+            custom_attrs={"data-label": "Last sync"},
+        ),
         key=one.label,
     )
 
@@ -142,6 +148,7 @@ def lines_card() -> rx.Component:
         ui.data_table(columns, rx.foreach(_CARD.lines, line), caption="Items or lines"),
         title=rx.cond(_CARD.entity == "subscriptions", "Items", "Lines"),
         flush=True,
+        class_name="reflow counted",
     )
 
 
@@ -152,8 +159,8 @@ def line(one: Any) -> rx.Component:
             rx.cond(one.note != "", rx.el.div(one.note, class_name="muted xsmall"), rx.fragment()),
             scope="row",
         ),
-        rx.el.td(one.quantity, class_name="number"),
-        rx.el.td(one.amount, class_name="number nowrap"),
+        ui.number_cell(one.quantity, "Quantity"),
+        ui.number_cell(one.amount, "Amount"),
     )
 
 

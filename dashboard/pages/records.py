@@ -292,7 +292,7 @@ def table() -> rx.Component:
         tab_index=0,
         role="region",
         aria_label="Records",
-        class_name="table-scroll",
+        class_name="table-scroll reflow",
     )
 
 
@@ -331,6 +331,7 @@ def cell(one: Any, place: Any) -> rx.Component:
         rx.cond(one[2] != "", ui.moment(one[0], one[2]), rx.el.span(one[0])),
         rx.cond(one[1] != "", rx.el.div(one[1], class_name="muted xsmall"), rx.fragment()),
         class_name=rx.cond(RecordsState.headings[place + 1].number, "number nowrap", "nowrap"),
+        custom_attrs={"data-label": RecordsState.headings[place + 1].label},
     )
 
 

@@ -83,9 +83,9 @@ def downloads() -> rx.Component:
 def body() -> rx.Component:
     return ui.stack(
         head(),
-        drift(),
         matrix(),
         rx.cond(ReportState.has_query, lines(), rx.fragment()),
+        drift(),
         rx.cond(
             ReportState.looked_at == ReportState.session_id,
             ui.stack(checks(), orphans(), effects(), fields(), reasons(), gap="lg"),

@@ -127,7 +127,7 @@ def _plot(label: str, path: Any, peak: Any, chart: rx.Var[PaceChart], tone: str)
 
 
 def pace_table(rows: Any) -> rx.Component:
-    return ui.data_table(
+    table = ui.data_table(
         [
             ui.Column("Seconds of work"),
             ui.Column("Until"),
@@ -139,15 +139,16 @@ def pace_table(rows: Any) -> rx.Component:
         caption="Pace, the latest first",
         tall=True,
     )
+    return rx.el.div(table, class_name="reflow counted")
 
 
 def _pace_row(one: rx.Var[PaceRow]) -> rx.Component:
     return rx.el.tr(
         rx.el.th(one.span, scope="row", class_name="tabular"),
         rx.el.td(ui.moment(one.at, one.utc)),
-        rx.el.td(one.objects, class_name="number"),
-        rx.el.td(one.requests, class_name="number"),
-        rx.el.td(one.throttled, class_name="number"),
+        ui.number_cell(one.objects, "Objects"),
+        ui.number_cell(one.requests, "Requests"),
+        ui.number_cell(one.throttled, "Answers 429"),
         key=one.key,
     )
 

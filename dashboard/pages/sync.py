@@ -14,6 +14,7 @@ from dashboard.pages import sync_events, sync_problems
 from dashboard.pages.sync_problems import ProblemsState
 from dashboard.pages.sync_rows import COUNTED, FORETOLD, EntityRow, LaneRow, StepRow
 from dashboard.pages.sync_state import SyncState
+from sync_core.domain.vocabulary import SessionStatus
 
 
 def view() -> rx.Component:
@@ -160,7 +161,12 @@ def headline() -> rx.Component:
         ui.spread(
             ui.row(
                 ui.session_status_pill(SyncState.status),
-                rx.el.span(SyncState.pulse, class_name="muted", custom_attrs={"data-pulse": SyncState.pulse_tone}),
+                rx.cond(
+                    is_held(),
+                    rx.el.span("This page stands still; the sync goes on.", class_name="muted"),
+                    rx.el.span(SyncState.pulse, class_name="muted", custom_attrs={"data-pulse": SyncState.pulse_tone}),
+                ),
+                rx.cond(is_open(), hold_button(), rx.fragment()),
             ),
             rx.el.span(
                 rx.el.strong(SyncState.percent_text),
@@ -192,6 +198,23 @@ def headline() -> rx.Component:
             ),
             rx.fragment(),
         ),
+    )
+
+
+def is_open() -> rx.Var[bool]:
+    return (SyncState.status == SessionStatus.PENDING.value) | (SyncState.status == SessionStatus.RUNNING.value)
+
+
+def is_held() -> rx.Var[bool]:
+    return SyncState.held & is_open()
+
+
+def hold_button() -> rx.Component:
+    return ui.button(
+        rx.cond(SyncState.held, "Go on showing", "Pause updates"),
+        variant="ghost",
+        small=True,
+        on_click=SyncState.hold,
     )
 
 

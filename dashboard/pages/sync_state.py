@@ -36,7 +36,7 @@ PROBLEMS_WITH_EVENTS = 6
 
 
 class SyncState(PageState):
-    """`said` is what a screen reader hears: phases, and every quarter of the way."""
+    """`said` is what a screen reader hears: phases, and every quarter of the way. While `held` the page stays as it is, until the run ends."""
 
     loaded: bool = False
     problem: str = ""
@@ -98,6 +98,7 @@ class SyncState(PageState):
     events_next: str = ""
     events_first: bool = True
     asking: bool = False
+    held: bool = False
 
     def _id(self) -> UUID | None:
         return parts.id_in(self.router.url.path)
@@ -111,7 +112,7 @@ class SyncState(PageState):
         """In one message, or in two where errors of many kinds and the events had no room in one."""
         actor, session_id = await self._actor(), self._id()
         self.problem, self.asking, self.lane_entity, self.lanes, self.said = "", False, "", [], ""
-        self.pace_open, self.pace_rows = False, []
+        self.pace_open, self.pace_rows, self.held = False, [], False
         found = await sessions.get(get_database(), actor, session_id) if session_id else sessions.NOT_FOUND
         if isinstance(found, Refusal):
             self.problem, self.loaded = found.message, True
@@ -168,8 +169,9 @@ class SyncState(PageState):
             took = time.monotonic() - began
             await asyncio.sleep(due - time.monotonic())
             async with self:
-                self._show(view, may_run=actor.can(Permission.RUN_SYNC), bars=not around or not view.is_open)
-                self._put(**around)
+                if not (self.held and view.is_open):
+                    self._show(view, may_run=actor.can(Permission.RUN_SYNC), bars=not around or not view.is_open)
+                    self._put(**around)
             if not view.is_open:
                 break
             due, turns = time.monotonic() + EVERY_SECONDS, turns + 1
@@ -303,6 +305,11 @@ class SyncState(PageState):
             return
         quarter = int((view.fraction or 0.0) * 4) * 25
         self._put(said=f"{view.phase.label}, {quarter} percent" if quarter else view.phase.label)
+
+    @rx.event
+    async def hold(self) -> None:
+        """Or let it go on: what moves by itself can be stopped (WCAG 2.2.2)."""
+        self.held = not self.held
 
     @rx.event
     async def show_lanes(self, entity: str) -> None:

@@ -233,6 +233,22 @@ async def test_the_watch_ends_with_the_run_and_shows_how(database: Database, wor
         assert client.of(SyncState, "again_href") == f"/syncs/new?like={running}"
 
 
+async def test_a_page_that_is_held_stands_still_until_the_run_ends(
+    database: Database, workspace_id: UUID, running: UUID
+) -> None:
+    async with watching(database, workspace_id, running) as still:
+        await still.send(SyncState, "hold")
+        still.messages.clear()
+        async with watching(database, workspace_id, running, Role.VIEWER) as moving:
+            assert await holds(lambda: _count(moving, 3), within=10)
+            assert [one for one in still.messages if "elapsed" in one.names] == []
+
+        async def ended() -> bool:
+            return bool(still.of(SyncState, "status") == "cancelled")
+
+        assert await holds(ended, within=10)
+
+
 async def test_events_that_come_stand_above_those_that_were_read(
     database: Database, workspace_id: UUID, running: UUID
 ) -> None:
