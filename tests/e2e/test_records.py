@@ -174,3 +174,6 @@ def look(page: Page, name: str) -> None:
     screenshot(page, name)
     assert axe(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+    if "-360-" in name:
+        pushed = "[...document.querySelectorAll('main .table-scroll')].filter(one => one.scrollWidth > one.clientWidth + 1).length"
+        assert page.evaluate(pushed) == 0, "a table is to be pushed sideways"
