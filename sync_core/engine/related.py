@@ -19,6 +19,7 @@ from sync_core.store.related import missing_parents
 from sync_core.stripe_source import PermissionMissing, RequestRefused, Retrieved
 
 _AT_ONCE = 500
+_PLACES = 2_000
 _IN_FLIGHT = 16
 
 
@@ -38,10 +39,12 @@ class Related:
 
     async def complete(self, child: EntityType, places: tuple[int, int]) -> None:
         """Give what landed of `child` between these places of its queue its parents, and these theirs."""
-        for parent in PARENTS[child]:
-            found = await self._fetch_missing(child, parent, places)
-            if found:
-                await self.work({parent: found})
+        first, last = places
+        for after in range(first, last, _PLACES):
+            for parent in PARENTS[child]:
+                found = await self._fetch_missing(child, parent, (after, min(after + _PLACES, last)))
+                if found:
+                    await self.work({parent: found})
 
     async def work(self, of: Mapping[EntityType, set[str]]) -> None:
         """Give these children their parents, and these theirs: from the youngest up, so that a fetched subscription's own are found too."""
@@ -59,7 +62,8 @@ class Related:
             ids = await self._run.write(
                 lambda session, absent=absent: missing_parents(  # type: ignore[misc]  # a default binds the loop's value
                     session, self._run.scope, child, parent, limit=_AT_ONCE, known_absent=absent, of=of
-                )
+                ),
+                by_key=True,
             )
             if not ids:
                 return fetched

@@ -45,13 +45,15 @@ _QUEUE, _QUEUES = "= %(staged)s", "IN (%(staged)s, %(plan)s)"
 
 @cache
 def missing_sql(child: EntityType, parent: EntityType, *, narrowed: bool, applied: bool = False) -> str:
+    # What is staged is not looked for among the records: they may be none yet, which is when any of their indexes looks good, and
+    # thousands by the time that the statement comes to its end.
     return f"""
 SELECT DISTINCT r.id FROM ({references(child, parent, only=_OF if narrowed else _BETWEEN)}) r
 WHERE r.id IS NOT NULL
-  AND (SELECT t.id FROM {TABLES[parent]} t WHERE {linked("t", "r.id")}) IS NULL
-  AND (SELECT k.seq FROM payment_sync_staged_objects k WHERE k.workspace_id = %(workspace)s
+  AND CASE WHEN (SELECT k.seq FROM payment_sync_staged_objects k WHERE k.workspace_id = %(workspace)s
     AND k.session_id {_QUEUES if applied else _QUEUE} AND k.entity_type = '{parent.value}' AND k.external_id = r.id
     AND k.issue->>'reason' IS DISTINCT FROM 'gone' LIMIT 1) IS NULL
+    THEN (SELECT t.id FROM {TABLES[parent]} t WHERE {linked("t", "r.id")}) IS NULL ELSE false END
   AND r.id <> ALL(%(absent)s)
 ORDER BY r.id LIMIT %(limit)s
 """

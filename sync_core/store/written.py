@@ -28,7 +28,7 @@ _PLANNED_LINES = (
 
 
 @cache
-def _written_sql(entity: EntityType) -> str:
+def written_sql(entity: EntityType) -> str:
     """A record carries the digest of Stripe's values as long as nobody has written it otherwise: it is held to the values of that digest.
     One that this run created, and nobody wrote since, has to have it.
     """
@@ -68,6 +68,6 @@ async def written(session: AsyncSession, scope: Scope, entity: EntityType, place
     """What a person or another program has written since is not compared: it is theirs."""
     connection = await driver(session)
     bound = {"actions": [one.value for one in _AGREEING], "places": list(places)}
-    cursor = await connection.execute(_written_sql(entity), {**scope.bound(entity), **bound})
+    cursor = await connection.execute(written_sql(entity), {**scope.bound(entity), **bound})
     row = await cursor.fetchone()
     return Written() if row is None else Written(row[0], row[1], tuple(row[2] or ()))

@@ -21,6 +21,7 @@ from sync_core.sandbox.server import SandboxServer
 from sync_core.store import related
 from sync_core.store.database import Database, driver
 from sync_core.store.landing import Landing
+from sync_core.store.written import written_sql
 from tests import support
 
 CUSTOMERS = EntityType.CUSTOMERS
@@ -128,12 +129,41 @@ async def test_an_object_is_not_looked_for_along_the_queue(
         await owner.execute(landed, {**whose, "entity": "customers", "count": 5_000})
         await owner.execute(text("ANALYZE payment_sync_staged_objects"))
         await owner.execute(landed, {**whose, "entity": "prices", "count": prices})
+        await owner.execute(landed, {**whose, "entity": "subscriptions", "count": 1})
+        naming = 'UPDATE payment_sync_staged_objects SET values = \'{"price": "prices1", "items": []}\' WHERE entity_type = \'subscriptions\''
+        await owner.execute(text(naming))
     async with support.taken(database, session_id, server.url) as run, run.session() as session:
         connection = await driver(session)
         found = await connection.execute(
-            "EXPLAIN " + related.missing_sql(EntityType.SUBSCRIPTIONS, EntityType.PRICES, narrowed=False),
+            "EXPLAIN ANALYZE " + related.missing_sql(EntityType.SUBSCRIPTIONS, EntityType.PRICES, narrowed=False),
             {**run.scope.bound(EntityType.SUBSCRIPTIONS), "after": 0, "until": 4_000, "absent": [], "limit": 500},
         )
         plan = [row[0] for row in await found.fetchall()]
     ways = [line.split("using ")[1].split()[0] for line in plan if "payment_sync_staged_objects k" in line]
     assert ways == ["pk_payment_sync_staged_objects"], "\n".join(plan)
+    assert [line for line in plan if "on prices t " in line and "never executed" not in line] == [], "it is staged"
+
+
+@pytest.mark.parametrize("prices", [50, 2_000, 12_000])
+async def test_a_place_of_a_plan_is_not_looked_for_along_the_plan(
+    database: Database, workspace_id: UUID, server: SandboxServer, prices: int
+) -> None:
+    session_id = await support.enqueue(database, workspace_id, support.config())
+    planned = text(
+        "INSERT INTO payment_sync_plan_items (workspace_id, session_id, entity_type, external_id, seq, action)"
+        " SELECT :workspace, :session, CAST(:entity AS text), CAST(:entity AS text) || n, n, 'create' FROM generate_series(1, :count) n"
+    )
+    whose = {"workspace": workspace_id, "session": session_id}
+    async with database.engine.begin() as owner:
+        await owner.execute(planned, {**whose, "entity": "customers", "count": 5_000})
+        await owner.execute(text("ANALYZE payment_sync_plan_items"))
+        await owner.execute(planned, {**whose, "entity": "prices", "count": prices})
+    async with support.taken(database, session_id, server.url) as run, run.session() as session:
+        connection = await driver(session)
+        found = await connection.execute(
+            "EXPLAIN " + written_sql(EntityType.PRICES),
+            {**run.scope.bound(EntityType.PRICES), "actions": ["create"], "places": list(range(1, 1_000))},
+        )
+        plan = [row[0] for row in await found.fetchall()]
+    ways = [line.split("using ")[1].split()[0] for line in plan if "payment_sync_plan_items i" in line]
+    assert ways == ["ix_payment_sync_plan_items_action"], "\n".join(plan)
