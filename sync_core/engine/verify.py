@@ -4,8 +4,9 @@ that were planned.
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,8 @@ from sync_core.store.related import unplanned, unstored
 from sync_core.store.written import Written, written
 
 _SHOWN = 100
+# Walks over all of an entity type: as many as keep PostgreSQL busy, and leave connections for the run's heartbeat.
+_LOOKS_AT_ONCE = 4
 # All values of so many records are compared, of a large entity type of a hundredth: by lot, and as quickly as so many are planned.
 _COMPARED = 1_000
 _COMPARED_OF = 100
@@ -52,6 +55,7 @@ class Verify:
         self._related = Related(run, lander)
         self._retry = Retry(run, lander, self._related)
         self._asked: dict[EntityType, Asked] | None = None
+        self._doors = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
     async def work(self) -> None:
         hit("verify.before")
@@ -150,26 +154,56 @@ class Verify:
         run, held, asked = self._run, self._run.held, (self._asked or {}).get(entity)
         windows = [window for window in every if window.entity is entity]
 
-        async def check(session: AsyncSession) -> Finding:
+        finding = await self._reconcile(entity, windows)
+
+        async def note(session: AsyncSession) -> None:
             await run_state.recount(session, held, entity, whole=run.plans_all)
-            finding = await _reconcile(session, run, entity, windows, self._lot(entity))
             proof = {} if asked is None else asked.to_json()
             await run_state.set_verified(session, held, entity, finding.report | proof)
-            return finding
 
-        return await run.write(check)
+        await run.write(note)
+        return finding
+
+    async def _reconcile(self, entity: EntityType, windows: list[WindowRow]) -> Finding:
+        """A dry run stores nothing, so its plan is the proof."""
+        scope, config = self._run.scope, self._run.row.config
+        forgotten: tuple[int, list[str]] = (0, [])
+        stored: tuple[int, int, list[str]] = (0, 0, [])
+        values = Written()
+
+        async def look_for_forgotten(session: AsyncSession) -> None:
+            nonlocal forgotten
+            forgotten = await unplanned(session, scope, entity)
+
+        async def look_for_stored(session: AsyncSession) -> None:
+            nonlocal stored
+            stored = await unstored(session, scope, entity)
+
+        async def look_at_values(session: AsyncSession) -> None:
+            nonlocal values
+            values = await written(session, scope, entity, self._lot(entity))
+
+        looks = [look_for_stored]
+        looks += [] if config.limit else [look_for_forgotten]
+        looks += [] if config.dry_run else [look_at_values]
+        await together(*(self._look(look) for look in looks))
+        if config.dry_run:
+            stored = (stored[0], 0, [])
+        return _finding(self._run, windows, forgotten, stored, values)
+
+    async def _look(self, look: Callable[[AsyncSession], Awaitable[None]]) -> None:
+        async with self._doors:
+            await self._run.write(look)
 
 
-async def _reconcile(
-    session: AsyncSession, run: Run, entity: EntityType, windows: list[WindowRow], places: Sequence[int]
+def _finding(
+    run: Run,
+    windows: list[WindowRow],
+    unplanned_ones: tuple[int, list[str]],
+    stored: tuple[int, int, list[str]],
+    values: Written,
 ) -> Finding:
-    """A dry run stores nothing, so its plan is the proof."""
-    scope, row = run.scope, run.row
-    forgotten, forgotten_ids = (0, []) if row.config.limit else await unplanned(session, scope, entity)
-    expected, gone, gone_ids = await unstored(session, scope, entity)
-    values = Written() if row.config.dry_run else await written(session, scope, entity, places)
-    if row.config.dry_run:
-        gone, gone_ids = 0, []
+    (forgotten, forgotten_ids), (expected, gone, gone_ids), row = unplanned_ones, stored, run.row
     missing = forgotten + gone
     ids = forgotten_ids + gone_ids
     gaps = unread(windows, row.range_start or 0, row.ceiling or 0)
