@@ -54,6 +54,7 @@ async def submitted(
             rows = await stage_page(run.source, CUSTOMERS, page)
             after = rows[-1].external_id
             given.append(asyncio.create_task(lander.submit(Landing(rows=rows))))
+        # One turn of the loop, in which all of them are given.
         await asyncio.sleep(0)
         work = asyncio.create_task(lander.work())
         try:
@@ -114,24 +115,30 @@ async def test_neither_goes_in_under_a_lease_that_was_taken(
     assert await support.rows(database, workspace_id, STAGED) == []
 
 
+async def with_new_prices(database: Database, table: str, insert: str, whose: dict[str, UUID], prices: int) -> None:
+    """So many rows of prices in a table whose statistics know customers only."""
+    rows = text(f"{insert} FROM generate_series(1, :count) n")
+    async with database.engine.begin() as owner:
+        await owner.execute(rows, {**whose, "entity": "customers", "count": 5_000})
+        await owner.execute(text(f"ANALYZE {table}"))
+        await owner.execute(rows, {**whose, "entity": "prices", "count": prices})
+
+
 @pytest.mark.parametrize("prices", [50, 2_000, 12_000])
 async def test_an_object_is_not_looked_for_along_the_queue(
     database: Database, workspace_id: UUID, server: SandboxServer, prices: int
 ) -> None:
     """Though its entity type is new to the statistics, for which any index then looks alike."""
     session_id = await support.enqueue(database, workspace_id, support.config())
-    landed = text(
-        "INSERT INTO payment_sync_staged_objects (workspace_id, session_id, entity_type, external_id, seq, observed_at)"
-        " SELECT :workspace, :session, CAST(:entity AS text), CAST(:entity AS text) || n, n, now() FROM generate_series(1, :count) n"
-    )
     whose = {"workspace": workspace_id, "session": session_id}
+    landed = (
+        "INSERT INTO payment_sync_staged_objects (workspace_id, session_id, entity_type, external_id, seq, observed_at, values)"
+        " SELECT :workspace, :session, CAST(:entity AS text), CAST(:entity AS text) || n, n, now(), "
+    )
+    await with_new_prices(database, "payment_sync_staged_objects", f"{landed} NULL", whose, prices)
     async with database.engine.begin() as owner:
-        await owner.execute(landed, {**whose, "entity": "customers", "count": 5_000})
-        await owner.execute(text("ANALYZE payment_sync_staged_objects"))
-        await owner.execute(landed, {**whose, "entity": "prices", "count": prices})
-        await owner.execute(landed, {**whose, "entity": "subscriptions", "count": 1})
-        naming = 'UPDATE payment_sync_staged_objects SET values = \'{"price": "prices1", "items": []}\' WHERE entity_type = \'subscriptions\''
-        await owner.execute(text(naming))
+        naming = """jsonb_build_object('price', 'prices1', 'items', '[]'::jsonb) FROM generate_series(1, 1) n"""
+        await owner.execute(text(landed + naming), {**whose, "entity": "subscriptions"})
     async with support.taken(database, session_id, server.url) as run, run.session() as session:
         connection = await driver(session)
         found = await connection.execute(
@@ -149,15 +156,12 @@ async def test_a_place_of_a_plan_is_not_looked_for_along_the_plan(
     database: Database, workspace_id: UUID, server: SandboxServer, prices: int
 ) -> None:
     session_id = await support.enqueue(database, workspace_id, support.config())
-    planned = text(
+    planned = (
         "INSERT INTO payment_sync_plan_items (workspace_id, session_id, entity_type, external_id, seq, action)"
-        " SELECT :workspace, :session, CAST(:entity AS text), CAST(:entity AS text) || n, n, 'create' FROM generate_series(1, :count) n"
+        " SELECT :workspace, :session, CAST(:entity AS text), CAST(:entity AS text) || n, n, 'create'"
     )
     whose = {"workspace": workspace_id, "session": session_id}
-    async with database.engine.begin() as owner:
-        await owner.execute(planned, {**whose, "entity": "customers", "count": 5_000})
-        await owner.execute(text("ANALYZE payment_sync_plan_items"))
-        await owner.execute(planned, {**whose, "entity": "prices", "count": prices})
+    await with_new_prices(database, "payment_sync_plan_items", planned, whose, prices)
     async with support.taken(database, session_id, server.url) as run, run.session() as session:
         connection = await driver(session)
         found = await connection.execute(
