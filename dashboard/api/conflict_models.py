@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
+from pydantic_core import PydanticCustomError
 
 from dashboard.api.models import Body
 from sync_core.domain.conflict_rules import Take
@@ -79,7 +80,17 @@ _FACETS = {"entity_type": "entity", "session_id": "run"}
 
 class FieldChoice(Body):
     take: Choice
-    value: Any = Field(default=None, description="For `custom`: money in minor units, times in epoch seconds.")
+    value: Any = Field(
+        default=None,
+        description="For `custom`, which needs it: money in minor units, times in epoch seconds, null for none.",
+    )
+
+    @model_validator(mode="after")
+    def _own_value(self) -> Self:
+        """What was forgotten does not empty a field."""
+        if self.take is Choice.CUSTOM and "value" not in self.model_fields_set:
+            raise PydanticCustomError("value_missing", "An own value needs a value")
+        return self
 
 
 class ResolveBody(Body):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
 
+from sync_core.domain.custom_values import unwritable
 from sync_core.domain.vocabulary import EntityType, ReasonCode
 
 _EXAMPLE_RANGE = {"start": "2025-01-01T00:00:00Z", "end": "2025-07-01T00:00:00Z"}
@@ -18,19 +19,19 @@ class Body(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_nul(cls, given: Any) -> Any:
-        if _has_nul(given):
-            raise PydanticCustomError("nul", "Text must not contain NUL characters")
+    def _writable(cls, given: Any) -> Any:
+        if _is_unwritable(given):
+            raise PydanticCustomError("unwritable", "Text must not contain NUL or half characters")
         return given
 
 
-def _has_nul(given: Any) -> bool:
-    """PostgreSQL keeps no NUL in text."""
+def _is_unwritable(given: Any) -> bool:
+    """Text that PostgreSQL does not keep, anywhere in it."""
     if isinstance(given, str):
-        return "\x00" in given
+        return unwritable(given)
     if isinstance(given, dict):
-        return any(_has_nul(one) for pair in given.items() for one in pair)
-    return isinstance(given, list) and any(_has_nul(one) for one in given)
+        return any(_is_unwritable(one) for pair in given.items() for one in pair)
+    return isinstance(given, list) and any(_is_unwritable(one) for one in given)
 
 
 class ErrorDetail(BaseModel):

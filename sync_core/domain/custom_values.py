@@ -119,7 +119,7 @@ def _misfit_text(one: Field, value: JsonValue) -> str:
         return f"{one.label} is a text."
     if len(value) > _LONGEST:
         return f"{one.label} may have {_LONGEST:,} characters."
-    return f"{one.label} has a character that cannot be written." if "\x00" in value else ""
+    return f"{one.label} has a character that cannot be written." if unwritable(value) else ""
 
 
 def _is_decimal(value: JsonValue) -> bool:
@@ -129,10 +129,21 @@ def _is_decimal(value: JsonValue) -> bool:
         return False
 
 
+def unwritable(value: object) -> bool:
+    """Whether there is something in it that PostgreSQL keeps nowhere: NUL, half of a character, a number that is none."""
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (ValueError, RecursionError):
+        return True
+    # An escaped backslash may stand before a plain “u0000”.
+    return "\\u0000" in text.replace("\\\\", "")
+
+
 def described(name: str, value: JsonValue) -> str:
     """What is wrong with the value of a JSON field. Metadata are texts by key, as in Stripe."""
-    if "\\u0000" in json.dumps(value):
-        return "There is a character in it that cannot be written."
+    if unwritable(value):
+        return "There is something in it that cannot be written."
     if name != "metadata":
         return "" if isinstance(value, dict | list) else "This is an object or a list, written as JSON."
     if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from sync_core.domain.custom_values import checked, described
+from sync_core.domain.custom_values import checked, described, unwritable
 from sync_core.domain.fields import COMPARED, FIELDS, NAMES, Field, JsonValue, Values, same
 from sync_core.domain.vocabulary import Choice, EntityType, ReasonCode, SyncStatus
 
@@ -117,6 +117,7 @@ def settle(dispute: Dispute, choices: Choices, *, deleted: bool) -> Outcome | Pr
     Fields that nobody needs to choose for merge by themselves: what only Stripe changed is taken, all else stays ours.
     """
     wrong = next((one for key, taken in choices.items() if (one := misfit(dispute, key, taken))), None)
+    wrong = wrong or _said_twice(choices)
     if wrong is not None:
         return wrong
     if not dispute.asks_record:
@@ -129,6 +130,12 @@ def settle(dispute: Dispute, choices: Choices, *, deleted: bool) -> Outcome | Pr
     if dispute.reason is ReasonCode.DELETED_IN_STRIPE:
         return Outcome(dispute.local, dispute.base, SyncStatus.SYNCED, deleted=True)
     return _merged(dispute, choices, deleted=False)
+
+
+def _said_twice(choices: Choices) -> Problem | None:
+    """One of the two would be passed over in silence."""
+    both = next((key for key in choices if "." in key and key.partition(".")[0] in choices), None)
+    return None if both is None else Problem(both, f"“{both}” is part of a field that is answered as a whole.")
 
 
 def misfit(dispute: Dispute, key: str, taken: Taken) -> Problem | None:
@@ -252,6 +259,8 @@ def _in_order(*objects: Mapping[str, Any]) -> list[str]:
 def _is_key(dispute: Dispute, key: str) -> bool:
     if key == RECORD:
         return dispute.asks_record
+    if unwritable(key):
+        return False
     name, _, inner = key.partition(".")
     if not inner:
         return name in NAMES[dispute.entity]

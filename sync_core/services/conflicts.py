@@ -192,6 +192,8 @@ async def resolve(
     """Settle a conflict by `choices`, by one side for everything, or, with neither, by the choices that are pending."""
     if not actor.can(Permission.RESOLVE_CONFLICTS):
         return FORBIDDEN
+    if take_all is Choice.CUSTOM:
+        return Refusal("value_invalid", "A value of your own is given field by field.", field="take")
     try:
         return await _resolve(database, actor, conflict_id, _Given(choices, take_all, expected_revision))
     except (psycopg.DataError, psycopg.IntegrityError) as unfit:

@@ -6,13 +6,13 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sync_core.domain.conflict_rules import Rule
-from sync_core.domain.custom_values import parse
+from sync_core.domain.custom_values import parse, unwritable
 from sync_core.domain.fields import FIELDS, JsonValue
 from sync_core.domain.resolution import Taken
 from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType
@@ -43,6 +43,10 @@ HEADER = (
 )
 MOST_LINES = 50_000
 _BATCH = 500
+_NAMED = 10
+_MOST_DIGITS = 18
+Known = Mapping[UUID, tuple[EntityType, int, ConflictStatus]]
+"""Of conflicts that a file names: what is there."""
 # What a spreadsheet would take for a formula; the apostrophe that keeps it from doing so is taken off again on import.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -133,7 +137,8 @@ class _Decision:
 async def import_preview(database: Database, actor: Actor, text: str) -> BulkPreview | Refusal:
     """A preview of the decisions in a file: CSV as exported, or JSON objects {"id", "revision", "field", "choice", "value"}.
 
-    Lines without a choice are passed over. A line that makes no sense refuses the whole file, by its number.
+    Lines without a choice are passed over. A line that makes no sense refuses the whole file, by its number. What has changed since the
+    file was written is left out, and said.
     """
     if not actor.can(Permission.RESOLVE_CONFLICTS):
         return FORBIDDEN
@@ -150,11 +155,26 @@ async def import_preview(database: Database, actor: Actor, text: str) -> BulkPre
             items = await asyncio.to_thread(_items, decisions, known)
         except ValueError as wrong:
             return Refusal("file_invalid", str(wrong), field="decisions")
-        gone = {one.conflict_id for one in decisions} - {UUID(str(item["conflict_id"])) for item in items}
         preview_id = await previews.create(session, actor.workspace_id, actor.label, {"import": len(decisions)})
         await previews.add_items(session, actor.workspace_id, preview_id, items)
-        missing = (NotCovered("They are settled already, or not of this workspace.", len(gone)),) if gone else ()
-        return await seal(session, actor, preview_id, Rule(), missing)
+        return await seal(session, actor, preview_id, Rule(), _not_covered(decisions, known))
+
+
+def _not_covered(decisions: Sequence[_Decision], known: Known) -> tuple[NotCovered, ...]:
+    """The conflicts for which the file comes too late."""
+    asked = {one.conflict_id: one for one in decisions}
+    gone = [one for key, one in asked.items() if not _is_open(known, key)]
+    moved = [one for key, one in asked.items() if _is_open(known, key) and known[key][1] != one.revision]
+    lines = ", ".join(str(one.line) for one in moved[:_NAMED]) + ("…" if len(moved) > _NAMED else "")
+    found = (
+        ("They are settled already, or not of this workspace.", gone),
+        (f"They have changed since the file was written: line {lines}.", moved),
+    )
+    return tuple(NotCovered(why, len(several)) for why, several in found if several)
+
+
+def _is_open(known: Known, conflict_id: UUID) -> bool:
+    return conflict_id in known and known[conflict_id][2] is ConflictStatus.OPEN
 
 
 def _decisions(text: str) -> Iterator[_Decision]:
@@ -174,7 +194,9 @@ def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
         raise ValueError(f"The first line names the columns; {', '.join(sorted(missing))} is missing.")
     try:
         for row in reader:
-            yield reader.line_num, {**row, "typed": True}
+            # A cell that is not there is no empty one, which would empty the field.
+            there = {name: cell for name, cell in row.items() if cell is not None}
+            yield reader.line_num, {**there, "typed": True}
     except csv.Error as wrong:
         raise ValueError(f"Line {reader.line_num}: {wrong}.") from None
 
@@ -193,15 +215,17 @@ def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _decision(number: int, row: Mapping[str, Any]) -> _Decision:
+    if unwritable([row.get("field"), row.get("value")]):
+        raise ValueError(f"Line {number}: there is something in it that cannot be written.")
     try:
         take = Choice(str(row["choice"]).strip().lower())
-        value = row.get("value")
+        value = row["value"] if take is Choice.CUSTOM else row.get("value")
         if row["typed"] and isinstance(value, str) and value.startswith("'") and value[1:].startswith(_FORMULA):
             value = value[1:]
         return _Decision(
             number,
             UUID(str(row["id"])),
-            int(row["revision"]),
+            _revision(row["revision"]),
             str(row["field"]).strip(),
             take,
             value,
@@ -209,19 +233,24 @@ def _decision(number: int, row: Mapping[str, Any]) -> _Decision:
         )
     except (KeyError, TypeError, ValueError):
         raise ValueError(
-            f"Line {number}: it needs an id, a revision, a field and a choice (local, stripe, base or custom)."
+            f"Line {number}: it needs an id, a revision, a field and a choice (local, stripe, base or custom, which needs a value)."
         ) from None
 
 
-def _items(
-    decisions: list[_Decision], known: Mapping[UUID, tuple[EntityType, int, ConflictStatus]]
-) -> list[dict[str, Any]]:
+def _revision(cell: object) -> int:
+    text = str(cell).strip()
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        raise ValueError(text)
+    return int(text)
+
+
+def _items(decisions: list[_Decision], known: Known) -> list[dict[str, Any]]:
     """One item per conflict, entity type by entity type. Raises ValueError, naming the line."""
     items: dict[UUID, dict[str, Any]] = {}
     for one in decisions:
-        found = known.get(one.conflict_id)
-        if found is None or found[2] is not ConflictStatus.OPEN:
+        if not _is_open(known, one.conflict_id):
             continue
+        found = known[one.conflict_id]
         item = items.setdefault(
             one.conflict_id,
             {
@@ -233,8 +262,11 @@ def _items(
         )
         if item["revision"] != one.revision:
             raise ValueError(f"Line {one.line}: this conflict is there with two revisions.")
+        if one.field in item["choices"]:
+            raise ValueError(f"Line {one.line}: an earlier line decides this field already.")
         item["choices"][one.field] = Taken(one.take, _value(one, found[0])).to_json()
-    return sorted(items.values(), key=lambda item: (item["entity_type"], item["conflict_id"]))
+    fresh = [item for item in items.values() if known[UUID(item["conflict_id"])][1] == item["revision"]]
+    return sorted(fresh, key=lambda item: (item["entity_type"], item["conflict_id"]))
 
 
 def _value(one: _Decision, entity: EntityType) -> JsonValue:

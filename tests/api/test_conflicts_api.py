@@ -101,6 +101,8 @@ async def test_handled_and_counted(call: Client, disputed: list[dict[str, Any]])
     put_off = await call("PATCH", f"{CONFLICTS}/{first['id']}/handling", {"snoozed_for": "run"})
     nobody = await call("PATCH", f"{CONFLICTS}/{second['id']}/handling", {"assignee": "stranger@example.com"})
     said = await call("POST", f"{CONFLICTS}/{second['id']}/comments", {"body": "ask them"})
+    sent: dict[str, str | None] = {"Content-Type": "application/json"}
+    half = await call("POST", f"{CONFLICTS}/{second['id']}/comments", content=b'{"body": "\\ud800"}', headers=sent)
     counted = (await call("GET", f"{CONFLICTS}/facets?field=name&not=field")).json()
     import_ = {"decisions": f"id,revision,field,choice\n{second['id']},1,name,stripe"}
     previewed = (await call("POST", f"{CONFLICTS}/import-preview", import_)).json()
@@ -109,6 +111,7 @@ async def test_handled_and_counted(call: Client, disputed: list[dict[str, Any]])
     assert (put_off.status_code, put_off.json()["snoozed_for"]) == (200, "run")
     assert_error(nobody, 422, "assignee_unknown")
     assert said.status_code == 200
+    assert_error(half, 422, "invalid_request")
     assert (counted["matching"], counted["total"]) == (0, 2)
     assert {one["value"]: one["count"] for one in counted["facets"]["field"]} == {"name": 2}
     assert (previewed["rows"], picked.json()["rows"]) == (1, 1)
@@ -168,6 +171,13 @@ async def test_a_field_is_ignored(call: Client, database: Database, disputed: li
         pytest.param({"choices": {"shoe": {"take": "stripe"}}}, "shoe", id="no such field"),
         pytest.param({"choices": {"name": {"take": "custom", "value": 5}}}, "name", id="a value of another kind"),
         pytest.param({"taken": "stripe"}, "taken", id="a misspelt name"),
+        pytest.param({"take": "custom"}, "take", id="an own value for everything"),
+        pytest.param({"choices": {"name": {"take": "custom"}}}, "choices.name", id="an own value without one"),
+        pytest.param(
+            {"choices": {"metadata": {"take": "stripe"}, "metadata.plan": {"take": "local"}}},
+            "metadata.plan",
+            id="a part and its whole",
+        ),
     ],
 )
 async def test_bad_choices(call: Client, disputed: list[dict[str, Any]], body: dict[str, Any], field: str) -> None:

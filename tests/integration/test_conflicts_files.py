@@ -76,23 +76,42 @@ FILES = {
     "no revision": f"id,revision,field,choice\n{uuid4()},one,name,stripe",
     "broken JSON": '{"id": ',
     "no object": "[1]",
+    "half a revision": '{"id": "ID", "revision": 1.5, "field": "name", "choice": "stripe"}',
+    "a revision beyond all": '{"id": "ID", "revision": 99999999999999999999, "field": "name", "choice": "stripe"}',
+    "an own value without one": "id,revision,field,choice\nID,1,name,custom",
+    "an own value that was cut off": "id,revision,field,choice,value\nID,1,name,custom",
+    "an own value that is not in the object": '{"id": "ID", "revision": 1, "field": "name", "choice": "custom"}',
+    "two lines about one field": "id,revision,field,choice\nID,1,name,stripe\nID,1,name,local",
+    "a number that is none": '{"id": "ID", "revision": 1, "field": "name", "choice": "custom", "value": NaN}',
+    "NUL in a value": '{"id": "ID", "revision": 1, "field": "name", "choice": "custom", "value": "\\u0000"}',
+    "NUL in a field": '{"id": "ID", "revision": 1, "field": "metadata.\\u0000", "choice": "stripe"}',
+    "half a character": '{"id": "ID", "revision": 1, "field": "metadata", "choice": "custom", "value": {"a": "\\ud800"}}',
 }
 
 
 async def test_a_file_that_makes_no_sense_is_refused_whole(database: Database, workspace_id: UUID) -> None:
     actor = (await make_conflicts(database, workspace_id, 1)).actor
+    (conflict,) = await rows(database, workspace_id, "SELECT id FROM payment_sync_conflicts")
     for name, text in FILES.items():
-        refused = await conflicts_files.import_preview(database, actor, text)
+        refused = await conflicts_files.import_preview(database, actor, text.replace("ID", str(conflict["id"])))
         assert isinstance(refused, Refusal), name
         assert (refused.code, refused.field) == ("file_invalid", "decisions"), name
 
 
-async def test_decisions_about_what_is_not_there_are_counted(database: Database, workspace_id: UUID) -> None:
-    actor = (await make_conflicts(database, workspace_id, 1)).actor
-    text = json.dumps([{"id": str(uuid4()), "revision": 1, "field": "name", "choice": "stripe"}])
+async def test_what_a_file_comes_too_late_for_is_said_beforehand(database: Database, workspace_id: UUID) -> None:
+    actor = (await make_conflicts(database, workspace_id, 3)).actor
+    moved = "UPDATE payment_sync_conflicts SET revision = 2 WHERE label = 'Ours 2' RETURNING id"
+    await rows(database, workspace_id, moved)
+    found = await rows(database, workspace_id, "SELECT id FROM payment_sync_conflicts ORDER BY created_at")
+    ids = [*(row["id"] for row in found), uuid4()]
+    text = json.dumps([{"id": str(one), "revision": 1, "field": "name", "choice": "stripe"} for one in ids])
     preview = await conflicts_files.import_preview(database, actor, text)
     assert isinstance(preview, BulkPreview)
-    assert (preview.rows, [one.rows for one in preview.not_covered]) == (0, [1])
+    assert preview.rows == 2
+    assert [(one.rows, one.reason) for one in preview.not_covered] == [
+        (1, "They are settled already, or not of this workspace."),
+        (1, "They have changed since the file was written: line 2."),
+    ]
 
 
 async def test_a_viewer_brings_nothing_in(database: Database, workspace_id: UUID) -> None:

@@ -127,6 +127,9 @@ REFUSED: dict[str, tuple[Dispute, dict[str, Taken], str]] = {
     "no last sync to go back to": (NO_BASE, chosen(NO_BASE, Rule(Choice.BASE)), "name"),
     "a number for a text": (BOTH, {"name": custom(5)}, "name"),
     "a NUL in a text": (BOTH, {"name": custom("a\x00b")}, "name"),
+    "half a character in a text": (BOTH, {"name": custom("\ud83d")}, "name"),
+    "half a character in a key": (BOTH, {"name": LOCAL_, "metadata.\ud83d": STRIPE}, "metadata.\ud83d"),
+    "a part and its whole": (BOTH, {"name": LOCAL_, "metadata": LOCAL_, "metadata.plan": STRIPE}, "metadata.plan"),
     "metadata that are numbers": (BOTH, {"name": LOCAL_, "metadata": custom({"a": 1})}, "metadata"),
     "a key of a field that is no object": (BOTH, {"name.first": LOCAL_}, "name.first"),
 }
@@ -328,6 +331,8 @@ MISFITS: list[tuple[EntityType, str, JsonValue]] = [
     (EntityType.PRICES, "unit_amount_in_pennies", True),
     (EntityType.PRICES, "unit_amount_decimal", "12.50"),
     (EntityType.PRICES, "tiers", "all"),
+    (EntityType.PRICES, "tiers", [float("nan")]),
+    (EntityType.PRICES, "tiers", [{"\x00": 1}]),
     (EntityType.PRICES, "product", "prod_1"),
     (EntityType.SUBSCRIPTIONS, "status", "asleep"),
     (EntityType.INVOICES, "invoice_pdf", "https://example.com"),
@@ -337,6 +342,10 @@ MISFITS: list[tuple[EntityType, str, JsonValue]] = [
 @pytest.mark.parametrize(("entity", "name", "value"), MISFITS)
 def test_a_value_that_does_not_fit_its_field_is_named(entity: EntityType, name: str, value: JsonValue) -> None:
     assert checked(entity, FIELD[entity, name], value)
+
+
+def test_what_is_written_about_a_nul_holds_none() -> None:
+    assert checked(EntityType.CUSTOMERS, FIELD[EntityType.CUSTOMERS, "metadata"], {"a": "\\u0000"}) == ""
 
 
 def test_one_choice_is_checked_whatever_else_is_open() -> None:
