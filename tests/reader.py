@@ -10,13 +10,14 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from sync_core.domain.vocabulary import EntityType
 from sync_core.store.database import Database
 from sync_core.store.rates import StoredSlots
 from sync_core.stripe_source import Governor, StripeSource, http_client
-from sync_core.stripe_source.governor import Mode
+from sync_core.stripe_source.governor import Leave, Mode
 
 READERS = 8
 
@@ -37,9 +38,23 @@ class Orders:
 class _Noting(Governor):
     starts: list[tuple[str, float]]
 
-    async def admit(self, endpoint: str) -> None:
-        await super().admit(endpoint)
-        self.starts.append((endpoint, time.monotonic()))
+    async def admit(self, endpoint: str) -> Leave | None:
+        leave = await super().admit(endpoint)
+        assert leave is not None
+        return _Noted(leave, lambda: self.starts.append((endpoint, time.monotonic())))
+
+
+class _Noted(Leave):
+    def __init__(self, leave: Leave, note: Callable[[], None]) -> None:
+        self._leave = leave
+        self._note = note
+
+    async def about_to_go(self) -> None:
+        await self._leave.about_to_go()
+
+    def gone(self) -> None:
+        self._note()
+        self._leave.gone()
 
 
 async def main() -> None:

@@ -14,10 +14,10 @@ from math import floor
 from typing import Final
 
 # A cap of C is kept as C starts in any 1 s + slack + way. By the slack a start may be later than its time, by the way one request may
-# take longer to Stripe than another, and still no window of one second holds more than C. At the least it costs 2 % of the cap.
-LEAST_SLACK: Final = 0.01
+# take longer to Stripe than another, and still no window of one second holds more than C. At the least it costs 1.5 % of the cap.
+LEAST_SLACK: Final = 0.0075
 MOST_SLACK: Final = 0.25
-_WAY: Final = 0.01
+_WAY: Final = 0.0075
 _SLACK_HOLDS_SECONDS: Final = 5.0
 # Neighbours keep this share of the distance that even spacing would give, so that what was given back is soon caught up.
 _EVEN: Final = 0.9

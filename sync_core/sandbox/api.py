@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
@@ -84,13 +83,13 @@ class StripeApi:
         parts = tuple(unquote(part) for part in request.path.strip("/").split("/")[1:])
         endpoint = f"{request.method} {endpoint_of(parts)}"
         statistics = self._world.statistics
-        statistics.note(endpoint, time.monotonic())
+        statistics.note(endpoint, request.at)
         version: str | None = None
         fault: FaultRule | None = None
         try:
             caller = caller_of(request.headers.get("authorization", ""))
             version = self._version(request)
-            self._within_limits(caller, endpoint)
+            self._within_limits(caller, endpoint, request.at)
             fault = self._fault(endpoint)
             account = self._world.account(caller.account)
             call = _Call(request, endpoint, parts, caller, account, version, fault)
@@ -135,8 +134,8 @@ class StripeApi:
             raise ApiError(400, f"Invalid Stripe API version: {version}")
         return version
 
-    def _within_limits(self, caller: Caller, endpoint: str) -> None:
-        reason = self._world.limiter.refusal(caller.account, endpoint, time.monotonic())
+    def _within_limits(self, caller: Caller, endpoint: str, at: float) -> None:
+        reason = self._world.limiter.refusal(caller.account, endpoint, at)
         if reason:
             self._world.statistics.refused[reason] += 1
             raise errors.rate_limited(reason)

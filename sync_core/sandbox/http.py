@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -20,13 +21,16 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 @dataclass(slots=True)
 class Request:
-    """``path`` is without, ``query`` only, what follows the question mark. Header names are lower-case."""
+    """``path`` is without, ``query`` only, what follows the question mark. Header names are lower-case. ``at`` is when its last bytes
+    came, by the monotonic clock.
+    """
 
     method: str
     path: str
     query: str
     headers: dict[str, str]
     body: bytes = b""
+    at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(slots=True)
@@ -71,6 +75,7 @@ class Connection(asyncio.Protocol):
         self._stream: Iterator[bytes] | None = None
         self._reading = True
         self._timer: asyncio.TimerHandle | None = None
+        self._received_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -89,7 +94,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        self._pump()
+        self._received_at = time.monotonic()
+        # What came at the same time is to have the same time, however long the answers take to make.
+        self._loop.call_soon(self._pump)
 
     def pause_writing(self) -> None:
         self._reading = False
@@ -127,6 +134,7 @@ class Connection(asyncio.Protocol):
         if len(self._buffer) < total:
             return None
         request.body = bytes(self._buffer[end + 4 : total])
+        request.at = self._received_at
         del self._buffer[:total]
         return request
 

@@ -230,12 +230,12 @@ class StripeSource:
             await self._sleep(step.delay)
 
     async def _attempt(self, path: str, params: Params, endpoint: str) -> Received | Outcome:
-        await self._governor.admit(endpoint)
+        leave = await self._governor.admit(endpoint)
         requested_at = self._clock()
         status: int | None = None
         reason: str | None = None
         try:
-            answer = await self._wire.get(path, params)
+            answer = await self._wire.get(path, params, leave)
             status, reason = answer.status, answer.headers.get("stripe-rate-limited-reason")
         except ConnectionBroken as broken:
             return broken.outcome

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sync_core.stripe_source.pacing import Allowance, Clock, Lane, Sleep, Timing
+from sync_core.stripe_source.pacing import Allowance, Clock, Lane, Sleep, Start, Timing
 from sync_core.stripe_source.slots import SlotStore
 
 Mode = Literal["live", "test"]
@@ -31,6 +31,24 @@ class GovernorStats:
     in_flight: int
     caps: Mapping[str, float]
     resume_at: float | None
+
+
+class Leave:
+    """To start one request. The loop may be kept by much else until its first byte goes, so who sends it asks once more."""
+
+    def __init__(self, governor: Governor, lane: Lane, start: Start) -> None:
+        self._governor = governor
+        self._lane = lane
+        self._start = start
+
+    async def about_to_go(self) -> None:
+        """Return when the request may start: at once, unless its time is over."""
+        while not self._lane.may_go(self._start):
+            self._lane.too_late(self._start)
+            self._start = await self._governor.again(self._lane)
+
+    def gone(self) -> None:
+        self._lane.went(self._start)
 
 
 class Governor:
@@ -64,13 +82,25 @@ class Governor:
         self._counted = 0
         self._counting = asyncio.Lock()
 
-    async def admit(self, endpoint: str) -> None:
-        """Return when a request to the endpoint may start."""
+    async def admit(self, endpoint: str) -> Leave | None:
+        """Return when a request to the endpoint may start; None where there is no limit to keep."""
         if self._unlimited:
             await self._count()
             self._take_off()
-        else:
-            await self._wait(self._lane(endpoint))
+            return None
+        lane = self._lane(endpoint)
+        return Leave(self, lane, await self._wait(lane))
+
+    async def again(self, lane: Lane) -> Start:
+        """Another time for a request that has been let through and did not start."""
+        self._requests -= 1
+        self._flights.landed()
+        try:
+            return await self._wait(lane)
+        except BaseException:
+            # It ends, and `on_response` will say so.
+            self._take_off()
+            raise
 
     def on_response(self, endpoint: str, status: int | None, reason: str | None = None) -> None:
         """`status` None: no answer. `reason` is `Stripe-Rate-Limited-Reason`, read on a 429 only."""
@@ -113,19 +143,20 @@ class Governor:
                 self._counted = _COUNTED_AHEAD
             self._counted -= 1
 
-    async def _wait(self, lane: Lane) -> None:
+    async def _wait(self, lane: Lane) -> Start:
         lane.waiting += 1
         try:
             # First come, first served; whoever holds the lane is the only one to draw times for it.
             async with lane.lock:
                 while True:
                     await self._flights.room()
-                    slot = await lane.next_start()
+                    start = await lane.next_start()
                     if self._flights.has_room():
                         break
-                    lane.give_back(slot)
+                    lane.give_back(start)
                 lane.used()
                 self._take_off()
+                return start
         finally:
             lane.waiting -= 1
 

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 from sync_core.domain.starts import LEAST_SLACK, MOST_SLACK, Lot, Wish
@@ -27,14 +28,12 @@ _AHEAD_SECONDS: Final = 0.6
 _LEAST_SCALE: Final = 0.1
 # A clock that is being set right runs at most so much faster or slower (RFC 5905: 500 ppm).
 _DRIFT: Final = 5e-4
-# What starts later than the slack allows is given back and drawn anew. Where that happens to more than one in fourteen, because the
-# machine is busy, more slack is asked for: it costs a share of the cap, but less than what is given back.
+# What starts later than the slack allows is given back and drawn anew: after the wait for it, and once more when the first byte is about
+# to go. Where that happens to more than one in fourteen, because the machine is busy, more slack is asked for: it costs a share of the
+# cap, but less than what is given back.
 _LATE_SLACK: Final = 1.3
 _TIMELY_SLACK: Final = 0.98
 _MOST_LEAD_SECONDS: Final = 0.25
-# The rest of the slack is for what can't be seen here: a halt between the look at the clock and the request, and clocks that were compared
-# over a slow way.
-_TOLERATED: Final = 0.75
 
 
 class Allowance:
@@ -64,6 +63,14 @@ class Allowance:
         self.paused_until = now + _PAUSE_SECONDS
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Start:
+    """When a request may start, by the store's clock, and how much later than that it still may."""
+
+    at: float
+    slack: float
+
+
 class Timing:
     """How this process keeps time: what the store's clock shows, how long asking it takes, and how late starts tend to be."""
 
@@ -76,16 +83,20 @@ class Timing:
         self._compared_at = 0.0
         self._late_at = -math.inf
 
-    def is_late(self, due: float, slack: float) -> bool:
-        """Whether it is now too late for a start that was meant for `due`."""
-        now = self._clock()
-        late = now - due > slack * _TOLERATED
+    def due(self, start: Start) -> float:
+        return start.at + self._ahead
+
+    def is_late(self, start: Start) -> bool:
+        return self._clock() - self.due(start) > start.slack
+
+    def was_late(self, start: Start) -> None:
         # One halt of the process makes the starts of many lanes late: it says no more than that of one.
-        if not late or due > self._late_at:
-            self.slack = min(MOST_SLACK, max(LEAST_SLACK, self.slack * (_LATE_SLACK if late else _TIMELY_SLACK)))
-        if late:
-            self._late_at = now
-        return late
+        if self.due(start) > self._late_at:
+            self.slack = min(MOST_SLACK, self.slack * _LATE_SLACK)
+        self._late_at = self._clock()
+
+    def was_timely(self) -> None:
+        self.slack = max(LEAST_SLACK, self.slack * _TIMELY_SLACK)
 
     def compare(self, asked: float, now_there: float) -> None:
         """What the other clock showed, it showed after the question and before the answer. The quickest question and the quickest answer so
@@ -100,9 +111,6 @@ class Timing:
             least, most = asked - now_there, now - now_there
         self._least, self._most, self._compared_at = least, most, now
         self._ahead = (least + most) / 2
-
-    def here(self, there: float) -> float:
-        return there + self._ahead
 
 
 class Lane:
@@ -119,49 +127,63 @@ class Lane:
         self._clock = clock
         self._sleep = sleep
         self._timing = timing
-        self._pool: deque[tuple[float, float]] = deque()
+        self._pool: deque[Start] = deque()
         self._returned: list[float] = []
         self._prefetch: asyncio.Task[None] | None = None
         self._drawn_at = -math.inf
         self._used = 0
         self._scale = _LEAST_SCALE
 
-    async def next_start(self) -> float:
-        """Return when a request may start, with the time that was meant."""
+    async def next_start(self) -> Start:
+        """Return when a request may start."""
         while True:
             while not self._pool:
                 await self._refill()
-            slot, slack = self._pool.popleft()
-            due = self._timing.here(slot)
-            if due < max(self._clock() - slack * _TOLERATED, self._paused_until()):
-                self._returned.append(slot)
+            start = self._pool.popleft()
+            if not self.may_go(start):
+                self._returned.append(start.at)
                 continue
             self._look_ahead()
             try:
-                await self._sleep(max(0.0, due - self._clock()))
+                await self._sleep(max(0.0, self._timing.due(start) - self._clock()))
             except asyncio.CancelledError:
-                self._returned.append(slot)
+                self._returned.append(start.at)
                 raise
-            late = self._timing.is_late(due, slack)
-            if not late and due >= self._paused_until():
-                return slot
-            # Given back soon, its room can still be used; a second later it would be lost.
-            self._returned.append(slot)
-            self._draw_ahead(1)
+            if self.may_go(start):
+                return start
+            self.too_late(start)
+
+    def may_go(self, start: Start) -> bool:
+        """Whether it is neither too late for it, nor a pause has come before it."""
+        return not self._timing.is_late(start) and self._timing.due(start) >= self._paused_until()
+
+    def too_late(self, start: Start) -> None:
+        """Given back soon, its room can still be used; a second later it would be lost."""
+        if self._timing.is_late(start):
+            self._timing.was_late(start)
+        self._returned.append(start.at)
+        self._draw_ahead(1)
+
+    def went(self, start: Start) -> None:
+        """Its first byte has gone."""
+        if self._timing.is_late(start):
+            self._timing.was_late(start)
+        else:
+            self._timing.was_timely()
 
     def used(self) -> None:
         self._used += 1
 
-    def give_back(self, slot: float) -> None:
+    def give_back(self, start: Start) -> None:
         """It was not used after all."""
-        self._returned.append(slot)
+        self._returned.append(start.at)
 
     async def close(self) -> None:
         """Give back what is left: it counts as read until then."""
         if self._prefetch is not None:
             task, self._prefetch = self._prefetch, None
             await task
-        left = [*self._returned, *(slot for slot, _ in self._pool)]
+        left = [*self._returned, *(start.at for start in self._pool)]
         self._returned.clear()
         self._pool.clear()
         if left:
@@ -180,7 +202,7 @@ class Lane:
     def _look_ahead(self) -> None:
         """Ask for the next lot while the last times of this one are still ahead: asking takes time too."""
         soon = self._clock() + _PREFETCH_SECONDS + 2 * self._timing.lead
-        short = not self._pool or self._timing.here(self._pool[-1][0]) < soon
+        short = not self._pool or self._timing.due(self._pool[-1]) < soon
         if short and self.waiting > 1:
             self._draw_ahead()
 
@@ -207,7 +229,7 @@ class Lane:
         lot = await self._slots.reserve(wish)
         self._timing.compare(asked, lot.now)
         self._scale_to(lot)
-        self._pool = deque(sorted([*self._pool, *((start, wish.slack) for start in lot.starts)]))
+        self._pool = deque(sorted([*self._pool, *(Start(at, wish.slack) for at in lot.starts)]))
 
     async def _heed_pause(self, bucket: Allowance) -> None:
         if bucket.pause_owed:

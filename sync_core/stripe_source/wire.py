@@ -12,7 +12,8 @@ import asyncio
 import importlib.util
 import ipaddress
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -20,6 +21,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 import stripe
 
+from sync_core.stripe_source.governor import Leave
 from sync_core.stripe_source.pool import transport
 from sync_core.stripe_source.retry import Broken, Cause
 
@@ -29,6 +31,10 @@ STRIPE_VERSION: Final = "2026-06-24.dahlia"
 _TIMEOUT: Final = httpx.Timeout(connect=5.0, read=30.0, write=10.0, pool=30.0)
 
 Params = list[tuple[str, str | int]]
+Watch = Callable[[str, Any], Awaitable[None]]
+
+# The SDK lies between who has it and who needs it.
+_LEAVE: ContextVar[Leave | None] = ContextVar("leave", default=None)
 
 
 def http_client(*, max_connections: int = 64) -> httpx.AsyncClient:
@@ -74,7 +80,9 @@ class Wire:
             http_client=_Transport(http, _accepted_encoding(base)),
         )
 
-    async def get(self, path: str, params: Params) -> Answer:
+    async def get(self, path: str, params: Params, leave: Leave | None = None) -> Answer:
+        """Where there is a limit, `leave` is asked once more when the connection is there and the first byte is about to go."""
+        _LEAVE.set(leave)
         # The query is encoded here: the SDK writes expand[0] for expand[], and parses what it has just written.
         url = f"{path}?{urlencode(params, safe='[]')}" if params else path
         response = await self._client.raw_request_async("get", url)
@@ -107,8 +115,13 @@ class _Transport(stripe.HTTPClient):
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
+        leave = _LEAVE.get()
         request = self._http.build_request(
-            method, url, headers={**headers, "Accept-Encoding": self._encoding}, content=post_data
+            method,
+            url,
+            headers={**headers, "Accept-Encoding": self._encoding},
+            content=post_data,
+            extensions={"trace": _watch(leave)} if leave else None,
         )
         try:
             async with asyncio.timeout(self._whole_seconds):
@@ -124,6 +137,18 @@ class _Transport(stripe.HTTPClient):
         beside = _AnswerBeside({"Request-Id": response.headers.get("request-id", "")})
         beside.answer = Answer(response.status_code, response.headers, response.content)
         return b"{}", 200, beside
+
+
+def _watch(leave: Leave) -> Watch:
+    """As httpcore calls it: https://www.encode.io/httpcore/extensions/#trace"""
+
+    async def watch(event: str, _: Any) -> None:
+        if event.endswith(".send_request_headers.started"):
+            await leave.about_to_go()
+        elif event.endswith(".send_request_headers.complete"):
+            leave.gone()
+
+    return watch
 
 
 def _broken(error: httpx.TransportError) -> Broken:

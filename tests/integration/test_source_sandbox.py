@@ -15,7 +15,7 @@ from sync_core.sandbox.keys import DEMO_KEY
 from sync_core.sandbox.launch import SandboxProcess
 from sync_core.store.database import Database
 from sync_core.stripe_source import AuthRefused, CursorGone, Governor, LocalSlots, StripeSource, http_client
-from sync_core.stripe_source.governor import Mode
+from sync_core.stripe_source.governor import Leave, Mode
 from tests.fairclock import fair_clock
 from tests.unit.test_source_governor import busiest_second
 
@@ -56,9 +56,10 @@ class Noting(Governor):
         super().__init__(*args, **more)
         self.starts: list[float] = []
 
-    async def admit(self, endpoint: str) -> None:
-        await super().admit(endpoint)
+    async def admit(self, endpoint: str) -> Leave | None:
+        leave = await super().admit(endpoint)
         self.starts.append(time.monotonic())
+        return leave
 
 
 def governor_of(mode: Mode, *, unlimited: bool = False) -> Governor:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sync_core.domain.starts import LEAST_SLACK, Calendar, Rule, Wish, give, serve
 
-SPAN = 1 + LEAST_SLACK + 0.01
+SPAN = 1 + LEAST_SLACK + 0.0075
 
 
 def most_within(starts: list[float], span: float) -> int:

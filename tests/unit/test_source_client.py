@@ -24,6 +24,7 @@ from sync_core.stripe_source import (
     StripeUnavailable,
     http_client,
 )
+from sync_core.stripe_source.governor import Leave
 from sync_core.stripe_source.wire import Wire
 from tests.unit._wire import FakeWire, Seen, error, fake_server, fake_wire, page, reply
 
@@ -481,3 +482,36 @@ async def test_environment_proxies_are_not_used(monkeypatch: pytest.MonkeyPatch,
             await source.list_page(CUSTOMERS)
 
     assert (len(wire.seen), len(proxy.seen)) == (1, 0)
+
+
+class Held(Leave):
+    """Lets its request go when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.released = asyncio.Event()
+        self.left = False
+
+    async def about_to_go(self) -> None:
+        self.asked.set()
+        await self.released.wait()
+
+    def gone(self) -> None:
+        self.left = True
+
+
+async def test_leave_is_asked_for_once_more_before_the_first_byte(http: httpx.AsyncClient) -> None:
+    async with fake_wire() as wire:
+        sender = Wire(api_key=KEY, base_url=wire.url, http=http)
+        await sender.get("/v1/customers", [])
+        leave = Held()
+        going = asyncio.ensure_future(sender.get("/v1/prices", [], leave))
+        await asyncio.wait_for(leave.asked.wait(), 60)
+        await sender.get("/v1/products", [])
+        before = [one.path for one in wire.seen], leave.left
+        leave.released.set()
+        await going
+
+    assert before == (["/v1/customers", "/v1/products"], False)
+    assert [one.path for one in wire.seen] == ["/v1/customers", "/v1/products", "/v1/prices"]
+    assert leave.left

@@ -70,7 +70,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Load:
-    """`readers` a lane ask again as soon as they have an answer, which takes `latency`; now and then one computes."""
+    """`readers` a lane ask again as soon as they have an answer, which takes `latency`. Now and then one computes; `before_it_goes`, so
+    long at most, other work comes between a request's leave and its first byte.
+    """
 
     mode: Mode = "live"
     share: float = 1.0
@@ -78,6 +80,7 @@ class Load:
     readers: int = 8
     latency: tuple[float, float] = (0.05, 0.25)
     stalls: float = 0.0
+    before_it_goes: float = 0.0
     slowness: float = 0.005
     seconds: float = 20.0
     processes: int = 1
@@ -96,7 +99,11 @@ async def drive(load: Load, seed: int) -> Run:
 
     async def reader(governor: Governor, endpoint: str) -> None:
         while loop.time() < end:
-            await governor.admit(endpoint)
+            leave = await governor.admit(endpoint)
+            assert leave is not None
+            stall(rng.uniform(0, load.before_it_goes) if load.before_it_goes and rng.random() < 0.1 else 0.0)
+            await leave.about_to_go()
+            leave.gone()
             if loop.time() < end:
                 run.starts[endpoint].append(loop.time())
             stall(rng.uniform(0, load.stalls) if load.stalls and rng.random() < 0.1 else 0.0)
@@ -127,6 +134,8 @@ async def drive(load: Load, seed: int) -> Run:
         pytest.param(Load(latency=(0.0, 1.5), readers=40), 100, 25, 0.95 * 25, id="wild-latency"),
         pytest.param(Load(stalls=0.05), 100, 25, 0.95 * 25, id="one-entity-beside-computing"),
         pytest.param(Load(stalls=0.5, endpoints=5), 100, 25, 0, id="long-stalls-never-burst"),
+        pytest.param(Load(before_it_goes=0.02), 100, 25, 0.94 * 25, id="one-entity-short-work-before-it-goes"),
+        pytest.param(Load(before_it_goes=0.5, endpoints=5), 100, 25, 0, id="long-work-before-it-goes"),
         pytest.param(Load(slowness=0.03, endpoints=5), 100, 25, 95, id="slow-store"),
     ],
 )
@@ -152,6 +161,7 @@ def test_never_above_a_cap_and_nearly_all_of_it_used(
         pytest.param(Load(endpoints=5, readers=2, latency=(0.0, 2.0)), 100, 25, 0, id="uneven-demand"),
         pytest.param(Load(endpoints=5, stalls=0.05), 100, 25, 88, id="computing-a-quarter-of-the-time"),
         pytest.param(Load(endpoints=5, stalls=0.5), 100, 25, 0, id="long-stalls-never-burst"),
+        pytest.param(Load(endpoints=5, before_it_goes=0.5), 100, 25, 0, id="long-work-before-it-goes"),
         pytest.param(Load(endpoints=5, slowness=0.03), 100, 25, 95, id="slow-store"),
     ],
 )
@@ -274,6 +284,42 @@ def test_stats_tell_when_requests_resume() -> None:
         return before, dict(stats.throttled), stats.resume_at is not None
 
     assert run_virtually(main()) == (None, {"global-rate": 1}, True)
+
+
+def test_a_time_that_is_over_before_the_first_byte_is_no_second_request() -> None:
+    async def main() -> tuple[float, int, int, float]:
+        loop = asyncio.get_running_loop()
+        slots = LocalSlots(loop.time)
+        governor = Governor(slots, account="a", mode="live", cap_share=1.0, clock=loop.time)
+        leave = await governor.admit("customers.list")
+        assert leave is not None
+        stall(3.0)
+        began = loop.time()
+        await leave.about_to_go()
+        late = loop.time() - began
+        leave.gone()
+        stats = governor.stats()
+        governor.on_response("customers.list", 200)
+        return late, stats.requests, stats.in_flight, governor.stats().in_flight
+
+    late, requests, in_flight, after = run_virtually(main())
+    assert late < 1.0
+    assert (requests, in_flight, after) == (1, 1, 0)
+
+
+def test_a_pause_that_comes_before_the_first_byte_is_heeded() -> None:
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        governor = Governor(LocalSlots(loop.time), account="a", mode="live", cap_share=1.0, clock=loop.time)
+        first, second = [await governor.admit(name) for name in ("customers.list", "prices.list")]
+        assert first is not None
+        assert second is not None
+        began = loop.time()
+        governor.on_response("customers.list", 429, "global-rate")
+        await second.about_to_go()
+        return loop.time() - began
+
+    assert run_virtually(main()) >= 0.5
 
 
 def test_concurrency_complaints_mean_fewer_in_flight() -> None:
