@@ -191,16 +191,19 @@ def _history() -> rx.Component:
     return rx.cond(
         HistoryState.rows.length() > 0,
         ui.stack(
-            ui.data_table(
-                [
-                    ui.Column("Settled"),
-                    ui.Column("By"),
-                    ui.Column("When"),
-                    ui.Column("State"),
-                    ui.Column("Undo", hidden=True),
-                ],
-                rx.foreach(HistoryState.rows, _history_row),
-                caption="Decisions",
+            rx.el.div(
+                ui.data_table(
+                    [
+                        ui.Column("Settled"),
+                        ui.Column("By"),
+                        ui.Column("When"),
+                        ui.Column("State"),
+                        ui.Column("Undo", hidden=True),
+                    ],
+                    rx.foreach(HistoryState.rows, _history_row),
+                    caption="Decisions",
+                ),
+                class_name="reflow",
             ),
             ui.pagination(HistoryState.first_url, None, HistoryState.next_url),
         ),
@@ -213,9 +216,9 @@ def _history() -> rx.Component:
 def _history_row(row: Any) -> rx.Component:
     return rx.el.tr(
         rx.el.td(rx.cond(row.href != "", ui.link(row.what, row.href), rx.el.span(row.what))),
-        rx.el.td(row.actor),
-        rx.el.td(ui.moment(row.at, row.utc)),
-        rx.el.td(row.outcome),
+        rx.el.td(row.actor, custom_attrs={"data-label": "By"}),
+        rx.el.td(ui.moment(row.at, row.utc), custom_attrs={"data-label": "When"}),
+        rx.el.td(row.outcome, custom_attrs={"data-label": "State"}),
         rx.el.td(
             rx.cond(
                 row.undoable & HistoryState.may_resolve,

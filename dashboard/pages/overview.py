@@ -239,7 +239,7 @@ def tiles() -> rx.Component:
             OverviewState.connected,
             ui.tile(
                 "Stripe account",
-                ui.row(rx.el.span(OverviewState.account, class_name="truncate"), ui.mode_badge(OverviewState.mode)),
+                ui.row(rx.el.span(OverviewState.account), ui.mode_badge(OverviewState.mode)),
                 about=rx.fragment("key ", rx.el.code(OverviewState.key_tail)),
                 icon_name="plug",
                 href="/connect",

@@ -1,6 +1,6 @@
 """A page looked at as everybody may have it: light and dark, on a desk, a tablet and a phone, and at four times its size.
 
-What is asked of it everywhere: no serious finding of axe, and no sideways scrolling.
+What is asked of it everywhere: no serious finding of axe, no sideways scrolling, no text beyond its edge.
 """
 
 from __future__ import annotations
@@ -30,6 +30,21 @@ _BARE_TIMES = r"""
   while (texts.nextNode()) {
     const { data, parentElement } = texts.currentNode;
     if (/\b\d{1,2}:\d{2}\b/.test(data) && !parentElement.closest("[title*=UTC]")) found.push(data.slice(0, 80));
+  }
+  return found;
+}
+"""
+
+
+# Text beyond the edge of what it stands in; tabs and wide tables have a scroll of their own.
+_STICKING_OUT = """
+() => {
+  const found = [];
+  for (const one of document.querySelectorAll("main :not(.tabs *)")) {
+    const frame = one.parentElement.closest("td, th, li, .card, .tile, .callout, .table-scroll, main");
+    if (frame.matches(".table-scroll") || one.children.length > 0 || !one.textContent.trim() || !one.checkVisibility()) continue;
+    const out = one.getBoundingClientRect().right - frame.getBoundingClientRect().right;
+    if (out > 1) found.push(`${Math.round(out)} px of ${one.outerHTML.slice(0, 160)}`);
   }
   return found;
 }
@@ -67,5 +82,6 @@ def wrong_with(page: Page, name: str, widths: Sequence[int] = WIDTHS) -> list[st
     page.set_viewport_size({"width": ZOOMED, "height": _HEIGHT})
     screenshot(page, f"{name}-{ZOOMED}-zoomed")
     wrong += [f"{ZOOMED}: scrolls sideways"] * scrolls_sideways(page)
+    wrong += [f"{ZOOMED}: sticks out by {one}" for one in page.evaluate(_STICKING_OUT)]
     page.set_viewport_size({"width": WIDTHS[0], "height": _HEIGHT})
     return [f"{name} {one}" for one in wrong]

@@ -275,3 +275,36 @@ def test_pages_of_somebody_who_may_only_look(open_page: Opener, made: Made) -> N
         visit(page, path)
         wrong += wrong_with(page, f"viewer-{name}", (360,))
     assert "\n".join(wrong) == ""
+
+
+_LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
+_LONG_NAMES = (
+    "UPDATE customers SET name = %(long)s, email = %(long)s || '@example.com'",
+    "UPDATE invoices SET number = %(long)s, total = 99999999999999, currency = 'JPY'",
+    "UPDATE payment_connections SET account_name = %(long)s",
+    """UPDATE payment_sync_conflicts SET label = %(long)s, local = local
+  || jsonb_build_object('name', %(long)s::text, 'metadata', jsonb_build_object(left(%(long)s, 40), %(long)s::text))""",
+    "UPDATE workspaces SET name = %(long)s",
+)
+
+
+def test_names_without_a_place_to_break(open_page: Opener, served: Served, made: Made) -> None:
+    page = open_page()
+    wrong: list[str] = []
+    sign_in(page, path="/")
+    with psycopg.connect(served.database_url, autocommit=True) as connection:
+        for statement in _LONG_NAMES:
+            connection.execute(statement, {"long": _LONG})
+    pages = {
+        "overview": "/",
+        "connect": "/connect",
+        "conflicts": "/conflicts",
+        "conflict": made.conflict,
+        "customer": first_link(page, "/records/customers"),
+        "invoices": "/records/invoices",
+        "invoice": first_link(page, "/records/invoices"),
+    }
+    for name, path in pages.items():
+        visit(page, path)
+        wrong += wrong_with(page, f"long-{name}", ())
+    assert "\n".join(wrong) == ""
