@@ -82,6 +82,11 @@ class Source(ABC):
     def render(self, index: int, *, live: bool) -> str:
         """The object as a list of the newest version shows it, in JSON."""
 
+    def on_request(self, index: int, name: str) -> Json | None:
+        """What comes only on request; only prices have such."""
+        del index, name
+        return None
+
     def full(self, index: int, *, live: bool) -> Json:
         """The object with everything that expansions and nested lists can add."""
         loaded: Json = orjson.loads(self.render(index, live=live))

@@ -82,6 +82,15 @@ class Collection:
             return None
         return self.source.render(entry, live=live)
 
+    def text_of(self, object_id: str, *, live: bool) -> str | None:
+        """The same by id; hidden objects and stubs have none."""
+        index = self.source.index(object_id) if self.source and object_id not in self.stubs else None
+        return None if index is None else self.text(index, live=live)
+
+    def on_request(self, entry: Entry, name: str) -> Json | None:
+        """What is not in the ready-made JSON of a price."""
+        return None if isinstance(entry, str) else self._generated().on_request(entry, name)
+
     def status(self, entry: Entry) -> str:
         if isinstance(entry, str) or self.source is None or entry in self._changed:
             return str(self.stored[self.id_of(entry)].get("status"))

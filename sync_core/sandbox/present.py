@@ -39,13 +39,35 @@ class View:
 
     def texts(self, entity: str, entries: list[Entry]) -> list[str]:
         collection = self.account.collections[entity]
-        if self.expand or self.broken or not is_newest(self.version):
-            return [_dump(self.show(entity, collection.full(entry, live=self.live))) for entry in entries]
-        live = self.live
+        ready = self._ready if is_newest(self.version) and not self.broken else _none
         return [
-            collection.text(entry, live=live) or _dump(self.show(entity, collection.full(entry, live=live)))
+            ready(entity, entry) or _dump(self.show(entity, collection.full(entry, live=self.live)))
             for entry in entries
         ]
+
+    def _ready(self, entity: str, entry: Entry) -> str | None:
+        """Put together from ready-made texts, where they are all that is asked for: a third of the time."""
+        collection = self.account.collections[entity]
+        text = collection.text(entry, live=self.live)
+        for path in self.expand:
+            if text is None or len(path) > 1:
+                return None
+            name = path[0]
+            if entity == "prices" and name in _ON_REQUEST:
+                extra = collection.on_request(entry, name)
+                shown = _options(extra, None, (), path) if name == "currency_options" else extra
+                text = f'{text[:-1]},"{name}":{_dump(shown)}}}'
+            else:
+                text = self._with_reference(text, name)
+        return text
+
+    def _with_reference(self, text: str, name: str) -> str | None:
+        start, field, rest = text.partition(f'"{name}":"')
+        if not field or name not in _REFERENCES or field in rest:
+            return None
+        object_id, _, rest = rest.partition('"')
+        inner = self.account.collections[_REFERENCES[name]].text_of(object_id, live=self.live)
+        return inner and f'{start}"{name}":{inner}{rest}'
 
     def show(self, entity: str, body: Json) -> Json:
         """``body`` is a whole object, as the account keeps it."""
@@ -120,5 +142,9 @@ def read_by(paths: tuple[tuple[str, ...], ...]) -> set[str]:
     return {_REFERENCES[name] for path in paths for name in path if name in _REFERENCES}
 
 
-def _dump(body: Json) -> str:
+def _none(entity: str, entry: Entry) -> None:
+    del entity, entry
+
+
+def _dump(body: Json | None) -> str:
     return orjson.dumps(body).decode()

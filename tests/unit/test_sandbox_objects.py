@@ -19,6 +19,8 @@ from sync_core.sandbox.blueprint import DEFAULT_UNTIL, Blueprint, Json, Sizes
 from sync_core.sandbox.collection import Window
 from sync_core.sandbox.demo import demo_overlap
 from sync_core.sandbox.ids import IdCoder
+from sync_core.sandbox.present import View
+from sync_core.sandbox.shapes import NEWEST
 from sync_core.sandbox.templates import ascii_json
 from sync_core.sandbox.timeline import Timeline
 
@@ -283,6 +285,28 @@ def test_foreign_ids_have_no_index(text: str) -> None:
 def test_ascii_json_reads_back(text: str) -> None:
     assert ascii_json(text).isascii()
     assert json.loads(ascii_json(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("entity", "expand"),
+    [
+        pytest.param("products", ("default_price",), id="a-price-inside"),
+        pytest.param("prices", ("tiers", "currency_options", "product"), id="all-of-a-price"),
+        pytest.param("subscriptions", ("customer", "latest_invoice"), id="of-a-subscription"),
+        pytest.param("invoices", ("customer",), id="of-an-invoice"),
+    ],
+)
+def test_put_together_from_texts_is_what_is_shown(entity: str, expand: tuple[str, ...]) -> None:
+    account = Account.generated(SMALL)
+    customer = next(account.truth("customers"))
+    account.update("customers", customer, {"name": "Changed"}, now=SMALL.until)
+    entries = list(account.collections[entity].walk(Window()))
+    view = View(account, True, NEWEST, tuple((name,) for name in expand))
+
+    texts = view.texts(entity, entries)
+
+    bodies = [account.collections[entity].full(entry, live=True) for entry in entries]
+    assert [json.loads(text) for text in texts] == [view.show(entity, body) for body in bodies]
 
 
 def test_memory_does_not_grow_with_what_was_served() -> None:
