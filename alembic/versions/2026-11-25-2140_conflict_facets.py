@@ -18,7 +18,7 @@ depends_on = None
 APP, DRY_RUN = "cyphera_app", "cyphera_dryrun"
 HERE = "(SELECT nullif(current_setting('app.workspace_id', true), '')::uuid)"
 CONFLICTS, RULES = "payment_sync_conflicts", "payment_sync_conflict_rules"
-DECISIONS = "payment_sync_conflict_decisions"
+DECISIONS, PREVIEWS = "payment_sync_conflict_decisions", "payment_sync_conflict_previews"
 REVIEW = "ix_payment_sync_conflicts_review"
 SHOWN = ["entity_type", "reason_code", "session_id", "fields", "search_key", "assignee", "snoozed_until"]
 SHOWN_NOW = [*SHOWN, "snoozed_for", "transitions", "reopened_at", "pending"]
@@ -80,12 +80,17 @@ def upgrade() -> None:
     )
     op.create_index("ix_subscriptions_price", "subscriptions", ["workspace_id", "price_id"])
     for column in ("stopped_at", "worked_at"):
-        op.add_column("payment_sync_conflict_previews", sa.Column(column, TIME))
+        op.add_column(PREVIEWS, sa.Column(column, TIME))
     op.add_column(DECISIONS, sa.Column("alone", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+    # The tables' owner need not be a superuser, who sees past row-level security: it is lifted for the owner meanwhile.
+    for table in (DECISIONS, PREVIEWS):
+        op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     op.execute(
-        f"UPDATE {DECISIONS} d SET alone = true WHERE NOT EXISTS (SELECT FROM payment_sync_conflict_previews p"
+        f"UPDATE {DECISIONS} d SET alone = true WHERE NOT EXISTS (SELECT FROM {PREVIEWS} p"
         " WHERE p.workspace_id = d.workspace_id AND p.id = d.batch_id)"
     )
+    for table in (DECISIONS, PREVIEWS):
+        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     op.create_index(
         f"ix_{DECISIONS}_alone",
         DECISIONS,
@@ -137,7 +142,7 @@ def downgrade() -> None:
     op.drop_index(f"ix_{DECISIONS}_alone", table_name=DECISIONS)
     op.drop_column(DECISIONS, "alone")
     for column in ("worked_at", "stopped_at"):
-        op.drop_column("payment_sync_conflict_previews", column)
+        op.drop_column(PREVIEWS, column)
     op.drop_index("ix_subscriptions_price", table_name="subscriptions")
     op.drop_index("ix_payment_sync_conflicts_pending", table_name=CONFLICTS)
     review(SHOWN)

@@ -97,11 +97,7 @@ def choice(state: Any, one: Any) -> rx.Component:
                 rx.cond(
                     one.needed & ~one.settled,
                     ui.pill("Choose", "conflict", "circle-dot"),
-                    rx.cond(
-                        ~one.needed & ~one.nested & (one.take == ""),
-                        rx.el.span("merges by itself", class_name="xsmall muted"),
-                        rx.fragment(),
-                    ),
+                    rx.cond(one.merges != "", rx.el.span(one.merges, class_name="xsmall muted"), rx.fragment()),
                 ),
                 rx.cond(one.by != "", rx.el.span("chosen by ", one.by, class_name="xsmall muted"), rx.fragment()),
                 class_name="side-name",

@@ -109,11 +109,14 @@ class Seg:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceRow:
-    """One line to choose for: a field, or a key inside one. `local` and `theirs` are marked against the last sync, or each other."""
+    """One line to choose for: a field, or a key inside one. `local` and `theirs` are marked against the last sync, or each other. `merges`
+    says what becomes of it where nobody chooses.
+    """
 
     key: str
     label: str
     needed: bool
+    merges: str
     nested: bool
     folded: str
     base: str
@@ -149,6 +152,7 @@ def _field_row(view: ConflictView, one: FieldView, zone: str) -> ChoiceRow:
         key=one.name,
         label=one.label,
         needed=one.needed,
+        merges="" if one.needed or one.take else "left alone by syncs" if one.left else "merges by itself",
         nested=False,
         folded=folded,
         base=texts[1] if view.base_known else "",
@@ -194,6 +198,7 @@ def _nested_row(view: ConflictView, one: FieldView, inner: NestedView) -> Choice
         key=inner.key or f"{one.name}/{inner.label}",
         label=inner.label,
         needed=False,
+        merges="",
         nested=True,
         folded="",
         base=texts[1] if view.base_known else "",

@@ -37,7 +37,9 @@ def moves_money(before: Values, after: Values) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`take` for every field that differs, unless `fields` names the field's own. Without `money` it writes no sensitive field."""
+    """`take` for every field that differs and is not ignored, unless `fields` names the field's own. Without `money` it writes no
+    sensitive field.
+    """
 
     take: Take | None = None
     fields: Mapping[str, Take] = field(default_factory=dict)
@@ -90,7 +92,8 @@ def chosen(dispute: Dispute, rule: Rule) -> dict[str, Taken]:
     if dispute.asks_record and rule.answer is not None:
         made[RECORD] = Taken(rule.answer)
     for name in dispute.differing:
-        take = rule.of(name)
+        # An answer for all fields is none for one that nobody is to be asked about.
+        take = rule.fields.get(name) if name in dispute.ignored and dispute.leaves(name) else rule.of(name)
         taken = Taken(take) if isinstance(take, Choice) else _blended(dispute, name, take)
         if taken is not None:
             made[name] = taken

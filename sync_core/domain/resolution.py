@@ -57,7 +57,11 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """What both sides say. `fields` are those that need a person; `base` is None where none is known."""
+    """What both sides say. `fields` are those that need a person; `base` is None where none is known.
+
+    `ignored` fields are no business of a sync's, `skipped` ones were left to us by its strategy: they stay ours, and keep their base,
+    unless somebody chooses for them.
+    """
 
     entity: EntityType
     reason: ReasonCode
@@ -66,6 +70,12 @@ class Dispute:
     base: Values | None
     theirs: Values
     theirs_deleted: bool = False
+    ignored: frozenset[str] = frozenset()
+    skipped: frozenset[str] = frozenset()
+
+    def leaves(self, name: str) -> bool:
+        """Whether the field stays ours by itself."""
+        return name not in self.fields and (name in self.ignored or name in self.skipped)
 
     @property
     def asks_record(self) -> bool:
@@ -106,7 +116,9 @@ def refreshed(dispute: Dispute, local: Values, base: Values | None, *, deleted: 
     elif reason is ReasonCode.DELETED_HERE and not deleted:
         reason = ReasonCode.BOTH_CHANGED if base else ReasonCode.NO_BASE
     needed = tuple(
-        name for name in moved.differing if name not in known or known[name] not in (local[name], dispute.theirs[name])
+        name
+        for name in moved.differing
+        if not dispute.leaves(name) and (name not in known or known[name] not in (local[name], dispute.theirs[name]))
     )
     return replace(moved, reason=reason, fields=needed)
 
@@ -114,7 +126,8 @@ def refreshed(dispute: Dispute, local: Values, base: Values | None, *, deleted: 
 def settle(dispute: Dispute, choices: Choices, *, deleted: bool) -> Outcome | Problem:
     """What the record becomes. `deleted` says whether it is deleted here now.
 
-    Fields that nobody needs to choose for merge by themselves: what only Stripe changed is taken, all else stays ours.
+    Fields that nobody needs to choose for merge by themselves: what only Stripe changed is taken, all else stays ours, as does what a sync
+    would have left alone.
     """
     wrong = next((one for key, taken in choices.items() if (one := misfit(dispute, key, taken))), None)
     wrong = wrong or _said_twice(choices)
@@ -178,8 +191,11 @@ def _merged(dispute: Dispute, choices: Choices, *, deleted: bool) -> Outcome | P
     if ignored and len(ignored) == len(choices):
         # Nobody has decided anything: not even what would merge by itself is written.
         return Outcome(dispute.local, dispute.base, SyncStatus.LOCAL_EDIT, deleted=deleted)
-    base = {**dispute.theirs, **{name: (dispute.base or dispute.theirs).get(name) for name in ignored}}
-    status = SyncStatus.SYNCED if same(dispute.entity, values, dispute.theirs) else SyncStatus.LOCAL_EDIT
+    chosen = {key.partition(".")[0] for key in choices}
+    left = [name for name in dispute.differing if name not in chosen and dispute.leaves(name)]
+    before = dispute.base or {}
+    base = {**dispute.theirs, **{name: before.get(name, dispute.theirs.get(name)) for name in (*ignored, *left)}}
+    status = SyncStatus.SYNCED if same(dispute.entity, values, base) else SyncStatus.LOCAL_EDIT
     link = dispute.reason is ReasonCode.EMAIL_MATCH
     return Outcome(values, base, status, deleted=deleted, link=link)
 
@@ -202,6 +218,8 @@ def _value(dispute: Dispute, one: Field, choices: Choices) -> JsonValue | Proble
         return _object(dispute, name, keyed)
     if name in dispute.fields:
         return Problem(name, f"Choose a value for {one.label.lower()}.")
+    if dispute.leaves(name):
+        return dispute.local.get(name)
     known, base = _base_of(dispute, name)
     return dispute.theirs[name] if known and base == dispute.local[name] else dispute.local[name]
 
@@ -236,6 +254,8 @@ def _object(dispute: Dispute, name: str, keyed: Mapping[str, Taken]) -> JsonValu
         taken = keyed.get(key)
         if taken is not None:
             value = taken.value if taken.take is Choice.CUSTOM else sides[taken.take]
+        elif dispute.leaves(name):
+            value = sides[Choice.LOCAL]
         elif sides[Choice.LOCAL] == sides[Choice.STRIPE] or (base and sides[Choice.BASE] == sides[Choice.LOCAL]):
             value = sides[Choice.STRIPE]
         elif base and sides[Choice.BASE] == sides[Choice.STRIPE]:

@@ -144,6 +144,7 @@ def _field_view(dispute: Dispute, one: Field, choices: dict[str, Taken], merged:
         taken_by=taken.by if taken else "",
         custom=allowed(one),
         nested=_nested(dispute, one, choices),
+        left=dispute.leaves(one.name),
     )
 
 

@@ -49,7 +49,7 @@ async def note_previewed(session: AsyncSession, actor: Actor, rule: Rule, previe
     """Of the kinds of records in which the preview shows the field."""
     names = rule.ignoring(Ignoring.FIELD)
     for entity in await previews.entities(session, actor.workspace_id, preview_id) if names else ():
-        shown = await previews.count_fields(session, actor.workspace_id, preview_id, entity)
+        shown = await previews.count_fields(session, actor.workspace_id, preview_id, entity, names)
         await note_everywhere(session, actor, entity, [one.name for one in shown if one.name in names])
 
 

@@ -137,7 +137,7 @@ class NestedView:
 
 @dataclass(frozen=True, slots=True)
 class FieldView:
-    """A field that differs. `settled` says that `result` is what it will become."""
+    """A field that differs. `settled` says that `result` is what it will become, `left` that syncs leave it alone."""
 
     name: str
     label: str
@@ -152,6 +152,7 @@ class FieldView:
     taken_by: str
     custom: bool
     nested: tuple[NestedView, ...]
+    left: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -120,7 +120,11 @@ async def reading(
     """A sealed preview as it is shown."""
     workspace = actor.workspace_id
     rows = await previews.entities(session, workspace, preview_id)
-    counts = [one for entity in rows for one in await previews.count_fields(session, workspace, preview_id, entity)]
+    counts = [
+        one
+        for entity in rows
+        for one in await previews.count_fields(session, workspace, preview_id, entity, rule.fields)
+    ]
     seqs = await previews.largest(session, workspace, preview_id, LARGEST)
     found = await previews.samples(session, workspace, preview_id, sum(rows.values()), SAMPLES - len(seqs), seqs)
     return BulkPreview(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sync_core.domain.fields import COMPARED, FIELDS
 from sync_core.domain.vocabulary import EntityType, Transition
 from sync_core.store.conflict_query import ConflictQuery, bound, conditions
-from sync_core.store.conflicts import COLUMNS, StoredConflict
+from sync_core.store.conflicts import StoredConflict, columns
 from sync_core.store.database import driver
+from sync_core.store.ignored_fields import IGNORED_NOW
 
 RESOLVED = "resolved"
 QUIET_SECONDS = 30
@@ -151,17 +152,21 @@ class FieldCount:
     transitions: dict[Transition, int]
 
 
+# What is ignored is written only where it is asked about, or named.
+_HEEDED = f"(f.name = ANY(c.fields) OR f.name = ANY(%(named)s::text[]) OR NOT f.name = ANY({IGNORED_NOW}))"
+
+
 async def count_fields(
-    session: AsyncSession, workspace_id: UUID, preview_id: UUID, entity: EntityType
+    session: AsyncSession, workspace_id: UUID, preview_id: UUID, entity: EntityType, named: Collection[str] = ()
 ) -> list[FieldCount]:
-    """The preview's fields of an entity type that differ in any of its rows."""
+    """The preview's fields of an entity type that differ in any of its rows; `named` ones also where they are ignored."""
     connection = await driver(session)
     found = await connection.execute(
         "SELECT f.name, conflict_transition(f.name, c.local->f.name, c.theirs->f.name), count(*)"
         f" FROM {_ITEMS} CROSS JOIN unnest(%(names)s::text[]) f(name)"
         f" WHERE {_OF_PREVIEW} AND i.entity_type = '{entity.value}' AND NOT c.theirs_deleted"
-        " AND c.local->f.name IS DISTINCT FROM c.theirs->f.name GROUP BY 1, 2",
-        {"workspace": workspace_id, "preview": preview_id, "names": list(COMPARED[entity])},
+        f" AND c.local->f.name IS DISTINCT FROM c.theirs->f.name AND {_HEEDED} GROUP BY 1, 2",
+        {"workspace": workspace_id, "preview": preview_id, "names": list(COMPARED[entity]), "named": list(named)},
     )
     counts: dict[str, dict[Transition, int]] = {}
     for name, word, count in await found.fetchall():
@@ -206,11 +211,10 @@ async def samples(
 ) -> list[tuple[StoredConflict, dict[str, Any] | None]]:
     """Evenly spread over the preview, and those at the places `besides`, with the choices that belong to each item."""
     step = max(1, rows // size)
-    names = ", ".join(f"c.{name}" for name in COLUMNS.split(", "))
     connection = await driver(session)
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(
-            f"SELECT {names}, i.choices AS own FROM {_ITEMS} WHERE {_OF_PREVIEW} AND i.seq = ANY(%(seqs)s) ORDER BY i.seq",
+            f"SELECT {columns()}, i.choices AS own FROM {_ITEMS} WHERE {_OF_PREVIEW} AND i.seq = ANY(%(seqs)s) ORDER BY i.seq",
             {
                 "workspace": workspace_id,
                 "preview": preview_id,

@@ -19,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sync_core.domain.fields import FIELDS, Kind, Values
 from sync_core.domain.resolution import Dispute
 from sync_core.domain.vocabulary import EntityType, SyncStatus
-from sync_core.store.conflicts import COLUMNS, StoredConflict
+from sync_core.store.conflicts import StoredConflict
+from sync_core.store.conflicts import columns as conflict_columns
 from sync_core.store.database import driver
 from sync_core.store.records import RecordState
 from sync_core.store.values_sql import TABLES, assignments, columns, parent_id, quoted, values_expression
@@ -112,9 +113,8 @@ class Settlement:
 
 @cache
 def _held_sql(entity: EntityType, *, skip_locked: bool) -> str:
-    conflict = ", ".join(f"c.{name}" for name in COLUMNS.split(", "))
     return f"""
-SELECT {conflict}, t.row_version, t.external_id AS r_external_id, t.payment_account AS r_account, t.payment_livemode AS r_livemode,
+SELECT {conflict_columns()}, t.row_version, t.external_id AS r_external_id, t.payment_account AS r_account, t.payment_livemode AS r_livemode,
   {values_expression(entity, "t")} AS r_local, t.payment_base AS r_base, t.payment_sync_status AS r_status,
   t.deleted_at IS NOT NULL AS r_deleted, s.source_session_id, k.account_id AS account, k.livemode,
   c.reason_code = 'email_match' AND EXISTS (SELECT FROM {TABLES[entity]} o WHERE o.workspace_id = c.workspace_id

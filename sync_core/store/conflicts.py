@@ -13,12 +13,13 @@ from psycopg.types.json import Jsonb
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.resolution import Dispute
-from sync_core.domain.vocabulary import ConflictSort, ConflictStatus, EntityType, ReasonCode, Snooze
+from sync_core.domain.vocabulary import ConflictSort, ConflictStatus, EntityType, ReasonCode, Snooze, Strategy
 from sync_core.store.conflict_counts import cells
 from sync_core.store.conflict_query import Cell, ConflictQuery, bound, conditions, fitting
 from sync_core.store.conflict_reviews import ticked
 from sync_core.store.conflict_viewers import OTHERS
 from sync_core.store.database import driver
+from sync_core.store.ignored_fields import IGNORED_NOW
 from sync_core.store.record_details import target
 from sync_core.store.values_sql import TABLES
 
@@ -34,7 +35,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class StoredConflict:
-    """A conflict as it was found by a run; values are whole sets. `base` is None where none is known."""
+    """A conflict as it was found by a run; values are whole sets. `base` is None where none is known.
+
+    `ignored` fields are so by the run or by now, `skipped` ones by the run's strategies: see `Dispute`.
+    """
 
     id: UUID
     session_id: UUID
@@ -62,6 +66,8 @@ class StoredConflict:
     resolved_by: str | None
     resolved_at: datetime | None
     created_at: datetime
+    ignored: list[str]
+    skipped: list[str]
 
     def place(self, sort: ConflictSort, *, backward: bool = False) -> Position:
         """Its own place in a list that is sorted so."""
@@ -77,22 +83,42 @@ class StoredConflict:
             self.base,
             self.theirs,
             self.theirs_deleted,
+            frozenset(self.ignored),
+            frozenset(self.skipped),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class ListedConflict(StoredConflict):
-    """With whoever else has it open, and whether the person who asks has looked it through."""
+    """With whoever else has it open, and whether the person who asks has looked it through. What syncs leave alone is not asked for: nothing
+    is decided by a row of the list.
+    """
 
     viewers: list[str]
     reviewed: bool
 
 
-COLUMNS = (
+_COLUMNS = (
     "id, session_id, entity_type, record_id, external_id, label, reason_code, fields, local, base, theirs, theirs_deleted, record_version,"
     " observed_at, status, choices, revision, assignee, snoozed_until, snoozed_for, reopened_at, reopens, search_key, resolved_by,"
     " resolved_at, created_at"
 )
+# As `Strategies.of` has it, by the configuration of the run that found the conflict.
+_HOW = "s.config->'strategies'"
+_PATH = "c.entity_type || '.' || n.name"
+_OF_RUN = (
+    "ARRAY(SELECT n.name FROM payment_sync_sessions s CROSS JOIN LATERAL jsonb_object_keys(c.local) n(name)"
+    " WHERE s.workspace_id = c.workspace_id AND s.id = c.session_id AND {0})"
+)
+_SKIPPED = _OF_RUN.format(
+    f"coalesce({_HOW}->'fields'->>({_PATH}), {_HOW}->'entities'->>c.entity_type, {_HOW}->>'default') = '{Strategy.SKIP.value}'"
+)
+_IGNORED_THEN = _OF_RUN.format(f"({_HOW}->'ignored' ? ({_PATH}) OR {_HOW}->'ignored_here'->c.record_id::text ? n.name)")
+
+
+def columns() -> str:
+    """Of a conflict as `c`, with what syncs leave alone of its record."""
+    return f"{', '.join(f'c.{name}' for name in _COLUMNS.split(', '))}, {_IGNORED_THEN} || {IGNORED_NOW} AS ignored, {_SKIPPED} AS skipped"
 
 
 _ORDERS: Mapping[ConflictSort, tuple[str, bool]] = {
@@ -127,7 +153,7 @@ async def page(
         f"WITH page AS (SELECT c.id FROM payment_sync_conflicts c WHERE {fitting(query, among)}{after}"
         f" ORDER BY c.{key} {way}, c.id {way} LIMIT %(size)s)"
         # One by one, whatever the planner thinks of the workspace's size: it has no statistics of workspaces.
-        f" SELECT {COLUMNS}, {viewers} AS viewers, {ticked('shown')} AS reviewed FROM (SELECT c.* FROM page CROSS JOIN LATERAL (SELECT * FROM payment_sync_conflicts o"
+        f" SELECT {_COLUMNS}, '{{}}'::text[] AS ignored, '{{}}'::text[] AS skipped, {viewers} AS viewers, {ticked('shown')} AS reviewed FROM (SELECT c.* FROM page CROSS JOIN LATERAL (SELECT * FROM payment_sync_conflicts o"
         " WHERE o.workspace_id = %(workspace)s AND o.id = page.id OFFSET 0) c) shown"
         f" ORDER BY {key} {shown}, id {shown}"
     )
@@ -153,7 +179,7 @@ async def one(session: AsyncSession, workspace_id: UUID, conflict_id: UUID) -> S
     connection = await driver(session)
     async with connection.cursor(row_factory=class_row(StoredConflict)) as cursor:
         await cursor.execute(
-            f"SELECT {COLUMNS} FROM payment_sync_conflicts WHERE workspace_id = %(workspace)s AND id = %(id)s",
+            f"SELECT {columns()} FROM payment_sync_conflicts c WHERE c.workspace_id = %(workspace)s AND c.id = %(id)s",
             {"workspace": workspace_id, "id": conflict_id},
         )
         return await cursor.fetchone()

@@ -13,6 +13,11 @@ from sync_core.domain.vocabulary import EntityType
 from sync_core.store.database import driver
 
 _EVERYWHERE, _HERE = "payment_sync_ignored_fields", "payment_sync_ignored_record_fields"
+IGNORED_NOW = (
+    f"ARRAY(SELECT i.field FROM {_EVERYWHERE} i WHERE i.workspace_id = c.workspace_id AND i.entity_type = c.entity_type"
+    f" UNION SELECT h.field FROM {_HERE} h WHERE h.workspace_id = c.workspace_id AND h.entity_type = c.entity_type AND h.record_id = c.record_id)"
+)
+"""Part of a statement: what is ignored of the record of a conflict `c`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ def _config(url: str) -> Config:
     return config
 
 
-def upgrade(url: str) -> None:
-    command.upgrade(_config(url), "head")
+def upgrade(url: str, revision: str = "head") -> None:
+    command.upgrade(_config(url), revision)
 
 
 def downgrade(url: str) -> None:

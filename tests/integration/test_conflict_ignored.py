@@ -20,7 +20,7 @@ from sync_core.services import conflict_ignoring, conflict_undo, conflicts, conf
 from sync_core.services.actor import Actor
 from sync_core.services.conflict_bulk_views import BulkPreview, BulkResult
 from sync_core.services.conflict_ignored import Done
-from sync_core.services.conflict_views import ConflictPage, Resolved, Undone
+from sync_core.services.conflict_views import ConflictPage, ConflictView, Resolved, Undone
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.store.database import Database
 from tests.conflict_data import make_conflicts, person
@@ -64,6 +64,55 @@ async def test_ours_stays_and_is_not_asked_about(
     for _ in range(2):
         await sync(database, workspace_id, server.url, wanted)
         assert await the_record(database, workspace_id) == ("Ours", "2", "Ada", 0)
+
+
+HOWS = ["ignored by the run", "ignored since", "in this record", "skipped by the field's strategy"]
+
+
+@pytest.mark.parametrize("by", ["a person", "a rule", "the whole side"])
+@pytest.mark.parametrize("how", HOWS)
+async def test_a_decision_about_another_field_leaves_it_alone(
+    database: Database, workspace_id: UUID, server: SandboxServer, how: str, by: str
+) -> None:
+    """Stripe alone changed the phone: it would merge by itself, if syncs did not leave it alone."""
+    ann, phone = person(workspace_id), "customers.phone"
+    skips = {(CUSTOMERS, "phone"): Strategy.SKIP} if how == HOWS[3] else {}
+    wanted = config(CUSTOMERS, strategies=Strategies(Strategy.FLAG, by_field=skips))
+    await sync(database, workspace_id, server.url, wanted)
+    if how == HOWS[0]:
+        await ignored.ignore(database, ann, phone)
+    await both_change(database, workspace_id, server, name="Theirs", phone="2")
+    await sync(database, workspace_id, server.url, wanted)
+    (conflict,) = await rows(database, workspace_id, "SELECT id, fields FROM payment_sync_conflicts")
+    assert conflict["fields"] == ["name"]
+    if how in HOWS[1:3]:
+        await ignored.ignore(database, ann, phone, conflict_id=conflict["id"] if how == HOWS[2] else None)
+    await _decide_name(database, ann, conflict["id"], by)
+    skipped_by_all = how == HOWS[3] and by == "the whole side"
+    phones = [tuple(row.values()) for row in await rows(database, workspace_id, _PHONES)]
+    assert phones == [("Theirs", "2", "2") if skipped_by_all else ("Theirs", "1", "1")]
+    await sync(database, workspace_id, server.url, wanted)
+    assert [tuple(row.values()) for row in await rows(database, workspace_id, _PHONES)] == phones
+
+
+_PHONES = "SELECT name, phone, payment_base->>'phone' AS base FROM customers"
+
+
+async def _decide_name(database: Database, ann: Actor, conflict_id: UUID, by: str) -> None:
+    if by == "a rule":
+        only, rule = ConflictQuery(ids=(conflict_id,)), Rule(fields={"name": Choice.STRIPE})
+        seen = await conflicts_bulk.bulk_preview(database, ann, only, rule)
+        assert isinstance(seen, BulkPreview)
+        assert [change.name for change in seen.samples[0].changes] == ["name"]
+        assert isinstance(await conflicts_bulk.bulk_resolve(database, ann, seen.id, seen.hash), BulkResult)
+        return
+    view = await conflicts.get(database, ann, conflict_id)
+    assert isinstance(view, ConflictView)
+    assert [(one.name, one.left, one.result) for one in view.fields] == [("name", False, None), ("phone", True, "1")]
+    how: dict[str, Any] = (
+        {"choices": {"name": Taken(Choice.STRIPE)}} if by == "a person" else {"take_all": Choice.STRIPE}
+    )
+    assert isinstance(await conflicts.resolve(database, ann, conflict_id, **how), Resolved)
 
 
 async def test_taken_back_it_is_asked_about_again(

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 from sqlmodel import SQLModel
 
@@ -271,6 +272,55 @@ def empty_url(server_url: str) -> Iterator[str]:
     on_server(server_url, f"CREATE DATABASE {name}")
     yield database_named(server_url, name)
     on_server(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def owned_url(server_url: str, template: str) -> Iterator[str]:
+    """An empty database of an owner who is no superuser and sees through row-level security no more than anybody."""
+    assert template, "the roles are there"
+    name = f"owner_{uuid4().hex[:8]}"
+    on_server(server_url, f"CREATE ROLE {name} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD '{name}'")
+    on_server(server_url, f"GRANT {', '.join(DbRole)} TO {name} WITH ADMIN OPTION")
+    on_server(server_url, f"CREATE DATABASE {name} OWNER {name}")
+    url = make_url(database_named(server_url, name)).set(username=name, password=name)
+    yield url.render_as_string(hide_password=False)
+    on_server(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    on_server(server_url, f"DROP ROLE {name}")
+
+
+BEFORE_FACETS = "5d1f0c7be2a4"
+_DECIDED = """
+WITH run AS (
+  INSERT INTO payment_sync_sessions (workspace_id, entity_types) VALUES (%(workspace)s, '{customers}') RETURNING id
+), conflict AS (
+  INSERT INTO payment_sync_conflicts (workspace_id, session_id, entity_type, record_id, external_id, reason_code, fields, local, theirs,
+    record_version, observed_at) SELECT %(workspace)s, id, 'customers', new_id(), 'cus_1', 'both_changed', '{name}', '{}', '{}', 1, now() FROM run
+  RETURNING id
+), batch AS (
+  INSERT INTO payment_sync_conflict_previews (workspace_id, created_by, query, rule, summary, hash)
+  VALUES (%(workspace)s, 'Ann', '{}', '{}', '{}', '') RETURNING id
+)
+INSERT INTO payment_sync_conflict_decisions (workspace_id, batch_id, conflict_id, entity_type, record_id, actor, choices, before, after,
+  record_version_after) SELECT %(workspace)s, made.batch_id, conflict.id, 'customers', new_id(), made.actor, '{}', '{}', '{}', 2
+FROM conflict, (SELECT id, 'batch' FROM batch UNION ALL SELECT new_id(), 'alone') made(batch_id, actor)
+"""
+
+
+def test_rows_that_were_there_are_migrated_for_an_owner_who_is_no_superuser(server_url: str, owned_url: str) -> None:
+    migrate.upgrade(owned_url, BEFORE_FACETS)
+    seen_by_all = database_named(server_url, str(make_url(owned_url).database))
+    (workspace,) = rows_of(seen_by_all, "INSERT INTO workspaces (name) VALUES ('Default') RETURNING id AS workspace")
+    with psycopg.connect(seen_by_all) as connection:
+        connection.execute(_DECIDED, workspace)
+    migrate.upgrade(owned_url)
+    alone = rows_of(seen_by_all, "SELECT actor, alone FROM payment_sync_conflict_decisions")
+    assert {one["actor"]: one["alone"] for one in alone} == {"alone": True, "batch": False}
+    assert rows_of(seen_by_all, "SELECT status, sum(count)::int AS n FROM payment_sync_conflict_counts GROUP BY 1") == [
+        {"status": "open", "n": 1}
+    ]
+    lifted = "SELECT relname FROM pg_class WHERE relrowsecurity AND NOT relforcerowsecurity"
+    assert rows_of(seen_by_all, lifted) == []
+    migrate.check(owned_url)
 
 
 LEFT = (

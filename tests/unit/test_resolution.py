@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -33,6 +33,8 @@ BOTH = Dispute(EntityType.CUSTOMERS, ReasonCode.BOTH_CHANGED, ("name",), LOCAL, 
 NO_BASE = replace(BOTH, reason=ReasonCode.NO_BASE, base=None, fields=("name", "phone", "description"))
 EMAIL = replace(NO_BASE, reason=ReasonCode.EMAIL_MATCH)
 HERE = replace(BOTH, reason=ReasonCode.DELETED_HERE, fields=())
+PASSED_OVER = replace(BOTH, skipped=frozenset({"description"}))
+IGNORES = replace(BOTH, ignored=frozenset({"description"}))
 GONE = replace(BOTH, reason=ReasonCode.DELETED_IN_STRIPE, fields=(), theirs={}, theirs_deleted=True)
 
 
@@ -77,6 +79,34 @@ SETTLED: dict[str, tuple[Dispute, dict[str, Taken], Values, Values | None, SyncS
         {**THEIRS, "name": "ours"},
         {**THEIRS, "name": "base"},
         SyncStatus.LOCAL_EDIT,
+    ),
+    "one that the strategy left to us": (
+        PASSED_OVER,
+        {"name": STRIPE},
+        {**THEIRS, "phone": "ours", "description": "base"},
+        {**THEIRS, "description": "base"},
+        SyncStatus.LOCAL_EDIT,
+    ),
+    "one that the strategy left to us, chosen for": (
+        PASSED_OVER,
+        {"name": STRIPE, "description": STRIPE},
+        {**THEIRS, "phone": "ours"},
+        THEIRS,
+        SyncStatus.LOCAL_EDIT,
+    ),
+    "Stripe's throughout but for what is ignored": (
+        IGNORES,
+        chosen(IGNORES, Rule(Choice.STRIPE)),
+        {**THEIRS, "description": "base"},
+        {**THEIRS, "description": "base"},
+        SyncStatus.SYNCED,
+    ),
+    "Stripe's throughout, and what is ignored by name": (
+        IGNORES,
+        chosen(IGNORES, Rule(Choice.STRIPE, {"description": Choice.STRIPE})),
+        THEIRS,
+        THEIRS,
+        SyncStatus.SYNCED,
     ),
     "the last sync's": (
         BOTH,
@@ -229,7 +259,14 @@ def test_what_a_person_settled_is_no_conflict_at_the_next_sync(case: str) -> Non
         EntityType.CUSTOMERS,
         Strategies(
             Strategy.FLAG,
-            ignored=frozenset((EntityType.CUSTOMERS, name) for name, taken in choices.items() if taken.ignored),
+            ignored=frozenset(
+                (EntityType.CUSTOMERS, name)
+                for name in (
+                    *(one for one, taken in choices.items() if taken.ignored),
+                    *dispute.ignored,
+                    *dispute.skipped,
+                )
+            ),
         ),
         stored,
         dispute.theirs,
@@ -270,6 +307,30 @@ def test_taking_one_side_gives_that_side(local: Values, base: Values, theirs: Va
     assert all(outcome.values[name] == side[name] for name in dispute.differing)
     assert all(outcome.values[name] == local[name] for name in local if name not in dispute.differing)
     assert (outcome.status is SyncStatus.SYNCED) == same(EntityType.CUSTOMERS, outcome.values, theirs)
+
+
+@given(records, records, records, takes, st.sets(st.sampled_from(["name", "phone", "description", "metadata"])))
+def test_what_syncs_leave_alone_stays_ours_whatever_is_decided_beside_it(
+    local: Values, base: Values, theirs: Values, take: Choice, left: set[str]
+) -> None:
+    asked = replace(BOTH, theirs=theirs, fields=(), skipped=frozenset(left))
+    dispute = refreshed(asked, local, base, deleted=False)
+    outcome = settle(dispute, {name: Taken(take) for name in dispute.fields}, deleted=False)
+    assert isinstance(outcome, Outcome)
+    assert left.isdisjoint(dispute.fields)
+    assert all(outcome.values[name] == local[name] for name in left)
+    stored = Stored(UUID_1, 2, outcome.values, outcome.base, deleted=False, linked=True, observed_at=1.0)
+    skips = {(EntityType.CUSTOMERS, name): Strategy.SKIP for name in left}
+    flagged = Strategies(Strategy.FLAG, by_field=skips)
+    again = decide(EntityType.CUSTOMERS, flagged, stored, theirs, deleted=False, observed_at=2.0)
+    assert (again.action is not Action.CONFLICT, again.write) == (True, None)
+
+
+def test_a_key_of_a_field_that_is_left_alone_takes_no_other_with_it() -> None:
+    dispute = replace(KEYED, fields=(), ignored=frozenset({"metadata"}))
+    outcome = settle(dispute, {"metadata.plan": STRIPE}, deleted=False)
+    assert isinstance(outcome, Outcome)
+    assert outcome.values["metadata"] == {**cast("dict[str, JsonValue]", KEYED.local["metadata"]), "plan": "theirs"}
 
 
 def test_choices_survive_their_json() -> None:
