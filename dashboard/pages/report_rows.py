@@ -10,8 +10,9 @@ from dashboard.formatting import plural
 from dashboard.pages import run_parts as parts
 from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
 from sync_core.services.drift import DriftRow
-from sync_core.services.findings import Effect, Orphans
+from sync_core.services.findings import Orphans
 from sync_core.services.guardrails import FieldBar, Guardrail, Reason
+from sync_core.services.plan_effects import Effect, Effects
 from sync_core.services.record_views import href
 from sync_core.services.report import Freshness, Line, LineQuery, ReportView, field_label
 from sync_core.store.plan_facts import Later
@@ -312,8 +313,13 @@ def _kinds(bar: FieldBar) -> str:
     return ", ".join(f"{count:,} {word}" for count, word in named if count)
 
 
-def effect(one: Effect, *, exact: bool) -> EffectRow:
-    sign = "" if exact else "~"
+def effects(found: Effects) -> list[EffectRow]:
+    """None where nothing differs: there is nothing to choose between."""
+    told = [one for one in found.rows if one.updates or one.conflicts or one.skips]
+    return [_effect(one, sign="" if found.is_exact else "~") for one in told]
+
+
+def _effect(one: Effect, *, sign: str) -> EffectRow:
     return EffectRow(
         label=one.strategy.label,
         updates=f"{sign}{one.updates:,}",

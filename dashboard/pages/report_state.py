@@ -249,7 +249,7 @@ class ReportState(PageState):
         async with self:
             self.rails = [rows.rail(word, one) for one in found.guardrails]
             self.bars = rows.bars(found.fields)
-            self.effects = [rows.effect(one, exact=found.effects_exact) for one in found.effects]
+            self.effects = rows.effects(found.effects)
             self.reasons = [rows.reason(word, one) for one in found.reasons[:30]]
             self.is_whole, self.looked_at = found.is_whole, word
             self.orphans = [rows.orphan(word, one) for one in found.orphans]

@@ -7,39 +7,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.fields import FIELDS, JsonValue, Kind
-from sync_core.domain.merge import Stored, Strategies, decide
-from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, Strategy
+from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
 from sync_core.errors import Refusal
 from sync_core.services import plan_limits, sessions
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.guardrails import FieldBar, Guardrail, Reason, guardrails
+from sync_core.services.plan_effects import Effects, effects
 from sync_core.services.record_views import value_text
 from sync_core.services.report import FORBIDDEN, counts_of, field_label, plan_of
 from sync_core.services.session_views import SessionView
 from sync_core.store import reports as store
 from sync_core.store import sessions as store_sessions
 from sync_core.store.database import Database
-from sync_core.store.orphans import OrphanCount, orphans
-from sync_core.store.reports import Compared, FieldCount, PlanRef, ReasonCount
-
-_EFFECTS_OF = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What one strategy would do with the rows that differ."""
-
-    strategy: Strategy
-    updates: int
-    conflicts: int
-    skips: int
-    is_chosen: bool
+from sync_core.store.orphans import ITEMS, OrphanCount, orphans
+from sync_core.store.reports import DIFFERING, FieldCount, PlanRef, ReasonCount
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +48,7 @@ class Findings:
     reasons: tuple[Reason, ...]
     fields: tuple[FieldBar, ...]
     guardrails: tuple[Guardrail, ...]
-    effects: tuple[Effect, ...]
-    effects_exact: bool
+    effects: Effects
     is_whole: bool
     orphans: tuple[Orphans, ...]
 
@@ -113,10 +99,13 @@ async def transitions(
     async with database.workspace(actor.workspace_id) as session:
         found = await store.transitions(session, plan_of(view), entity, name)
 
-    def shown(value: JsonValue) -> str:
-        return value_text(field, value, {}, actor.time_zone)
+    def shown(value: JsonValue, currency: str | None) -> str:
+        return value_text(field, value, {"currency": currency}, actor.time_zone)
 
-    return tuple(TransitionView(shown(one.ours), shown(one.theirs), one.count) for one in found)
+    return tuple(
+        TransitionView(shown(one.ours, one.ours_currency), shown(one.theirs, one.theirs_currency), one.count)
+        for one in found
+    )
 
 
 async def _look(session: AsyncSession, view: SessionView) -> Findings:
@@ -124,23 +113,22 @@ async def _look(session: AsyncSession, view: SessionView) -> Findings:
     present = [one.progress.entity_type for one in view.entities]
     explained = [action for action in Action if action is not Action.UNCHANGED]
     found = _reasons(await store.reasons(session, plan, present, explained), counts)
-    bars = _bars(await store.fields(session, plan, _having(view, Action.UPDATE, Action.CONFLICT, Action.SKIP)))
-    effects, exact = await _effects(session, view, plan, counts) if await _stands(session, view) else ((), True)
+    bars = _bars(await store.fields(session, plan, _having(view, *DIFFERING)))
+    stands = await _stands(session, view, plan)
     limits = plan_limits.of((await store_sessions.defaults(session, view.workspace_id)).settings)
-    differing = (Action.UPDATE, Action.CONFLICT, Action.SKIP)
     return Findings(
         reasons=found,
         fields=bars,
         guardrails=await guardrails(session, view, bars, found, limits),
-        effects=effects,
-        effects_exact=exact,
+        effects=await effects(session, plan, view.config.strategies, counts) if stands else Effects(),
         orphans=_orphans(await orphans(session, plan, _having(view, Action.ERROR))),
-        is_whole=all(counts[entity][action] <= store.LOOKED_AT for entity in present for action in differing),
+        is_whole=all(counts[entity][action] <= store.LOOKED_AT for entity in present for action in DIFFERING),
     )
 
 
 def _orphans(found: Iterable[OrphanCount]) -> tuple[Orphans, ...]:
     parents = {(entity, one.name): one.parent for entity in EntityType for one in FIELDS[entity]}
+    parents[EntityType.SUBSCRIPTIONS, ITEMS] = EntityType.PRICES
     return tuple(
         Orphans(
             entity=EntityType(one.entity_type),
@@ -192,6 +180,10 @@ def _bars(found: Iterable[FieldCount]) -> tuple[FieldBar, ...]:
     return tuple(sorted(bars, key=lambda bar: (order.index(bar.entity), -bar.count, bar.name)))
 
 
+# Amounts that are no whole minor units, or inside something else.
+_AMOUNTS = ("unit_amount_decimal", "tiers", "custom_unit_amount", "currency_options")
+
+
 def _bar(entity: EntityType, name: str, group: Sequence[FieldCount]) -> FieldBar:
     by_action: Counter[str] = Counter()
     for one in group:
@@ -201,7 +193,7 @@ def _bar(entity: EntityType, name: str, group: Sequence[FieldCount]) -> FieldBar
         entity=entity,
         name=name,
         label=field_label(entity, name),
-        money=kinds.get(name) in (Kind.MONEY, Kind.CURRENCY) or name == "unit_amount_decimal",
+        money=kinds.get(name) in (Kind.MONEY, Kind.CURRENCY) or name in _AMOUNTS,
         updates=by_action[Action.UPDATE],
         conflicts=by_action[Action.CONFLICT],
         skips=by_action[Action.SKIP],
@@ -210,56 +202,10 @@ def _bar(entity: EntityType, name: str, group: Sequence[FieldCount]) -> FieldBar
     )
 
 
-async def _stands(session: AsyncSession, view: SessionView) -> bool:
-    """Whether strategies can be told apart: once a plan is carried out, what is stored is what came of one of them."""
-    return view.config.dry_run and await store_sessions.applied_by(session, view.workspace_id, view.id) is None
-
-
-async def _effects(
-    session: AsyncSession, view: SessionView, plan: PlanRef, counts: Mapping[EntityType, Mapping[Action, int]]
-) -> tuple[tuple[Effect, ...], bool]:
-    """Each strategy by the rules of the planner itself, on the first rows of each action, scaled up where there are more."""
-    sums: dict[Strategy, Counter[Action]] = {strategy: Counter() for strategy in Strategy}
-    exact, chosen = True, view.config.strategies
-    differing = (Action.UPDATE, Action.CONFLICT, Action.SKIP)
-    for entity in _having(view, *differing):
-        whole = sum(counts[entity][action] for action in differing)
-        looked = sum(min(_EFFECTS_OF, counts[entity][action]) for action in differing)
-        scale = whole / looked
-        exact = exact and whole == looked
-        found: dict[Strategy, Counter[Action]] = {strategy: Counter() for strategy in Strategy}
-        async for rows in store.compared(session, plan, entity, cap=_EFFECTS_OF):
-            for strategy, tally in found.items():
-                strategies = replace(chosen, default=strategy, by_entity={}, by_field={})
-                tally.update(_tally(entity, strategies, rows))
-        for strategy, tally in found.items():
-            sums[strategy].update({action: round(count * scale) for action, count in tally.items()})
-    pure = not chosen.by_entity and not chosen.by_field
-    return tuple(
-        Effect(
-            strategy,
-            updates=tally[Action.UPDATE],
-            conflicts=tally[Action.CONFLICT],
-            skips=tally[Action.SKIP] + tally[Action.UNCHANGED],
-            is_chosen=pure and strategy is chosen.default,
-        )
-        for strategy, tally in sums.items()
-    ), exact
-
-
-def _tally(entity: EntityType, strategies: Strategies, rows: Sequence[Compared]) -> Counter[Action]:
-    return Counter(_decided(entity, strategies, row) for row in rows)
-
-
-def _decided(entity: EntityType, strategies: Strategies, row: Compared) -> Action:
-    stored = Stored(
-        record_id=row.record_id,
-        row_version=row.row_version,
-        local=row.local,
-        base=row.base,
-        deleted=row.record_deleted,
-        linked=row.linked,
-        observed_at=row.record_observed_at,
-    )
-    decision = decide(entity, strategies, stored, row.theirs or {}, deleted=row.deleted, observed_at=row.observed_at)
-    return decision.action
+async def _stands(session: AsyncSession, view: SessionView, plan: PlanRef) -> bool:
+    """Whether strategies can be told apart: once a plan is carried out, what is stored is what came of one of them. What it was about is
+    forgotten some time later.
+    """
+    if not view.config.dry_run or not await store.is_kept(session, plan):
+        return False
+    return await store_sessions.applied_by(session, view.workspace_id, view.id) is None

@@ -1,7 +1,10 @@
-"""Checks of a plan that make a person look twice: many updates, money, cancellations, deletions, duplicates, the wrong mode, clocks apart."""
+"""Checks of a plan that make a person look twice: many updates, money, cancellations, deletions, orphans, duplicates, the wrong mode, clocks
+apart.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -67,6 +70,7 @@ class Guardrail:
     entity: EntityType | None = None
     action: Action | None = None
     field: str | None = None
+    reason: ReasonCode | None = None
 
 
 async def guardrails(
@@ -82,6 +86,7 @@ async def guardrails(
         *money(bars, limits),
         *await _canceled(session, view, limits),
         *_deleted(reasons),
+        *orphaned(reasons),
         *await _twice(session, view, limits),
         *await _mode(session, view),
         *clocks(view.stats.get("clock_skew")),
@@ -116,7 +121,7 @@ def money(bars: Sequence[FieldBar], limits: Limits) -> list[Guardrail]:
 
 
 # One amount in two fields: in whole minor units, and exactly. The exact one changes below a minor unit too.
-_TWINS = {"unit_amount": "unit_amount_decimal", "unit_amount_decimal": "unit_amount"}
+_TWINS = {"unit_amount_in_pennies": "unit_amount_decimal", "unit_amount_decimal": "unit_amount_in_pennies"}
 
 
 def _is_told(bar: FieldBar, bars: Sequence[FieldBar]) -> bool:
@@ -128,18 +133,25 @@ def _is_told(bar: FieldBar, bars: Sequence[FieldBar]) -> bool:
     return others > mine or (others == mine and bar.name == "unit_amount_decimal")
 
 
+_ENDED = ("canceled", "expired")
+# More than there are pairs of a subscription's states.
+_ALL_PAIRS = 1_000
+
+
 async def _canceled(session: AsyncSession, view: SessionView, limits: Limits) -> list[Guardrail]:
     entity = EntityType.SUBSCRIPTIONS
     counts = next((counts_of(one.progress) for one in view.entities if one.progress.entity_type is entity), None)
-    updates = counts is not None and counts[Action.UPDATE]
-    found = await store.transitions(session, plan_of(view), entity, "status") if updates else []
-    canceled = sum(one.count for one in found if one.theirs in ("canceled", "expired"))
+    updates = 0 if counts is None else counts[Action.UPDATE]
+    plan, only = plan_of(view), [Action.UPDATE]
+    found = await store.transitions(session, plan, entity, "status", actions=only, limit=_ALL_PAIRS) if updates else []
+    canceled = sum(one.count for one in found if one.theirs in _ENDED and one.ours not in _ENDED)
     if not canceled:
         return [Guardrail("Cancellations", Level.OK, "No subscription ends by this plan.")]
     share = canceled / max(1, sum((counts or {}).values()))
     level = Level.WARN if 100 * share > limits.canceled else Level.NOTE
     plural = "s end" if canceled != 1 else " ends"
-    message = f"{canceled:,} subscription{plural} ({share:.0%} of those read)."
+    at_least = "At least " if updates > store.LOOKED_AT else ""
+    message = f"{at_least}{canceled:,} subscription{plural} ({share:.0%} of those read)."
     return [Guardrail("Cancellations", level, message, entity, Action.UPDATE, "status")]
 
 
@@ -152,9 +164,29 @@ def _deleted(found: Iterable[Reason]) -> list[Guardrail]:
             f"{one.count:,} {one.entity.value} deleted in Stripe are marked as deleted here.",
             one.entity,
             Action.UPDATE,
+            reason=one.code,
         )
         for one in gone
     ] or [Guardrail("Deletions", Level.OK, "Nothing is marked as deleted.")]
+
+
+def orphaned(found: Iterable[Reason]) -> list[Guardrail]:
+    """They only stay out: what is in the plan is not the worse for it."""
+    counts: Counter[EntityType] = Counter()
+    for one in found:
+        if one.code is ReasonCode.MISSING_PARENT:
+            counts[one.entity] += one.count
+    return [
+        Guardrail(
+            "Orphans",
+            Level.NOTE,
+            f"{count:,} {entity.value} name a parent that is not here, and stay out.",
+            entity,
+            Action.ERROR,
+            reason=ReasonCode.MISSING_PARENT,
+        )
+        for entity, count in counts.items()
+    ] or [Guardrail("Orphans", Level.OK, "Every object's parents are here or come along.")]
 
 
 async def _twice(session: AsyncSession, view: SessionView, limits: Limits) -> list[Guardrail]:

@@ -196,17 +196,40 @@ def _json(head: ReportView, found: Findings) -> bytes:
                 "updates": bar.updates,
                 "conflicts": bar.conflicts,
                 "skips": bar.skips,
+                "filled": bar.filled,
+                "replaced": bar.count - bar.filled - bar.emptied,
+                "emptied": bar.emptied,
             }
             for bar in found.fields
         ],
         "guardrails": [
-            {"name": one.name, "level": one.level.value, "message": one.message} for one in found.guardrails
+            {
+                "name": one.name,
+                "level": one.level.value,
+                "message": one.message,
+                "entity_type": one.entity and one.entity.value,
+                "action": one.action and one.action.value,
+                "field": one.field,
+                "reason_code": one.reason and one.reason.value,
+            }
+            for one in found.guardrails
+        ],
+        "orphans": [
+            {
+                "entity_type": one.entity.value,
+                "field": one.field,
+                "parent": one.parent and one.parent.value,
+                "objects": one.objects,
+                "requests": one.requests,
+            }
+            for one in found.orphans
         ],
         "strategies": {
             one.strategy.value: {"update": one.updates, "conflict": one.conflicts, "skip": one.skips}
-            for one in found.effects
+            for one in found.effects.rows
         },
-        "strategies_exact": found.effects_exact,
+        "strategies_exact": found.effects.is_exact,
+        "strategies_left_out": found.effects.moved,
     }
     return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
 

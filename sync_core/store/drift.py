@@ -99,11 +99,24 @@ def _beside(entity: EntityType) -> str:
     )
 
 
+# What a run that applies this plan has written last: an update that keeps some of ours is not Stripe's values, and a conflict is only opened.
+# A write takes a record from the version that the run found to the next one; a conflict names the version that it is about.
+_APPLIED = "ANY(ARRAY(SELECT a.id FROM payment_sync_sessions a WHERE a.workspace_id = %(workspace)s AND a.source_session_id = %(session)s))"
+_WRITTEN = (
+    "CASE p.action WHEN 'update' THEN EXISTS (SELECT FROM payment_sync_plan_items w WHERE w.workspace_id = %(workspace)s"
+    f" AND w.session_id = {_APPLIED} AND w.entity_type = p.entity_type AND w.external_id = p.external_id"
+    " AND w.action = 'update' AND w.record_version = t.row_version - 1)"
+    " WHEN 'conflict' THEN EXISTS (SELECT FROM payment_sync_conflicts w WHERE w.workspace_id = %(workspace)s"
+    f" AND w.session_id = {_APPLIED} AND w.entity_type = p.entity_type AND w.record_id = t.id AND w.external_id = p.external_id"
+    " AND w.status = 'open' AND w.record_version = t.row_version) ELSE false END"
+)
+
+
 @cache
 def _done(entity: EntityType) -> str:
     ours, theirs = compared(entity, values_expression(entity, "t")), compared(entity, 's."values"')
     return (
-        f"CASE WHEN {_MOVED} AND t.id IS NOT NULL THEN CASE WHEN s.deleted THEN t.deleted_at IS NOT NULL"
+        f"CASE WHEN {_MOVED} AND t.id IS NOT NULL THEN CASE WHEN {_WRITTEN} THEN true WHEN s.deleted THEN t.deleted_at IS NOT NULL"
         f" ELSE t.deleted_at IS NULL AND {ours} = {theirs} END ELSE false END"
     )
 

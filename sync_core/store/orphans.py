@@ -12,6 +12,9 @@ from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
 from sync_core.store.database import driver
 from sync_core.store.reports import FIRST, STAGED, PlanRef
 
+ITEMS = "items"
+"""The field of a subscription that holds its lines."""
+
 
 @dataclass(frozen=True, slots=True)
 class OrphanCount:
@@ -23,10 +26,18 @@ class OrphanCount:
     parents: int
 
 
+# A subscription names further prices in its items: of those the ones that are neither stored nor planned.
+_ITEM = """SELECT line.item->>'price' AS parent FROM jsonb_array_elements(s."values"->'items') AS line(item)
+  WHERE NOT EXISTS (SELECT FROM prices r WHERE r.workspace_id = p.workspace_id AND r.external_id = line.item->>'price')
+    AND NOT EXISTS (SELECT FROM payment_sync_plan_items i WHERE i.workspace_id = p.workspace_id AND i.session_id = p.session_id
+      AND i.entity_type = 'prices' AND i.external_id = line.item->>'price' AND i.action <> 'error')"""
 _COUNT = f"""
-SELECT e.entity AS entity_type, p.detail->>'field' AS field, count(*) AS objects,
-  count(DISTINCT s."values"->>(p.detail->>'field')) AS parents
-FROM {FIRST} {STAGED} WHERE p.reason_code = '{ReasonCode.MISSING_PARENT.value}' AND p.detail->>'field' IS NOT NULL
+SELECT e.entity AS entity_type, p.detail->>'field' AS field, count(DISTINCT p.external_id) AS objects,
+  count(DISTINCT named.parent) AS parents
+FROM {FIRST} {STAGED} LEFT JOIN LATERAL (
+  SELECT s."values"->>(p.detail->>'field') AS parent WHERE p.detail->>'field' <> '{ITEMS}'
+  UNION ALL SELECT parent FROM ({_ITEM}) item WHERE p.detail->>'field' = '{ITEMS}') named ON true
+WHERE p.reason_code = '{ReasonCode.MISSING_PARENT.value}' AND p.detail->>'field' IS NOT NULL
 GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
 """
 

@@ -6,8 +6,7 @@ A plan may hold a million rows, so whole counts come from the run's own counters
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,10 +15,10 @@ from uuid import UUID
 from psycopg.rows import class_row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sync_core.domain.fields import Values
+from sync_core.domain.fields import FIELDS, Kind, Values
 from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
 from sync_core.store.database import driver, in_index_order
-from sync_core.store.values_sql import TABLES, values_expression
+from sync_core.store.values_sql import TABLES
 
 LOOKED_AT = 20_000
 
@@ -68,13 +67,18 @@ ROW = (
 
 
 @cache
-def _row(entity: EntityType) -> str:
+def base_or_staged(entity: EntityType) -> str:
     """What was recognised was not staged: its values are the record's base, while nobody has written the record since."""
     base = (
         f"SELECT r.payment_base FROM {TABLES[entity]} r WHERE r.workspace_id = p.workspace_id AND r.id = p.record_id"
         " AND r.row_version = p.record_version AND p.action = 'unchanged'"
     )
-    return ROW.replace('s."values"', f'coalesce(s."values", ({base}))')
+    return f'coalesce(s."values", ({base}))'
+
+
+@cache
+def row_columns(entity: EntityType) -> str:
+    return ROW.replace('s."values"', base_or_staged(entity))
 
 
 async def rows(
@@ -97,7 +101,7 @@ async def rows(
         wanted.append("%(field)s = ANY(p.changed_fields)")
     order = "DESC" if backward else "ASC"
     sql = (
-        f"SELECT {_row(entity)} FROM (SELECT * FROM payment_sync_plan_items p WHERE {' AND '.join(wanted)}"
+        f"SELECT {row_columns(entity)} FROM (SELECT * FROM payment_sync_plan_items p WHERE {' AND '.join(wanted)}"
         f" ORDER BY p.seq {order} LIMIT %(limit)s) p {STAGED} ORDER BY p.seq {order}"
     )
     bound = plan.bound(
@@ -261,80 +265,49 @@ FROM {FIRST} CROSS JOIN LATERAL jsonb_each(p.detail->'changes') c GROUP BY 1, 2,
 
 async def fields(session: AsyncSession, plan: PlanRef, entities: Sequence[EntityType]) -> list[FieldCount]:
     """Every field that differs somewhere, by action."""
-    return await _all(session, FieldCount, _FIELDS, _many(plan, entities, _DIFFERING))
+    return await _all(session, FieldCount, _FIELDS, _many(plan, entities, DIFFERING))
+
+
+DIFFERING = (Action.UPDATE, Action.CONFLICT, Action.SKIP)
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A value of ours and the one of Stripe's that stands against it, and how often they do."""
+    """A value of ours and the one of Stripe's that stands against it, and how often they do; of an amount, in which currencies."""
 
     ours: Any
     theirs: Any
+    ours_currency: str | None
+    theirs_currency: str | None
     count: int
 
 
-_TRANSITIONS = f"""
-SELECT p.detail->'changes'->%(field)s->0 AS ours, p.detail->'changes'->%(field)s->1 AS theirs, count(*) AS count
-FROM {FIRST} WHERE p.detail->'changes' ? %(field)s GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT %(limit)s
+_CHANGED = "p.detail->'changes'"
+_CURRENCIES = f"coalesce({_CHANGED}->'currency'->>0, s.\"values\"->>'currency') AS ours_currency, s.\"values\"->>'currency' AS theirs_currency"
+
+
+@cache
+def _transitions_sql(*, is_money: bool) -> str:
+    currencies, staged = (_CURRENCIES, STAGED) if is_money else ("NULL AS ours_currency, NULL AS theirs_currency", "")
+    return f"""
+SELECT {_CHANGED}->%(field)s->0 AS ours, {_CHANGED}->%(field)s->1 AS theirs, {currencies}, count(*) AS count
+FROM {FIRST} {staged} WHERE {_CHANGED} ? %(field)s GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4 LIMIT %(limit)s
 """
 
 
 async def transitions(
-    session: AsyncSession, plan: PlanRef, entity: EntityType, field: str, *, limit: int = 20
+    session: AsyncSession,
+    plan: PlanRef,
+    entity: EntityType,
+    field: str,
+    *,
+    actions: Sequence[Action] = DIFFERING,
+    limit: int = 20,
 ) -> list[Transition]:
     """The commonest pairs of values of a field, the commonest first."""
-    bound = _many(plan, [entity], _DIFFERING) | {"field": field, "limit": limit}
-    return await _all(session, Transition, _TRANSITIONS, bound)
-
-
-_DIFFERING = (Action.UPDATE, Action.CONFLICT, Action.SKIP)
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """A row of the plan with all that a strategy decides by."""
-
-    deleted: bool
-    observed_at: float
-    theirs: Values | None
-    record_id: UUID
-    row_version: int
-    local: Values
-    base: Values | None
-    record_deleted: bool
-    linked: bool
-    record_observed_at: float | None
-
-
-_AT_ONCE = 100
-
-
-@cache
-def _compared_sql(entity: EntityType) -> str:
-    return f"""
-SELECT s.deleted, extract(epoch FROM s.observed_at)::float8 AS observed_at, s."values" AS theirs, t.id AS record_id, t.row_version,
-  {values_expression(entity, "t")} AS local, t.payment_base AS base, t.deleted_at IS NOT NULL AS record_deleted,
-  t.external_id IS NOT DISTINCT FROM p.external_id AS linked,
-  extract(epoch FROM t.payment_observed_at)::float8 AS record_observed_at
-FROM {FIRST} {STAGED} JOIN {TABLES[entity]} t ON t.workspace_id = %(workspace)s AND t.id = p.record_id
-"""
-
-
-async def compared(
-    session: AsyncSession, plan: PlanRef, entity: EntityType, *, cap: int
-) -> AsyncIterator[list[Compared]]:
-    """The first rows of each action that depends on the strategy, with what is stored now.
-
-    A few at a time, and everybody else's turn in between: to read and to judge 3,000 at once holds the server up for a fifth of a second.
-    """
-    bound = _many(plan, [entity], _DIFFERING) | {"cap": cap}
-    await in_index_order(session)
-    connection = await driver(session)
-    async with connection.cursor(row_factory=class_row(Compared)) as cursor:
-        await cursor.execute(_compared_sql(entity), bound)
-        while found := await cursor.fetchmany(_AT_ONCE):
-            yield found
-            await asyncio.sleep(0)
+    is_money = next(one.kind for one in FIELDS[entity] if one.name == field) is Kind.MONEY
+    bound = _many(plan, [entity], actions) | {"field": field, "limit": limit}
+    return await _all(session, Transition, _transitions_sql(is_money=is_money), bound)
 
 
 _TWICE = """

@@ -155,6 +155,35 @@ async def test_a_canary_is_done_and_the_rest_follows_as_planned(
     assert rest.counters["customers"]["conflicts"] == 0
 
 
+async def test_what_a_canary_asks_about_or_keeps_of_ours_has_not_drifted(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    """A conflict is opened, and an update may keep a field of ours: neither makes the record what Stripe has."""
+    await sync(database, workspace_id, sandbox.url, config(*WANTED))
+    ids = await ids_of(database, workspace_id)
+    await look_changed(database, workspace_id, ids[:6])
+    await execute(
+        database, workspace_id, "UPDATE customers SET name = 'Ours' WHERE external_id = ANY(:ids)", ids=ids[:3]
+    )
+    await execute(
+        database, workspace_id, "UPDATE customers SET phone = '+1' WHERE external_id = ANY(:ids)", ids=ids[3:6]
+    )
+    session_id = await plan(database, workspace_id, sandbox, Strategy.FLAG)
+    await sync(database, workspace_id, sandbox.url, config(*WANTED, limit=6), source_session_id=session_id)
+    after = await counted(database, workspace_id, session_id)
+    await execute(
+        database,
+        workspace_id,
+        "UPDATE customers SET description = 'Mine' WHERE external_id = ANY(:ids)",
+        ids=[ids[0], ids[3]],
+    )
+    edited = await counted(database, workspace_id, session_id)
+
+    assert (after.drifted, after.done) == (0, 6)
+    assert (edited.drifted, edited.done) == (2, 4)
+    assert {row.external_id for row in await listed(database, workspace_id, session_id)} == {ids[0], ids[3]}
+
+
 async def test_a_canary_brings_the_parents_that_it_needs(
     database: Database, workspace_id: UUID, sandbox: SandboxProcess
 ) -> None:

@@ -222,22 +222,28 @@ def test_clocks_that_are_apart_are_told(skew: float | None, level: Level | None,
 
 
 def bar(name: str, updates: int, conflicts: int = 0) -> FieldBar:
-    label = "Unit amount" if name == "unit_amount" else "Exact"
+    label = "Unit amount" if name == "unit_amount_in_pennies" else "Exact"
     return FieldBar(PRICES, name, label, True, updates, conflicts, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
     ("bars", "said"),
     [
-        pytest.param([bar("unit_amount", 3)], ["unit_amount"], id="one alone"),
-        pytest.param([bar("unit_amount", 3), bar("unit_amount_decimal", 3)], ["unit_amount"], id="the same changes"),
+        pytest.param([bar("unit_amount_in_pennies", 3)], ["unit_amount_in_pennies"], id="one alone"),
         pytest.param(
-            [bar("unit_amount_decimal", 5), bar("unit_amount", 3)], ["unit_amount_decimal"], id="below a cent too"
+            [bar("unit_amount_in_pennies", 3), bar("unit_amount_decimal", 3)],
+            ["unit_amount_in_pennies"],
+            id="the same changes",
+        ),
+        pytest.param(
+            [bar("unit_amount_decimal", 5), bar("unit_amount_in_pennies", 3)],
+            ["unit_amount_decimal"],
+            id="below a cent too",
         ),
         pytest.param([bar("unit_amount_decimal", 2)], ["unit_amount_decimal"], id="below a cent only"),
         pytest.param(
-            [bar("unit_amount", 0, 2), bar("unit_amount_decimal", 0, 2), bar("currency", 1)],
-            ["unit_amount", "currency"],
+            [bar("unit_amount_in_pennies", 0, 2), bar("unit_amount_decimal", 0, 2), bar("currency", 1)],
+            ["unit_amount_in_pennies", "currency"],
             id="to review, beside another",
         ),
     ],

@@ -12,13 +12,14 @@ from sqlalchemy import text
 from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, Role, Strategy
 from sync_core.errors import Refusal
 from sync_core.sandbox.launch import SandboxProcess
-from sync_core.services import drift, findings, plan_apply, plan_limits, report
+from sync_core.services import drift, findings, plan_apply, plan_effects, plan_limits, report
 from sync_core.services.findings import Findings
 from sync_core.services.guardrails import Level
 from sync_core.services.plan_limits import Limits
 from sync_core.services.report import Freshness, LineQuery, Lines, ReportView
 from sync_core.services.session_views import SessionView
 from sync_core.store.database import Database
+from sync_core.store.plan_samples import SampleKind
 from tests.conftest import make_workspace
 from tests.services import actor_of, audit_actions, small_sandbox
 from tests.support import config, enqueue, rows, sync
@@ -39,13 +40,14 @@ class Disagreeing:
     stripe_only: list[str]
     both: list[str]
     ours_only: list[str]
+    stay_deleted: list[str]
 
 
 async def disagree(database: Database, workspace_id: UUID, sandbox: SandboxProcess) -> Disagreeing:
     await sync(database, workspace_id, sandbox.url, config(CUSTOMERS, EntityType.PRODUCTS, PRICES))
     known = await rows(database, workspace_id, "SELECT external_id FROM customers WHERE deleted_at IS NULL ORDER BY 1")
     ids = [row["external_id"] for row in known]
-    made = Disagreeing(ids[:6], ids[6:10], ids[10:13])
+    made = Disagreeing(ids[:6], ids[6:10], ids[10:13], ids[13:15])
     async with database.workspace(workspace_id) as session:
         # Stripe only: ours and the last sync agree on something else. Both: our name and the last sync's are two other values.
         await session.execute(
@@ -67,6 +69,13 @@ async def disagree(database: Database, workspace_id: UUID, sandbox: SandboxProce
                 "UPDATE customers SET name = 'Ours', payment_sync_status = 'local_edit' WHERE external_id = ANY(:ids)"
             ),
             {"ids": made.ours_only},
+        )
+        # Deleted here, and somebody has said that it stays so.
+        await session.execute(
+            text(
+                "UPDATE customers SET deleted_at = now(), payment_sync_status = 'local_edit' WHERE external_id = ANY(:ids)"
+            ),
+            {"ids": made.stay_deleted},
         )
         await session.execute(
             text(
@@ -124,7 +133,8 @@ async def test_the_matrix_counts_what_each_record_needs(
     found = await read(database, workspace_id, await dry_run(database, workspace_id, sandbox))
 
     counts = next(row.counts for row in found.matrix if row.entity is CUSTOMERS)
-    expected = {Action.UPDATE: len(made.stripe_only), Action.CONFLICT: len(made.both), Action.SKIP: len(made.ours_only)}
+    left = len(made.ours_only) + len(made.stay_deleted)
+    expected = {Action.UPDATE: len(made.stripe_only), Action.CONFLICT: len(made.both), Action.SKIP: left}
     assert {action: counts[action] for action in expected} == expected
 
 
@@ -195,9 +205,10 @@ async def test_findings_name_fields_reasons_and_money(
     reasons = {(one.entity, one.action, one.code): one.count for one in found.reasons}
     assert reasons[CUSTOMERS, Action.CONFLICT, ReasonCode.BOTH_CHANGED] == len(made.both)
     money = [one for one in found.guardrails if one.name == "Money"]
-    assert {(one.entity, one.field, one.level) for one in money} >= {(PRICES, "unit_amount_in_pennies", Level.WARN)}
+    # The exact amount, which changes with it, is not told of again.
+    assert {(one.entity, one.field, one.level) for one in money} == {(PRICES, "unit_amount_in_pennies", Level.WARN)}
     assert found.is_whole
-    assert found.effects_exact
+    assert found.effects.is_exact
 
 
 @pytest.mark.parametrize("chosen", list(Strategy))
@@ -208,11 +219,66 @@ async def test_each_strategy_is_foretold_as_it_then_turns_out(
     foretold = await looked(database, workspace_id, await dry_run(database, workspace_id, sandbox, Strategy.FLAG))
     turned_out = await read(database, workspace_id, await dry_run(database, workspace_id, sandbox, chosen))
 
-    effect = next(one for one in foretold.effects if one.strategy is chosen)
+    effect = next(one for one in foretold.effects.rows if one.strategy is chosen)
     assert (effect.updates, effect.conflicts, effect.skips) == tuple(
         turned_out.totals[action] for action in (Action.UPDATE, Action.CONFLICT, Action.SKIP)
     )
     assert effect.is_chosen == (chosen is Strategy.FLAG)
+
+
+def chosen_counts(found: Findings) -> tuple[int, int, int]:
+    effect = next(one for one in found.effects.rows if one.is_chosen)
+    return effect.updates, effect.conflicts, effect.skips
+
+
+async def test_of_a_large_plan_each_action_is_scaled_up_by_itself(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a plan of many updates and a few conflicts would be said to have as many of both."""
+    monkeypatch.setattr(plan_effects, "LOOKED_AT", 2)
+    await disagree(database, workspace_id, sandbox)
+    session_id = await dry_run(database, workspace_id, sandbox)
+    found, totals = (
+        await looked(database, workspace_id, session_id),
+        (await read(database, workspace_id, session_id)).totals,
+    )
+    assert not found.effects.is_exact
+    assert chosen_counts(found) == (totals[Action.UPDATE], totals[Action.CONFLICT], totals[Action.SKIP])
+
+
+async def test_strategies_are_not_told_of_what_has_changed_since(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    made = await disagree(database, workspace_id, sandbox)
+    session_id = await dry_run(database, workspace_id, sandbox)
+    before = await looked(database, workspace_id, session_id)
+    async with database.workspace(workspace_id) as session:
+        changed = [*made.stripe_only[:1], *made.both[:2]]
+        await session.execute(
+            text("UPDATE customers SET name = 'Mine' WHERE external_id = ANY(:ids)"), {"ids": changed}
+        )
+    after = await looked(database, workspace_id, session_id)
+    updates, conflicts, skips = chosen_counts(before)
+    assert (before.effects.moved, after.effects.moved) == (0, 3)
+    assert chosen_counts(after) == (updates - 1, conflicts - 2, skips)
+
+
+async def test_a_sample_of_what_stays_is_called_by_name_and_in_order(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    """What was recognised on its way in was not staged: the record tells of it."""
+    await sync(database, workspace_id, sandbox.url, config(PRICES, EntityType.PRODUCTS))
+    session_id = (await sync(database, workspace_id, sandbox.url, config(PRICES, dry_run=True))).session_id
+    at = await rows(
+        database, workspace_id, "SELECT external_id, provider_created_at AS at FROM prices ORDER BY external_id"
+    )
+    created = {row["external_id"]: row["at"] for row in at}
+
+    oldest = (
+        await page(database, workspace_id, session_id, LineQuery(PRICES, Action.UNCHANGED, sample=SampleKind.OLDEST))
+    ).items
+    assert [created[one.external_id] for one in oldest] == sorted(created.values())[:20]
+    assert all(one.label for one in oldest)
 
 
 async def test_transitions_show_the_commonest_pairs_of_values(
@@ -228,6 +294,13 @@ async def test_transitions_show_the_commonest_pairs_of_values(
     unknown = await findings.transitions(database, actor_of(workspace_id), session_id, CUSTOMERS, "shoe_size")
     assert isinstance(unknown, Refusal)
 
+    # Amounts in their currencies, as in the rows.
+    amounts = await findings.transitions(database, actor_of(workspace_id), session_id, PRICES, "unit_amount_in_pennies")
+    listed = (await page(database, workspace_id, session_id, LineQuery(PRICES, Action.UPDATE))).items
+    changed = [one for line in listed for one in line.changes if one.field == "unit_amount_in_pennies"]
+    assert isinstance(amounts, tuple)
+    assert {(one.ours, one.theirs) for one in amounts} == {(one.ours, one.theirs) for one in changed}
+
 
 async def test_a_plan_expires_and_is_applied_once(
     database: Database, workspace_id: UUID, sandbox: SandboxProcess
@@ -241,7 +314,7 @@ async def test_a_plan_expires_and_is_applied_once(
     assert after_canary.can_apply
     assert [(one.id, one.limit) for one in after_canary.applied] == [(canary.session_id, 3)]
     assert applied.freshness is Freshness.APPLIED
-    assert (await looked(database, workspace_id, session_id)).effects == ()
+    assert (await looked(database, workspace_id, session_id)).effects.rows == ()
     assert {one.id for one in applied.applied} == {canary.session_id, whole}
 
     async with database.workspace(workspace_id) as session:
@@ -364,3 +437,53 @@ async def test_orphans_are_counted_with_what_asking_again_costs(
     (found,) = (await looked(database, workspace_id, session_id)).orphans
     assert (found.entity, found.parent) == (PRICES, EntityType.PRODUCTS)
     assert (found.objects, found.requests) == (5, 2)
+
+
+_SUBSCRIPTIONS = """
+INSERT INTO payment_sync_plan_items (workspace_id, session_id, entity_type, external_id, seq, action, detail)
+SELECT :w, :id, 'subscriptions', 'sub_' || action || was || n, row_number() OVER (), action,
+  jsonb_build_object('changes', jsonb_build_object('status', jsonb_build_array(was, 'canceled')))
+FROM (VALUES ('update', 'active', 3), ('update', 'expired', 2), ('skip', 'active', 4), ('conflict', 'trial', 1)) v(action, was, times),
+  generate_series(1, times) n
+"""
+
+
+async def test_only_subscriptions_that_the_plan_ends_are_counted(database: Database, workspace_id: UUID) -> None:
+    """Not those that had ended already, nor those that it leaves or asks about. What they were about may be forgotten by now."""
+    session_id = await enqueue(database, workspace_id, config(EntityType.SUBSCRIPTIONS, dry_run=True))
+    async with database.workspace(workspace_id) as session:
+        await session.execute(text(_SUBSCRIPTIONS), {"w": workspace_id, "id": session_id})
+        await session.execute(
+            text("UPDATE payment_sync_entity_runs SET updated = 5, skipped = 4, conflicts = 1, unchanged = 50")
+        )
+    found = await looked(database, workspace_id, session_id)
+    (told,) = [one for one in found.guardrails if one.name == "Cancellations"]
+    assert (told.message, told.level) == ("3 subscriptions end (5% of those read).", Level.NOTE)
+    assert found.effects.rows == ()
+
+
+_WITHOUT_PRICES = """
+WITH made AS (
+  INSERT INTO payment_sync_staged_objects (workspace_id, session_id, entity_type, external_id, seq, observed_at, "values")
+  SELECT :w, :id, 'subscriptions', 'sub_' || n, n, now(), jsonb_build_object('items', jsonb_build_array(
+    jsonb_build_object('price', 'price_here'), jsonb_build_object('price', 'price_' || n % 2))) FROM generate_series(1, 5) n
+  RETURNING external_id, seq
+)
+INSERT INTO payment_sync_plan_items (workspace_id, session_id, entity_type, external_id, seq, action, reason_code, detail)
+SELECT :w, :id, 'subscriptions', external_id, seq, 'error', 'missing_parent', '{"field": "items"}'::jsonb FROM made
+UNION ALL SELECT :w, :id, 'prices', 'price_here', 1, 'create', NULL, NULL
+"""
+
+
+async def test_prices_that_items_lack_are_counted_each_once(database: Database, workspace_id: UUID) -> None:
+    session_id = await enqueue(database, workspace_id, config(dry_run=True))
+    async with database.workspace(workspace_id) as session:
+        await session.execute(text(_WITHOUT_PRICES), {"w": workspace_id, "id": session_id})
+        await session.execute(
+            text("UPDATE payment_sync_entity_runs SET failed = 5 WHERE entity_type = 'subscriptions'")
+        )
+    found = await looked(database, workspace_id, session_id)
+    (lost,) = found.orphans
+    assert (lost.entity, lost.parent, lost.objects, lost.requests) == (EntityType.SUBSCRIPTIONS, PRICES, 5, 2)
+    (told,) = [one for one in found.guardrails if one.name == "Orphans"]
+    assert (told.level, told.action, told.reason) == (Level.NOTE, Action.ERROR, ReasonCode.MISSING_PARENT)
