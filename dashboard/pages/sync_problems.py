@@ -13,7 +13,7 @@ from dashboard.pages import run_parts as parts
 from dashboard.pages.sync_rows import ProblemRow
 from dashboard.pages.sync_state import SyncState
 from dashboard.state import PageState
-from sync_core.domain.vocabulary import EntityType, ReasonCode
+from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
 from sync_core.errors import Refusal
 from sync_core.services import problems
 from sync_core.services.problems import Choice, Problem
@@ -160,15 +160,17 @@ def view() -> rx.Component:
 
 def group(one: rx.Var[ProblemRow]) -> rx.Component:
     opened = (ProblemsState.entity == one.entity) & (ProblemsState.reason == one.reason)
-    named = one.entity_label + ", " + one.label
+    entity, reason = _worded(one.entity, _ENTITIES), _worded(one.reason, _REASONS)
+    named = entity + ", " + reason
+    listed = f"{SyncState.report_href}?entity={one.entity}&action={Action.ERROR}&reason={one.reason}"
     return rx.el.tr(
         rx.el.th(
-            rx.el.div(one.label),
-            rx.el.div(one.entity_label, rx.cond(one.field != "", " · " + one.field, ""), class_name="muted small"),
+            rx.el.div(reason),
+            rx.el.div(entity, rx.cond(one.field != "", " · " + one.field, ""), class_name="muted small"),
             scope="row",
         ),
-        rx.el.td(ui.link(one.count, one.href), class_name="number", custom_attrs={"data-label": "Records"}),
-        rx.el.td(rx.el.div(one.repair), rx.el.div(one.message, class_name="muted small")),
+        rx.el.td(ui.link(one.count, listed), class_name="number", custom_attrs={"data-label": "Records"}),
+        rx.el.td(rx.el.div(_worded(one.reason, _REPAIRS)), rx.el.div(one.message, class_name="muted small")),
         rx.el.td(rx.el.code(one.sample), class_name="small"),
         rx.el.td(
             ui.row(
@@ -192,8 +194,18 @@ def group(one: rx.Var[ProblemRow]) -> rx.Component:
                 ),
             )
         ),
-        key=one.key,
+        key=f"{one.entity}/{one.reason}/{one.field}",
     )
+
+
+_ENTITIES = {one.value: one.label for one in EntityType}
+_REASONS = {one.value: one.label for one in ReasonCode if one.is_error}
+_REPAIRS = {one.value: one.repair for one in ReasonCode if one.is_error}
+
+
+def _worded(value: rx.Var[str], words: dict[str, str]) -> rx.Var[str]:
+    found: rx.Var[str] = rx.match(value, *words.items(), value).to(str)
+    return found
 
 
 def one_by_one() -> rx.Component:

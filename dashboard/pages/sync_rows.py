@@ -60,17 +60,14 @@ class LaneRow:
 
 @dataclass(frozen=True, slots=True)
 class ProblemRow:
-    key: str
+    """Errors of one reason. Its words are the page's own: many of these come in one message."""
+
     entity: str
-    entity_label: str
     reason: str
-    label: str
     count: str
     field: str
     message: str
-    repair: str
     sample: str
-    href: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,19 +301,14 @@ def lane_row(lane: Lane, zone: str) -> LaneRow:
     )
 
 
-def problem_row(session_id: str, reason: Reason) -> ProblemRow:
+def problem_row(reason: Reason) -> ProblemRow:
     return ProblemRow(
-        key=f"{reason.entity}/{reason.code}/{reason.field}",
         entity=reason.entity.value,
-        entity_label=reason.entity.label,
         reason=reason.code.value,
-        label=reason.code.label,
         count=f"{reason.count:,}" if reason.is_whole else f"{reason.count:,}+",
         field=reason.field,
         message=parts.clipped(reason.message),
-        repair=reason.repair,
         sample=", ".join(reason.sample[:3]),
-        href=f"{parts.report_href(session_id)}?entity={reason.entity}&action={reason.action}&reason={reason.code}",
     )
 
 

@@ -32,7 +32,7 @@ MOST_EARLIER = 0.5
 EVENTS_SHOWN = 15
 EVENTS_MEANWHILE = 4
 PROBLEMS_MEANWHILE = 3
-PROBLEMS_WITH_EVENTS = 6
+PROBLEMS_WITH_EVENTS = 4
 
 
 class SyncState(PageState):
@@ -214,11 +214,7 @@ class SyncState(PageState):
     async def _read_problems(self, actor: Actor, session_id: UUID, most: int) -> dict[str, Any]:
         """Errors by reason, the commonest first."""
         found = await findings.reasons(get_database(), actor, session_id)
-        return (
-            {}
-            if isinstance(found, Refusal)
-            else {"problems": [rows.problem_row(str(session_id), one) for one in found[:most]]}
-        )
+        return {} if isinstance(found, Refusal) else {"problems": [rows.problem_row(one) for one in found[:most]]}
 
     async def _read_fresh(self, actor: Actor, session_id: UUID) -> dict[str, Any]:
         """The few newest events that have come since the page of them was read: to send all of it anew would be too much."""

@@ -23,6 +23,8 @@ from tests.large_data import Large, make_large
 
 LOADS: dict[str, list[Any]] = dashboard.dashboard.app._load_events
 A_MESSAGE = 16_000
+# The page that has most to say once keeps some room for what comes to it.
+A_RUNS_MESSAGE = 13_000
 DEFAULTS = 20_000
 ROWS = 50
 _LONG_NAME = "'Hildegard Oppenheimer and Daughters Trading ' || external_id"
@@ -162,9 +164,10 @@ async def test_a_list_at_its_largest_comes_in_small_messages(
         await then(client)
     # A browser has the defaults with the bundle: the first message is this client's own way to be told them.
     _, *messages = client.messages
+    most = A_RUNS_MESSAGE if route == RUN else A_MESSAGE
     assert any(name in message.names for message in messages)
     assert any(value for told, value in client.told.items() if told.endswith(f".{name}"))
-    assert [(message.size, sorted(message.names)) for message in messages if message.size > A_MESSAGE] == []
+    assert [(message.size, sorted(message.names)) for message in messages if message.size > most] == []
 
 
 @pytest.mark.parametrize("route", sorted(LOADS))
