@@ -193,7 +193,7 @@ class ReportState(PageState):
         view, approval = found.session, found.approval
         at = When.of(approval.at, actor.time_zone)
         self.plan_hash = view.plan_hash
-        self.to_apply = "" if found.apply_seconds is None else parts.about(*found.apply_seconds).removesuffix(" left")
+        self.to_apply = "" if found.apply_seconds is None else parts.about(found.apply_seconds).removesuffix(" left")
         self.space = "" if found.space is None else formatting.size(found.space.bytes)
         measured = found.space is not None and found.space.is_measured
         self.space_about = (

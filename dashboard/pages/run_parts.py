@@ -9,6 +9,7 @@ from uuid import UUID
 import reflex as rx
 
 from dashboard import components as ui
+from sync_core.domain.time_left import Range, rounded
 from sync_core.domain.vocabulary import EntityType
 from sync_core.services.history import kind_of
 from sync_core.services.record_views import When
@@ -57,19 +58,14 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
-def about(least: float, most: float) -> str:
+def about(left: Range) -> str:
     """A range of seconds as a person would say it."""
-    if most < 10:
+    if left[1] < 10:
         return "a few seconds left"
-    if most < 90:
-        low, high = _fives(least), _fives(most)
-        return f"about {high} s left" if low >= high else f"about {low} to {high} s left"
-    low, high = max(1, round(least / 60)), max(1, round(most / 60))
-    return f"about {high} min left" if low >= high else f"about {low} to {high} min left"
-
-
-def _fives(seconds: float) -> int:
-    return max(5, round(seconds / 5) * 5)
+    low, high = rounded(left)
+    unit, seconds = ("s", 1) if high < 120 else ("min", 60) if high < 4 * 3600 else ("h", 3600)
+    least, most = low // seconds, -(-high // seconds)
+    return f"about {least} to {most} {unit} left" if least else f"under {most} {unit} left"
 
 
 def rate(per_second: float | None) -> str:

@@ -162,7 +162,7 @@ def _pace(line: EntityLine) -> str:
     """How fast it goes and how long it may still take, as far as either can be told."""
     if line.is_done or line.rate is None or not line.processed:
         return ""
-    left = f", {parts.about(*line.eta)}" if line.eta is not None else ""
+    left = f", {parts.about(line.eta)}" if line.eta is not None else ""
     return f"{parts.rate(line.rate)}{left}"
 
 
@@ -188,6 +188,8 @@ def retried_text(retried: Retried) -> str:
 def _so_far(line: EntityLine, *, is_open: bool) -> str:
     """Reading runs ahead of deciding: both are said while they differ."""
     read = f"{line.fetched:,} read, " if line.fetched > line.processed else ""
+    if not line.is_counted:
+        return f"{read}{line.processed:,} done"
     return f"{read}{line.processed:,} of {'~' if is_open else ''}{line.total:,}"
 
 

@@ -384,7 +384,7 @@ def _review(view: ProgressView) -> str:
 
 def _eta(view: ProgressView) -> str:
     if view.eta is not None:
-        return parts.about(*view.eta)
+        return parts.about(view.eta) + (f" ({view.eta_why})" if view.eta_why else "")
     return "estimating…" if view.is_open and view.phase is not Phase.VERIFY else ""
 
 

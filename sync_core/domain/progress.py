@@ -1,11 +1,9 @@
-"""Progress as a pure fold, and what is derived from it: the status of a session, and when it may end."""
+"""Progress as a pure fold, and what is derived from it: the status of a session, and where samples of its pace stand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
-from math import sqrt
 from typing import Any, Self
 
 from sync_core.domain.vocabulary import Action, EntityType, Phase, SessionStatus
@@ -97,33 +95,6 @@ def session_status(
         return SessionStatus.COMPLETED
     fruitless = all(one.processed == one.failed and (one.failed or not one.is_complete) for one in every)
     return SessionStatus.FAILED if fruitless else SessionStatus.PARTIAL
-
-
-_LEAST_INTERVALS = 5
-_LEAST_SECONDS = 5.0
-_RECENT_SECONDS = 60.0
-
-
-def eta_range(samples: Sequence[tuple[float, int]], remaining: int) -> tuple[float, float] | None:
-    """Seconds until `remaining` more objects are processed, as a range from (monotonic second, processed) samples.
-
-    None until it can be believed: at least five intervals over at least five of the last sixty seconds, and a pace
-    steady enough that the slow end of the range is at most four times its middle. The range is the mean pace, give or
-    take twice its standard error.
-    """
-    if remaining <= 0:
-        return 0.0, 0.0
-    recent = [sample for sample in samples if sample[0] >= samples[-1][0] - _RECENT_SECONDS]
-    intervals = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(recent) if b[0] > a[0]]
-    elapsed = sum(seconds for seconds, _ in intervals)
-    if len(intervals) < _LEAST_INTERVALS or elapsed < _LEAST_SECONDS:
-        return None
-    pace = sum(count for _, count in intervals) / elapsed
-    spread = sum(seconds * (count / seconds - pace) ** 2 for seconds, count in intervals) / elapsed
-    doubt = 2 * sqrt(spread / (len(intervals) - 1))
-    if pace <= 0 or pace - doubt < pace / 4:
-        return None
-    return remaining / (pace + doubt), remaining / (pace - doubt)
 
 
 MOST_SAMPLES = 240

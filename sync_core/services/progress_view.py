@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from sync_core.domain.fields import ORDER
+from sync_core.domain.time_left import Look, Part, Range
 from sync_core.domain.vocabulary import EntityType, Phase, SessionStatus
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
-from sync_core.services.pace import Pace, Retried, retried_by_entity
+from sync_core.services.pace import Memory, Pace, Retried, retried_by_entity
 from sync_core.services.quota import Quota, quota_of
-from sync_core.services.run_windows import FORBIDDEN, coverage
+from sync_core.services.run_windows import FORBIDDEN, coverage, share_read
 from sync_core.services.session_views import stays
 from sync_core.services.sessions import NOT_FOUND
 from sync_core.store import watching as store
@@ -82,7 +84,7 @@ class Verified:
 class EntityLine:
     """One entity type. `cells` say by tenths how much of each part of the date range has been read, oldest first.
 
-    `rate` and `eta` are of the run's, as in `ProgressView`.
+    `rate` and `eta` are of the run's, as in `ProgressView`; `total` is what there is so far where it `is_counted` no further.
     """
 
     entity: EntityType
@@ -91,6 +93,7 @@ class EntityLine:
     fetched: int
     processed: int
     total: int
+    is_counted: bool
     created: int
     updated: int
     unchanged: int
@@ -99,7 +102,7 @@ class EntityLine:
     failed: int
     fraction: float | None
     rate: float | None
-    eta: tuple[float, float] | None
+    eta: Range | None
     retried: Retried
     cells: tuple[int, ...]
     open_windows: int
@@ -122,7 +125,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ProgressView:
-    """Seconds throughout; `eta` is the range of seconds left, None while it can't be believed. `trouble`: what it waits for."""
+    """Seconds throughout; `eta` is the range of seconds left, None while it can't be believed, and `eta_why` the reason for which it has
+    just jumped. `trouble`: what it waits for.
+    """
 
     session_id: UUID
     status: SessionStatus
@@ -134,7 +139,8 @@ class ProgressView:
     entities: tuple[EntityLine, ...]
     fraction: float | None
     rate: float | None
-    eta: tuple[float, float] | None
+    eta: Range | None
+    eta_why: str
     elapsed: float
     pulse: Pulse
     page_age: float | None
@@ -184,6 +190,14 @@ class ProgressView:
         return stays(self.written, dry_run=self.dry_run)
 
 
+async def _planned(session: AsyncSession, run: WatchedRun) -> Mapping[EntityType, int]:
+    """A plan that is applied in whole is counted; nobody knows of how many parents its first few bring along."""
+    if run.source_session_id is None or run.config.limit is not None:
+        return {}
+    plan = await store.read_entities(session, run.workspace_id, run.source_session_id)
+    return {one.entity: one.processed for one in plan}
+
+
 class Watch:
     """One screen's look at one run. Remembers the pace between looks; everything else is read anew each time."""
 
@@ -191,7 +205,7 @@ class Watch:
         self._database = database
         self._actor = actor
         self._session_id = session_id
-        self._paces: defaultdict[EntityType | None, Pace] = defaultdict(Pace)
+        self._memory = Memory()
 
     async def look(self) -> ProgressView | Refusal:
         if not self._actor.can(Permission.VIEW):
@@ -204,32 +218,36 @@ class Watch:
             entities = await store.read_entities(session, workspace_id, self._session_id)
             stretches = await store.read_stretches(session, workspace_id, self._session_id)
             windows = await store.read_open(session, workspace_id, self._session_id) if run.status.is_open else []
-        return _view(run, entities, stretches, windows, self._paces)
+            if self._memory.planned is None:
+                self._memory.planned = await _planned(session, run)
+        return view_of(run, entities, stretches, windows, self._memory)
 
 
-def _view(
+def view_of(
     run: WatchedRun,
     entities: Sequence[WatchedEntity],
     stretches: Sequence[Stretch],
     windows: Sequence[OpenWindow],
-    paces: Mapping[EntityType | None, Pace],
+    memory: Memory,
 ) -> ProgressView:
-    pace, retried = paces[None], retried_by_entity(run.stats, run.now, is_open=run.status.is_open)
-    lines = tuple(
-        _line(one, run, [part for part in stretches if part.entity is one.entity], windows, paces[one.entity], retried)
-        for one in sorted(entities, key=lambda one: ORDER.index(one.entity))
-        if one.requested or one.fetched or one.processed
-    )
-    processed, total = sum(line.processed for line in lines), sum(line.total for line in lines)
+    paces, stats = memory.paces, run.stats
+    pace, retried = paces[None], retried_by_entity(stats, run.now, is_open=run.status.is_open)
+    shown = [one for one in sorted(entities, key=lambda one: ORDER.index(one.entity)) if one.is_shown]
+    parts = {one.entity: memory.part(one, run, share_read(_of(one, stretches), run)) for one in shown}
     requests = sum(one.requests for one in entities)
-    stats = run.stats
-    pace.note(run.now, processed, stats.get("beat_at"), int(stats.get("requests") or 0))
-    reading = [line.entity for line in lines if line.phase is Phase.FETCH and line.rate is not None]
+    pace.note(Look(run.now, parts), stats.get("beat_at"), int(stats.get("requests") or 0))
+    for one in shown:
+        paces[one.entity].note(Look(run.now, {one.entity: parts[one.entity]}), run.now, one.requests)
+    reading = [one.entity for one in shown if one.phase is Phase.FETCH and run.moves(one)]
     quota = quota_of(run, requests, reading, paces, retried)
+    disturbed = memory.disturbed(run)
+    lines = tuple(
+        _line(one, run, _of(one, stretches), windows, paces[one.entity], parts[one.entity], retried, disturbed)
+        for one in shown
+    )
     ages = [run.now - one.last_page_at for one in entities if one.last_page_at is not None]
     page_age = max(0.0, min(ages)) if ages else None
-    open_and_known = run.status is SessionStatus.RUNNING and total > 0
-    disturbed = quota.resume_in is not None or bool(quota.throttled)
+    is_left = run.status is SessionStatus.RUNNING and run.phase is not Phase.VERIFY
     return ProgressView(
         session_id=run.id,
         status=run.status,
@@ -241,7 +259,8 @@ def _view(
         entities=lines,
         fraction=_whole(run, lines),
         rate=pace.rate() if run.status.is_open else None,
-        eta=pace.eta(run.now, total - processed, disturbed=disturbed) if open_and_known else None,
+        eta=pace.eta(run.now, disturbed=disturbed) if is_left else None,
+        eta_why=pace.why if is_left else "",
         elapsed=_elapsed(run),
         pulse=_pulse(run, page_age),
         page_age=page_age,
@@ -259,36 +278,42 @@ def _view(
     )
 
 
+def _of(one: WatchedEntity, stretches: Sequence[Stretch]) -> list[Stretch]:
+    return [part for part in stretches if part.entity is one.entity]
+
+
 def _line(
     one: WatchedEntity,
     run: WatchedRun,
     stretches: Sequence[Stretch],
     windows: Sequence[OpenWindow],
     pace: Pace,
+    part: Part,
     retried: Mapping[str, Retried],
+    disturbed: str,
 ) -> EntityLine:
     known = run.range_start is not None and run.ceiling is not None and run.source_session_id is None
     cells = coverage(stretches, run.range_start or 0, run.ceiling or 0) if known and one.requested else ()
     again = retried.get(one.entity.value, Retried())
-    moves = run.status is SessionStatus.RUNNING and one.phase is not Phase.DONE
-    pace.note(run.now, one.processed, run.now, one.requests)
-    left = one.total - one.processed
+    moves = run.moves(one)
+    total = max(one.fetched, one.processed) if part.total is None else part.total
     return EntityLine(
         entity=one.entity,
         requested=one.requested,
         phase=one.phase,
         fetched=one.fetched,
         processed=one.processed,
-        total=one.total,
+        total=total,
+        is_counted=part.total is not None,
         created=one.created,
         updated=one.updated,
         unchanged=one.unchanged,
         skipped=one.skipped,
         conflicts=one.conflicts,
         failed=one.failed,
-        fraction=_fraction(one, cells),
+        fraction=_fraction(one, part, cells),
         rate=pace.rate() if moves else None,
-        eta=pace.eta(run.now, left, disturbed=again.again_in is not None) if moves and left else None,
+        eta=pace.eta(run.now, disturbed=disturbed) if moves and total > one.processed else None,
         retried=again,
         cells=cells,
         open_windows=sum(window.entity is one.entity for window in windows),
@@ -297,16 +322,16 @@ def _line(
     )
 
 
-def _fraction(one: WatchedEntity, cells: Sequence[int]) -> float | None:
+def _fraction(one: WatchedEntity, part: Part, cells: Sequence[int]) -> float | None:
     """0 to 1, and 1 only when complete. With no estimate, what has been read of the range stands in for it."""
     if one.phase is Phase.DONE:
         return 1.0
-    if one.estimated:
-        return min(one.processed / one.total, 0.99)
     read = sum(cells) / (10 * len(cells)) if cells else 0.0
-    if not one.total:
+    if part.total:
+        return min(one.processed / part.total, 0.99)
+    if not one.fetched:
         return min(read, 0.99) if read else None
-    return min(one.processed / one.total * (read or 1.0), 0.99)
+    return min(one.processed / one.fetched * (read or 1.0), 0.99)
 
 
 def _whole(run: WatchedRun, lines: Sequence[EntityLine]) -> float | None:

@@ -13,7 +13,7 @@ from sync_core.services.actor import Actor, Permission
 from sync_core.services.sessions import NOT_FOUND
 from sync_core.store import watching as store
 from sync_core.store.database import Database
-from sync_core.store.watching import OpenWindow, Stretch
+from sync_core.store.watching import OpenWindow, Stretch, WatchedRun
 
 CELLS: Final = 60
 """Cells of a coverage bar."""
@@ -73,6 +73,13 @@ def _lane(window: OpenWindow, start: int, end: int, request_id: str) -> Lane:
         at=window.oldest_seen,
         request_id=request_id,
     )
+
+
+def share_read(stretches: Iterable[Stretch], run: WatchedRun) -> float:
+    """Of the date range, 0 to 1."""
+    start, end = run.range_start or 0, run.ceiling or 0
+    inside = sum(max(0, min(one.lt, end) - max(one.gte, start)) for one in stretches)
+    return inside / (end - start) if end > start else 0.0
 
 
 def coverage(stretches: Iterable[Stretch], start: int, end: int, cells: int = CELLS) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ class WatchedRun:
     """Times are epoch seconds by the database's clock, `now` among them. `lease_left` is None when nobody has the run."""
 
     id: UUID
+    workspace_id: UUID
     status: SessionStatus
     phase: Phase
     config: RunConfig
@@ -36,6 +37,9 @@ class WatchedRun:
     is_leased: bool
     lease_left: float | None
     attempts: int
+
+    def moves(self, one: WatchedEntity) -> bool:
+        return self.status is SessionStatus.RUNNING and one.phase is not Phase.DONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,9 @@ class WatchedEntity:
         return self.written + self.unchanged + self.skipped + self.conflicts + self.failed
 
     @property
-    def total(self) -> int:
-        return max(self.estimated, self.fetched, self.processed)
+    def is_shown(self) -> bool:
+        """It was asked for, or came along."""
+        return bool(self.requested or self.fetched or self.processed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,7 @@ def _epoch(column: str) -> str:
 
 
 _RUN = text(
-    "SELECT s.id, s.status, s.phase, s.config, s.stats, s.error_summary, s.source_session_id,"
+    "SELECT s.id, s.workspace_id, s.status, s.phase, s.config, s.stats, s.error_summary, s.source_session_id,"
     # What is shown begins with the account, or with Stripe: before them there is nothing to read, though a run asks.
     " CASE WHEN s.range_start = 0 AND s.ceiling > f.first THEN f.first ELSE s.range_start END AS range_start, s.ceiling,"
     " s.cancel_requested_at IS NOT NULL AS cancel_requested, s.created_by,"

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import event, text
 
 from dashboard.pages.sync_rows import retried_text
+from sync_core.domain.time_left import Look, Part, Range
 from sync_core.domain.vocabulary import EntityType, Phase, SessionStatus
 from sync_core.errors import Refusal
 from sync_core.sandbox.launch import SandboxProcess
@@ -370,16 +371,17 @@ class Watched:
         self.now = 0.0
         self.done = 0
 
-    def seconds(
-        self, count: int, step: int, *, total: int = 10_000, disturbed: bool = False
-    ) -> tuple[float, float] | None:
+    def seconds(self, count: int, step: int, *, total: int = 10_000, disturbed: str = "") -> Range | None:
         eta = None
         for _ in range(count):
             self.now += 1
             self.done += step
-            self.pace.note(self.now, self.done, self.now, self.done // 100)
-            eta = self.pace.eta(self.now, total - self.done, disturbed=disturbed)
+            self.look(total)
+            eta = self.pace.eta(self.now, disturbed=disturbed)
         return eta
+
+    def look(self, total: int) -> None:
+        self.pace.note(Look(self.now, {CUSTOMERS: Part(self.done, self.done, total)}), self.now, self.done // 100)
 
 
 def test_the_time_left_is_hidden_until_it_can_be_believed() -> None:
@@ -387,16 +389,28 @@ def test_the_time_left_is_hidden_until_it_can_be_believed() -> None:
     assert watched.seconds(5, 100) is None
     eta = watched.seconds(10, 100)
     assert eta is not None
-    assert eta[0] <= (10_000 - watched.done) / 100 <= eta[1] + 5
+    assert eta[0] <= (10_000 - watched.done) / 100 <= eta[1]
 
 
-def test_undisturbed_the_time_left_moves_by_a_third_at_most() -> None:
+@pytest.mark.parametrize("disturbed", ["", "rate limited"])
+def test_undisturbed_the_time_left_moves_by_a_third_at_most(disturbed: str) -> None:
     watched = Watched()
     before = watched.seconds(20, 50)
     assert before is not None
-    after = watched.seconds(5, 500)
+    after = watched.seconds(5, 500, disturbed=disturbed)
     assert after is not None
-    assert after[0] >= (before[0] - 5) * 0.69
+    assert (after[0] >= (before[0] - 5) * 0.69) is (disturbed == "")
+    assert watched.pace.why == disturbed
+
+
+def test_the_reason_for_a_jump_is_said_for_half_a_minute() -> None:
+    watched = Watched()
+    watched.seconds(20, 50, total=100_000)
+    watched.seconds(5, 500, total=100_000, disturbed="rate limited")
+    watched.seconds(24, 500, total=100_000)
+    assert watched.pace.why == "rate limited"
+    watched.seconds(8, 500, total=100_000)
+    assert watched.pace.why == ""
 
 
 def test_rates_are_of_the_last_ten_seconds() -> None:
@@ -410,8 +424,41 @@ def test_rates_are_of_the_last_ten_seconds() -> None:
 def test_a_run_that_starts_over_forgets_its_pace() -> None:
     watched = Watched()
     watched.seconds(30, 10)
-    watched.pace.note(31.0, 5, 31.0, 0)
+    watched.done = 5
+    watched.look(10_000)
     assert watched.pace.rate() is None
+
+
+def test_an_estimate_that_leaps_is_not_followed_at_once() -> None:
+    pace = Pace()
+    assert pace.expect(0.0, None) is None
+    assert [pace.expect(at, total) for at, total in enumerate((100, 110, 9_000, 120), start=1)] == [100, 100, 110, 110]
+    assert pace.expect(15.0, None) is None
+
+
+async def test_an_applied_plan_is_counted_from_its_dry_run(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    wanted = config(CUSTOMERS, EntityType.PRODUCTS, dry_run=True)
+    plan = await sync(database, workspace_id, sandbox.url, wanted)
+    applying = await enqueue(database, workspace_id, config(*wanted.entity_types), source_session_id=plan.session_id)
+    await execute(
+        database,
+        workspace_id,
+        "UPDATE payment_sync_sessions SET status = 'running', phase = 'apply', started_at = now() WHERE id = :id",
+        id=applying,
+    )
+    await execute(
+        database,
+        workspace_id,
+        "UPDATE payment_sync_entity_runs SET phase = 'apply', created = 60 WHERE session_id = :id AND entity_type = 'customers'",
+        id=applying,
+    )
+    found = await look(database, workspace_id, applying)
+    customers = plan.counters["customers"]["fetched"]
+    assert (found.entities[0].total, found.entities[0].fraction) == (customers, 60 / customers)
+    assert found.fraction is not None
+    assert found.fraction < 0.5
 
 
 def test_phases_of_an_applied_plan_leave_fetching_out() -> None:

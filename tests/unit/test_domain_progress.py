@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sync_core.domain.progress import EntityProgress, eta_range, session_status
+from sync_core.domain.progress import EntityProgress, session_status
 from sync_core.domain.vocabulary import Action, EntityType, Phase, SessionStatus
 
 CUSTOMERS, PRODUCTS, *_ = EntityType
@@ -86,41 +86,3 @@ STATUS: dict[str, tuple[list[EntityProgress], dict[str, bool], SessionStatus]] =
 @pytest.mark.parametrize(("entities", "how", "status"), STATUS.values(), ids=STATUS.keys())
 def test_the_status_is_derived(entities: list[EntityProgress], how: dict[str, bool], status: SessionStatus) -> None:
     assert session_status(entities, **how) is status
-
-
-STEADY = [(float(second), second * 100) for second in range(11)]
-HIDDEN = {
-    "no samples": [],
-    "one sample": STEADY[:1],
-    "too few": STEADY[:5],
-    "too short": [(second / 10, count) for second, count in STEADY],
-    "nothing moves": [(second, 7) for second, _ in STEADY],
-    "bursts": [(float(second), 1000 if second > 9 else 0) for second in range(11)],
-}
-
-
-@pytest.mark.parametrize("samples", HIDDEN.values(), ids=HIDDEN.keys())
-def test_an_end_that_can_not_be_believed_is_hidden(samples: list[tuple[float, int]]) -> None:
-    assert eta_range(samples, 1000) is None
-
-
-def test_a_steady_pace_gives_a_narrow_range() -> None:
-    assert eta_range(STEADY, 1000) == pytest.approx((10.0, 10.0))
-
-
-def test_an_uneven_pace_widens_the_range_around_its_mean() -> None:
-    uneven = [(float(second), second * 100 + (40 if second % 2 else 0)) for second in range(11)]
-    eta = eta_range(uneven, 1000)
-    assert eta is not None
-    assert eta[0] < 10.0 < eta[1] < 40.0
-
-
-def test_only_the_last_minute_counts() -> None:
-    slow_start = [(float(second), 0) for second in range(100)]
-    assert eta_range([*slow_start, *((second + 160.0, count) for second, count in STEADY)], 1000) == pytest.approx(
-        (10, 10)
-    )
-
-
-def test_nothing_left_takes_no_time() -> None:
-    assert eta_range([], 0) == (0.0, 0.0)

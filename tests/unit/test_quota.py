@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +10,7 @@ import pytest
 from dashboard.pages.sync_rows import full_text, pulse_text, quota_text, throttled_text
 from sync_core.domain.vocabulary import EntityType, Phase, SessionStatus
 from sync_core.services import progress_view
-from sync_core.services.pace import Pace
+from sync_core.services.pace import Memory
 from sync_core.store.runs import RunConfig
 from sync_core.store.watching import WatchedEntity, WatchedRun
 
@@ -25,6 +24,7 @@ def watched_run(now: float, **stats: Any) -> WatchedRun:
     return WatchedRun(
         **nothing,
         id=UUID(int=1),
+        workspace_id=UUID(int=2),
         status=SessionStatus.RUNNING,
         phase=Phase.FETCH,
         config=RunConfig((CUSTOMERS, INVOICES)),
@@ -53,13 +53,13 @@ def after_some_seconds(
     customers: float, invoices: float, phase: Phase = Phase.FETCH, **stats: Any
 ) -> progress_view.ProgressView:
     """Looked at each second, with so many requests a second of each list."""
-    paces: defaultdict[EntityType | None, Pace] = defaultdict(Pace)
+    memory = Memory()
     for second in range(SECONDS + 1):
         lists = [
             watched_entity(CUSTOMERS, int(customers * second), phase),
             watched_entity(INVOICES, int(invoices * second), Phase.FETCH),
         ]
-        view = progress_view._view(watched_run(NOW + second, **stats), lists, [], [], paces)
+        view = progress_view.view_of(watched_run(NOW + second, **stats), lists, [], [], memory)
     return view
 
 
