@@ -57,8 +57,15 @@ def _unlinkable(held: Held, outcome: Outcome) -> Refusal | None:
 
 
 def _settlement(held: Held, choices: Choices, outcome: Outcome) -> Settlement:
+    local = held.record.local
     after = replace(
-        State.of(held.record), values=outcome.values, base=outcome.base, status=outcome.status, deleted=outcome.deleted
+        State.of(held),
+        values=outcome.values,
+        base=outcome.base,
+        status=outcome.status,
+        deleted=outcome.deleted,
+        # What pointed to one of Stripe's and is to point to none; one of our own is nobody's to take away.
+        parents={name: None for name in held.parents if outcome.values.get(name) is None and local.get(name)},
     )
     if outcome.link:
         after = replace(
@@ -79,7 +86,7 @@ def reopening(held: Held, decision: StoredDecision, *, in_use: bool) -> Reopenin
         return "The conflict is open again."
     if held.newer:
         return "The record has a newer conflict: settle that one."
-    after, now = State.from_json(decision.after), State.of(held.record)
+    after, now = State.from_json(decision.after), State.of(held)
     if (now.base, now.deleted, now.external_id) != (after.base, after.deleted, after.external_id):
         return "The record was synced, deleted or linked since."
     if in_use:
@@ -87,6 +94,8 @@ def reopening(held: Held, decision: StoredDecision, *, in_use: bool) -> Reopenin
     created = decision.after.get("created")
     before, shown = State.from_json(decision.before), None
     touched = [name for name, value in now.values.items() if after.values.get(name) != value]
+    decided = {name: ours for name, ours in before.parents.items() if after.values.get(name) and name not in touched}
+    before = replace(before, parents=decided)
     if touched:
         before = replace(before, values={**before.values, **{name: now.values[name] for name in touched}})
         shown = _asked_again(held.conflict.dispute, before, after, touched)

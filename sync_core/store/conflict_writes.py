@@ -6,7 +6,7 @@ The write states everything that a record is to be; the rows are locked by the r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from itertools import groupby
 from typing import Any
@@ -16,19 +16,28 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sync_core.domain.fields import FIELDS, Kind, Values
+from sync_core.domain.fields import FIELDS, Field, Kind, Values
 from sync_core.domain.resolution import Dispute
 from sync_core.domain.vocabulary import EntityType, SyncStatus
 from sync_core.store.conflicts import StoredConflict
 from sync_core.store.conflicts import columns as conflict_columns
 from sync_core.store.database import driver
 from sync_core.store.records import RecordState
-from sync_core.store.values_sql import TABLES, assignments, columns, parent_id, quoted, values_expression
+from sync_core.store.values_sql import (
+    TABLES,
+    assignments,
+    columns,
+    parent_id,
+    parents_expression,
+    quoted,
+    values_expression,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A conflict and its record, both locked. `account` and `livemode` are those of the conflict's Stripe account.
+    """A conflict and its record, both locked. `account` and `livemode` are those of the conflict's Stripe account; `parents` are our ids of
+    what the record refers to.
 
     `claimed` says that another record is linked to the Stripe object; `newer` that a later conflict of the record is open.
     """
@@ -40,11 +49,15 @@ class Held:
     source_session_id: UUID | None
     claimed: bool
     newer: bool
+    parents: dict[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that a decision may change of a record, before or after it."""
+    """All that a decision may change of a record, before or after it.
+
+    `parents` are those of which no Stripe id tells: our own id of one, or None where there is none. What is not named stays as it is.
+    """
 
     values: Values
     base: Values | None
@@ -53,16 +66,20 @@ class State:
     external_id: str | None
     account: str | None
     livemode: bool | None
+    parents: dict[str, str | None] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {one.name: getattr(self, one.name) for one in fields(self)} | {"status": self.status.value}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> State:
-        return cls(**{one.name: data[one.name] for one in fields(cls)} | {"status": SyncStatus(data["status"])})
+        """Decisions of long ago name no parents."""
+        known = {one.name: data[one.name] for one in fields(cls) if one.name in data}
+        return cls(**known | {"status": SyncStatus(data["status"])})
 
     @classmethod
-    def of(cls, record: RecordState) -> State:
+    def of(cls, held: Held) -> State:
+        record = held.record
         return cls(
             record.local,
             record.base,
@@ -71,6 +88,7 @@ class State:
             record.external_id,
             record.account,
             record.livemode,
+            {name: ours for name, ours in held.parents.items() if record.local.get(name) is None},
         )
 
 
@@ -104,7 +122,7 @@ class Settlement:
             ],
             "observed": conflict.observed_at.timestamp(),
             "choices": self.choices,
-            "before": State.of(record).to_json(),
+            "before": State.of(self.held).to_json(),
             "after": self.after.to_json(),
             "separate": self.separate,
             **self.after.to_json(),
@@ -121,7 +139,8 @@ SELECT {conflict_columns()}, t.row_version, t.external_id AS r_external_id, t.pa
     AND o.payment_provider = 'stripe' AND o.payment_account = k.account_id AND o.payment_livemode = k.livemode
     AND o.external_id = c.external_id AND o.id <> c.record_id) AS claimed,
   c.status <> 'open' AND EXISTS (SELECT FROM payment_sync_conflicts n WHERE n.workspace_id = c.workspace_id AND n.status = 'open'
-    AND n.entity_type = c.entity_type AND n.record_id = c.record_id AND n.external_id = c.external_id) AS newer
+    AND n.entity_type = c.entity_type AND n.record_id = c.record_id AND n.external_id = c.external_id) AS newer,
+  {parents_expression(entity, "t")} AS r_parents
 FROM payment_sync_conflicts c
 JOIN {TABLES[entity]} t ON t.workspace_id = c.workspace_id AND t.id = c.record_id
 JOIN payment_sync_sessions s ON s.workspace_id = c.workspace_id AND s.id = c.session_id
@@ -165,18 +184,35 @@ def _held(row: dict[str, Any]) -> Held:
         row["r_deleted"],
     )
     return Held(
-        conflict, record, row["account"], row["livemode"], row["source_session_id"], row["claimed"], row["newer"]
+        conflict,
+        record,
+        row["account"],
+        row["livemode"],
+        row["source_session_id"],
+        row["claimed"],
+        row["newer"],
+        row["r_parents"],
     )
 
 
 def _record_sets(entity: EntityType) -> str:
-    """Every column of a record from a row `v`; a parent of ours that Stripe does not know is kept, never emptied."""
-    refs = {quoted(one): one.name for one in FIELDS[entity] if one.kind is Kind.REF}
+    """Every column of a record from a row `v`; a parent that no Stripe id names is kept, unless `parents` says what it is to be."""
+    refs = {quoted(one): one for one in FIELDS[entity] if one.kind is Kind.REF}
     return ", ".join(
-        f"{name} = CASE WHEN v.values->>'{refs[name]}' IS NULL THEN t.{name} ELSE {expression} END"
+        f"{name} = CASE WHEN v.values->>'{refs[name].name}' IS NULL THEN {_own_parent(refs[name])} ELSE {expression} END"
         if name in refs
         else f"{name} = {expression}"
         for name, expression in assignments(entity, "v")
+    )
+
+
+def _own_parent(one: Field) -> str:
+    """One that is gone meanwhile is not gone back to."""
+    assert one.parent is not None
+    ours = f"v.parents->>'{one.name}'"
+    found = f"(SELECT p.id FROM {TABLES[one.parent]} p WHERE p.workspace_id = %(workspace)s AND p.id = ({ours})::uuid)"
+    return (
+        f"CASE WHEN v.parents ? '{one.name}' AND {ours} IS NULL THEN NULL ELSE coalesce({found}, t.{quoted(one)}) END"
     )
 
 
@@ -185,7 +221,7 @@ _LINK = (
     " payment_provider = CASE WHEN v.external_id IS NOT NULL THEN 'stripe' WHEN t.external_id IS NULL THEN t.payment_provider END,"
     " deleted_at = CASE WHEN v.deleted THEN coalesce(t.deleted_at, now()) END"
 )
-_STATE = "values jsonb, base jsonb, status text, deleted boolean, external_id text, account text, livemode boolean"
+_STATE = "values jsonb, base jsonb, status text, deleted boolean, external_id text, account text, livemode boolean, parents jsonb"
 _RAW = (
     "(SELECT g.{0} FROM payment_sync_staged_objects g WHERE g.workspace_id = %(workspace)s AND g.session_id = ANY(v.sessions)"
     " AND g.entity_type = %(entity)s AND g.external_id = v.object_id ORDER BY g.observed_at DESC LIMIT 1)"

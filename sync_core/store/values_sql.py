@@ -55,6 +55,13 @@ def _as_value(field: Field, alias: str) -> str:
 
 
 @cache
+def parents_expression(entity: EntityType, alias: str) -> str:
+    """A jsonb expression: the record's references as our own ids."""
+    pairs = ", ".join(f"'{field.name}', {alias}.{quoted(field)}" for field in FIELDS[entity] if field.kind is Kind.REF)
+    return f"jsonb_build_object({pairs})"
+
+
+@cache
 def compared(entity: EntityType, expression: str) -> str:
     """The expression without the fields whose difference is no change."""
     return expression + "".join(f" - '{field.name}'" for field in FIELDS[entity] if field.volatile)

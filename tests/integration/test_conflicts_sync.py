@@ -147,6 +147,61 @@ async def test_customers_kept_apart_are_two_and_undo_makes_them_one_again(
     assert [{**one, "row_version": 0} for one in now] == [{**one, "row_version": 0} for one in before]
 
 
+# Each points elsewhere before the decision, or to nothing, and both sides have changed that since the last sync.
+REFERRING = {
+    "to a product of our own": (
+        "prices",
+        "product",
+        "(SELECT id FROM products WHERE name = 'Own')",
+        "'prod_1'",
+        Choice.STRIPE,
+    ),
+    "to nothing": ("invoices", "customer", "NULL", "'cus_1'", Choice.STRIPE),
+    "to something, and to nothing at the last sync": (
+        "invoices",
+        "customer",
+        "(SELECT c.id FROM customers c WHERE c.id <> t.customer_id AND c.deleted_at IS NULL LIMIT 1)",
+        "NULL",
+        Choice.BASE,
+    ),
+}
+_OWN_PRODUCT = "INSERT INTO products (workspace_id, name, active, wallet_id) SELECT workspace_id, 'Own', true, wallet_id FROM products LIMIT 1 RETURNING id"
+
+
+@pytest.mark.parametrize(("table", "field", "before", "base", "take"), REFERRING.values(), ids=REFERRING)
+async def test_undo_brings_back_what_a_record_referred_to(
+    database: Database,
+    workspace_id: UUID,
+    server: SandboxServer,
+    table: str,
+    field: str,
+    before: str,
+    base: str,
+    take: Choice,
+) -> None:
+    await sync(database, workspace_id, server.url, config())
+    await rows(database, workspace_id, _OWN_PRODUCT)
+    points = f"SELECT {field}_id AS at, payment_sync_status AS status FROM {table} ORDER BY id"
+    (changed,) = await rows(
+        database,
+        workspace_id,
+        f"UPDATE {table} t SET {field}_id = {before}, payment_base = payment_base || jsonb_build_object('{field}', {base}) WHERE id ="
+        f" (SELECT id FROM {table} WHERE {field}_id IS NOT NULL AND deleted_at IS NULL ORDER BY external_id LIMIT 1) RETURNING id",
+    )
+    await sync(database, workspace_id, server.url, config())
+    at_first = await rows(database, workspace_id, points)
+    actor, (row,) = person(workspace_id), await open_rows(database, workspace_id)
+    done = await conflicts.resolve(database, actor, row.id, choices={field: Taken(take)})
+    assert isinstance(done, Resolved)
+    (decided,) = await rows(
+        database, workspace_id, f"SELECT {field}_id AS at FROM {table} WHERE id = :id", id=changed["id"]
+    )
+    assert (decided["at"] is None) == (take is Choice.BASE)
+    assert await rows(database, workspace_id, points) != at_first
+    assert isinstance(await conflict_undo.undo(database, actor, done.decision_id), ConflictView)
+    assert await rows(database, workspace_id, points) == at_first
+
+
 async def test_a_record_made_for_stripes_customer_stays_once_it_is_used(
     database: Database, workspace_id: UUID, server: SandboxServer
 ) -> None:
