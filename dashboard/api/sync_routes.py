@@ -28,7 +28,7 @@ from dashboard.api.models import (
 from sync_core.domain.vocabulary import Action, EntityType, EventType, ReasonCode, SessionStatus
 from sync_core.services import drift, plan_apply, problems, report, report_export, sessions
 from sync_core.services import estimate as estimates
-from sync_core.services.report_export import Format
+from sync_core.services.report_export import Format, Only
 from sync_core.store.sessions import RunFilter
 
 router = APIRouter(prefix="/sync/stripe", tags=["sync"])
@@ -58,11 +58,13 @@ class DriftQuery(BaseModel):
 
 
 class ExportQuery(BaseModel):
-    """`entity_type` and `action` narrow the rows of CSV and NDJSON."""
+    """All but the format narrow the rows of CSV and NDJSON."""
 
     format: Format = Format.NDJSON
     entity_type: EntityType | None = None
     action: Action | None = None
+    reason_code: ReasonCode | None = None
+    field: str | None = Field(default=None, max_length=100, description="Rows in which this field differs.")
 
 
 class EventQuery(Paging):
@@ -268,11 +270,8 @@ async def get_report(session_id: UUID, actor: CallingActor, database: OpenDataba
 async def export_report(
     session_id: UUID, actor: CallingActor, database: OpenDatabase, query: Annotated[ExportQuery, Query()]
 ) -> StreamingResponse:
-    made = granted(
-        await report_export.export(
-            database, actor, session_id, query.format, entity=query.entity_type, action=query.action
-        )
-    )
+    only = Only(query.entity_type, query.action, query.reason_code, query.field)
+    made = granted(await report_export.export(database, actor, session_id, query.format, only=only))
     named = {"Content-Disposition": f'attachment; filename="{made.filename}"'}
     return StreamingResponse(made.chunks, media_type=made.content_type, headers=named)
 

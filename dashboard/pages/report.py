@@ -12,8 +12,8 @@ from dashboard.pages.report_apply import apply_dialog, drift
 from dashboard.pages.report_findings import checks, effects, field_dialog, fields, orphans, reasons
 from dashboard.pages.report_limits_view import limits_dialog
 from dashboard.pages.report_lines import lines
-from dashboard.pages.report_rows import FRESHNESS, AppliedRow, CellRow, MatrixLine
-from dashboard.pages.report_state import FRESHNESS_ABOUT, ReportState
+from dashboard.pages.report_rows import FRESHNESS, FRESHNESS_ABOUT, AppliedRow, CellRow, MatrixLine
+from dashboard.pages.report_state import ReportState
 from sync_core.domain.vocabulary import Action
 from sync_core.services.plan_approval import ApprovalState
 from sync_core.services.report import Freshness
@@ -165,7 +165,10 @@ def fate() -> rx.Component:
         ),
         rx.cond(
             (ReportState.freshness == Freshness.SUPERSEDED.value) & (ReportState.later_href != ""),
-            ui.link(ReportState.later, ReportState.later_href),
+            rx.fragment(
+                ui.link(ReportState.later, ReportState.later_href),
+                ui.link("Compare the two", ReportState.later_compare),
+            ),
             rx.fragment(),
         ),
         rx.foreach(ReportState.applied, applied),
@@ -219,7 +222,14 @@ def fresh() -> rx.Component:
                 ui.pill(rx.fragment("Drifted, ", ReportState.drift_count, " rows"), "warn", "clock-alert"),
                 rx.el.a("See what changed", href="#drift", class_name="link"),
             ),
-            rx.fragment(ui.pill(*FRESHNESS[Freshness.FRESH]), FRESHNESS_ABOUT[Freshness.FRESH]),
+            rx.fragment(
+                ui.pill(*FRESHNESS[Freshness.FRESH]),
+                rx.cond(
+                    ReportState.is_idle,
+                    "It changes nothing.",
+                    FRESHNESS_ABOUT[Freshness.FRESH],
+                ),
+            ),
         ),
         rx.cond(
             ReportState.drift_part != "",
@@ -234,6 +244,8 @@ def applied(one: rx.Var[AppliedRow]) -> rx.Component:
         ui.link("Applied: " + one.label, one.href),
         " ",
         ui.session_status_pill(one.status),
+        " ",
+        ui.link("Compare", one.compare, aria_label="Compare the plan with what applied " + one.label),
         class_name="row",
         key=one.href,
     )
@@ -267,6 +279,15 @@ def matrix() -> rx.Component:
             role="region",
             aria_label="Objects by entity type and action",
             class_name="table-scroll",
+        ),
+        rx.cond(
+            ReportState.among.length() > 0,
+            rx.el.ul(
+                rx.foreach(ReportState.among, lambda one: rx.el.li(ui.link(one.label, one.href), key=one.href)),
+                class_name="among small",
+                aria_label="Among them",
+            ),
+            rx.fragment(),
         ),
         title="What happens to each object",
         about="Each number leads to its rows.",

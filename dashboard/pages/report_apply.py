@@ -70,6 +70,9 @@ def drift_check() -> rx.Component:
                 rx.el.p(
                     "Those are planned anew, with at least “flag”. ",
                     rx.el.a("See what changed", href="#drift", class_name="link", on_click=ReportState.close_apply),
+                    " or ",
+                    ui.link("plan all anew", ReportState.again_href),
+                    ".",
                 ),
                 kind="warn",
                 title="Some records have drifted",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import reflex as rx
 
 from dashboard import components as ui
-from dashboard.pages.report_rows import BarRow, EffectRow, OrphanRow, RailRow, ReasonRow
+from dashboard.pages.report_finding_rows import BarRow, EffectRow, OrphanRow, RailRow, ReasonRow
 from dashboard.pages.report_state import ReportState
 from sync_core.services.findings import TransitionView
 
@@ -35,11 +35,22 @@ def orphans() -> rx.Component:
                 caption="Objects without their parent",
             ),
             title="Orphans",
-            about="They name a parent that is not here, and that Stripe did not give when asked for it by its id."
-            " They stay out, with everything else as planned. Resume the run to ask again.",
+            about="They name a parent that is not here: Stripe did not give it when asked for it by its id, or it has an error of its own."
+            " They stay out, with everything else as planned.",
             flush=True,
             class_name="reflow counted",
-            actions=[ui.button_link("To the run", ReportState.run_href, icon_name="activity", small=True)],
+            actions=[
+                rx.cond(
+                    ReportState.may_ask_again,
+                    ui.button(
+                        rx.fragment("Fetch the parents, ", ReportState.orphans_cost),
+                        icon_name="rotate-cw",
+                        small=True,
+                        on_click=ReportState.fetch_parents,
+                    ),
+                    rx.fragment(),
+                )
+            ],
         ),
         rx.fragment(),
     )
@@ -95,7 +106,7 @@ def _effects_card() -> rx.Component:
             caption="What each strategy would do with the records that differ",
         ),
         title="The same plan under each strategy",
-        about="Of the records that exist here and differ, as they are now; what is new is created under all of them.",
+        about=ReportState.effects_about,
         flush=True,
         class_name="reflow counted",
     )
@@ -131,11 +142,7 @@ def fields() -> rx.Component:
                 caption="Fields that differ",
             ),
             title="Fields that differ",
-            about=rx.cond(
-                ReportState.is_whole,
-                "Choose a field to see its commonest changes.",
-                "Of the first 20,000 rows of each kind. Choose a field to see its commonest changes.",
-            ),
+            about=ReportState.bars_about,
             flush=True,
             class_name="reflow counted",
         ),
@@ -185,6 +192,7 @@ def reasons() -> rx.Component:
                 caption="Reasons",
             ),
             title="Reasons",
+            about=ReportState.reasons_about,
             flush=True,
             class_name="reflow",
         ),
@@ -217,7 +225,12 @@ def field_dialog() -> rx.Component:
         on_close=ReportState.close_field,
         close_label="Close",
         wide=True,
-        actions=[ui.button_link("Rows that it updates", ReportState.field_href, variant="primary")],
+        actions=[
+            rx.foreach(
+                ReportState.field_links,
+                lambda one: ui.button_link("Rows: " + one.label, one.href, key=one.href),
+            )
+        ],
     )
 
 

@@ -8,11 +8,9 @@ from urllib.parse import urlencode
 
 from dashboard.formatting import plural
 from dashboard.pages import run_parts as parts
-from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
+from sync_core.domain.merge import Strategies
+from sync_core.domain.vocabulary import Action, EntityType
 from sync_core.services.drift import DriftRow
-from sync_core.services.findings import Orphans
-from sync_core.services.guardrails import FieldBar, Guardrail, Reason
-from sync_core.services.plan_effects import Effect, Effects
 from sync_core.services.record_views import href
 from sync_core.services.report import Freshness, Line, LineQuery, ReportView, field_label
 from sync_core.store.plan_facts import Later
@@ -68,68 +66,11 @@ class LineRow:
 
 
 @dataclass(frozen=True, slots=True)
-class RailRow:
-    level: str
-    name: str
-    message: str
-    href: str
-
-
-@dataclass(frozen=True, slots=True)
-class BarRow:
-    """Widths are percentages of the field that differs most."""
-
-    key: str
-    entity: str
-    entity_label: str
-    field: str
-    label: str
-    money: bool
-    count: str
-    updates: str
-    conflicts: str
-    skips: str
-    update_width: str
-    conflict_width: str
-    skip_width: str
-    kinds: str
-
-
-@dataclass(frozen=True, slots=True)
-class EffectRow:
-    label: str
-    updates: str
-    conflicts: str
-    skips: str
-    chosen: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ReasonRow:
-    key: str
-    entity: str
-    action: str
-    label: str
-    count: str
-    sample: str
-    repair: str
-    href: str
-
-
-@dataclass(frozen=True, slots=True)
 class AppliedRow:
     href: str
     label: str
     status: str
-
-
-@dataclass(frozen=True, slots=True)
-class OrphanRow:
-    key: str
-    objects: str
-    what: str
-    requests: str
-    href: str
+    compare: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +98,12 @@ _CHANGES_SHOWN = 6
 def rows_href(session_id: str, **words: object) -> str:
     kept = {name: str(word) for name, word in words.items() if word not in (None, "")}
     return f"{parts.report_href(session_id)}?{urlencode(kept)}"
+
+
+def csv_href(session_id: str, query: LineQuery) -> str:
+    """The rows that are shown, as a file; a sample is of them all."""
+    words = {"entity": query.entity, "action": query.action, "reason": query.reason, "field": query.field}
+    return f"/downloads/{session_id}.csv?{urlencode({name: word for name, word in words.items() if word})}"
 
 
 def query_href(session_id: str, query: LineQuery, *, after: int | None = None, before: int | None = None) -> str:
@@ -263,89 +210,13 @@ def _short(text: str) -> str:
     return text if len(text) <= 120 else f"{text[:119]}…"
 
 
-def rail(session_id: str, one: Guardrail) -> RailRow:
-    leads = one.entity is not None and one.action is not None
-    address = rows_href(session_id, entity=one.entity, action=one.action, field=one.field) if leads else ""
-    return RailRow(one.level.value, one.name, one.message, address)
-
-
-def orphan(session_id: str, one: Orphans) -> OrphanRow:
-    parent = one.parent.value[:-1] if one.parent is not None else one.label.lower()
-    return OrphanRow(
-        key=f"{one.entity}.{one.field}",
-        objects=f"{one.objects:,}",
-        what=f"{one.entity.label} without their {parent}",
-        requests=plural(one.requests, "request"),
-        href=rows_href(session_id, entity=one.entity, action=Action.ERROR, reason=ReasonCode.MISSING_PARENT),
-    )
-
-
-def bars(found: tuple[FieldBar, ...]) -> list[BarRow]:
-    most = max((bar.count for bar in found), default=1)
-
-    def width(count: int) -> str:
-        return f"{100 * count / most:.1f}%"
-
-    return [
-        BarRow(
-            key=f"{bar.entity}.{bar.name}",
-            entity=bar.entity.value,
-            entity_label=bar.entity.label,
-            field=bar.name,
-            label=bar.label,
-            money=bar.money,
-            count=f"{bar.count:,}",
-            updates=f"{bar.updates:,}",
-            conflicts=f"{bar.conflicts:,}",
-            skips=f"{bar.skips:,}",
-            update_width=width(bar.updates),
-            conflict_width=width(bar.conflicts),
-            skip_width=width(bar.skips),
-            kinds=_kinds(bar),
-        )
-        for bar in found[:40]
-    ]
-
-
-def _kinds(bar: FieldBar) -> str:
-    replaced = bar.count - bar.filled - bar.emptied
-    named = [(bar.filled, "filled in"), (replaced, "another value"), (bar.emptied, "emptied")]
-    return ", ".join(f"{count:,} {word}" for count, word in named if count)
-
-
-def effects(found: Effects) -> list[EffectRow]:
-    """None where nothing differs: there is nothing to choose between."""
-    told = [one for one in found.rows if one.updates or one.conflicts or one.skips]
-    return [_effect(one, sign="" if found.is_exact else "~") for one in told]
-
-
-def _effect(one: Effect, *, sign: str) -> EffectRow:
-    return EffectRow(
-        label=one.strategy.label,
-        updates=f"{sign}{one.updates:,}",
-        conflicts=f"{sign}{one.conflicts:,}",
-        skips=f"{sign}{one.skips:,}",
-        chosen=one.is_chosen,
-    )
-
-
-def reason(session_id: str, one: Reason) -> ReasonRow:
-    return ReasonRow(
-        key=f"{one.entity}/{one.action}/{one.code}/{one.field}",
-        entity=one.entity.label,
-        action=one.action.value,
-        label=one.code.label,
-        count=f"{one.count:,}" if one.is_whole else f"{one.count:,}+",
-        sample=", ".join(one.sample[:3]),
-        repair=one.repair,
-        href=rows_href(session_id, entity=one.entity, action=one.action, reason=one.code),
-    )
-
-
 def applied(report: ReportView) -> list[AppliedRow]:
     return [
         AppliedRow(
-            parts.run_href(one.id), "the whole plan" if one.limit is None else f"its first {one.limit:,}", one.status
+            parts.run_href(one.id),
+            "the whole plan" if one.limit is None else f"its first {one.limit:,}",
+            one.status,
+            parts.compare_href(report.session.id, one.id),
         )
         for one in report.applied
     ]
@@ -366,3 +237,22 @@ FRESHNESS = {
     Freshness.APPLIED: ("Applied", "info", "check-check"),
     Freshness.UNFINISHED: ("Not finished", "neutral", "circle-dashed"),
 }
+
+FRESHNESS_ABOUT = {
+    Freshness.FRESH: "It can be applied exactly as it is.",
+    Freshness.SUPERSEDED: "It is no longer the newest word. Applied all the same, what has changed since is planned anew.",
+    Freshness.EXPIRED: "Plans expire after 24 hours: Stripe has moved on. Make a new dry run.",
+    Freshness.APPLIED: "It has been applied.",
+    Freshness.UNFINISHED: "The dry run did not come to its end: there is no whole plan.",
+}
+
+
+def strategies(found: Strategies) -> str:
+    narrow = len(found.by_entity) + len(found.by_field)
+    return found.default.label + (f", and {plural(narrow, 'exception')}" if narrow else "")
+
+
+def shown(text: str) -> str:
+    if not text:
+        return "nothing"
+    return text if len(text) <= 80 else f"{text[:79]}…"

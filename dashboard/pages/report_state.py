@@ -8,34 +8,32 @@ from uuid import UUID
 import reflex as rx
 
 from dashboard import formatting
+from dashboard.pages import report_finding_rows as found_rows
 from dashboard.pages import report_rows as rows
 from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
+from dashboard.pages.report_finding_rows import BarRow, EffectRow, LinkRow, OrphanRow, RailRow, ReasonRow
 from dashboard.pages.report_limits import LimitsForm, limits_of
 from dashboard.pages.report_rows import (
     AppliedRow,
-    BarRow,
     DriftLine,
-    EffectRow,
     LineRow,
     MatrixLine,
-    OrphanRow,
-    RailRow,
-    ReasonRow,
     SampleTab,
     TotalRow,
 )
 from dashboard.pages.run_charts import MixRow
 from dashboard.pages.sync_state import SyncState
 from dashboard.state import PageState
-from sync_core.domain.vocabulary import Action, EntityType
+from sync_core.domain.vocabulary import EntityType, ReasonCode
 from sync_core.errors import Refusal
-from sync_core.services import drift, findings, plan_apply, plan_approval, plan_limits, report, sessions
+from sync_core.services import drift, findings, plan_apply, plan_approval, plan_limits, problems, report, sessions
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.drift import Drift, DriftRow
 from sync_core.services.findings import TransitionView
 from sync_core.services.guardrails import Level
 from sync_core.services.plan_approval import ApprovalState
+from sync_core.services.problems import Choice
 from sync_core.services.record_views import When
 from sync_core.services.report import Freshness, LineQuery, ReportView
 from sync_core.store.database import get_database
@@ -70,12 +68,15 @@ class ReportState(PageState):
     missing_ids: str = ""
     objects: str = ""
     can_apply: bool = False
+    is_idle: bool = False
+    may_ask_again: bool = False
     plan_hash: str = ""
     to_apply: str = ""
     space: str = ""
     space_about: str = ""
     later_href: str = ""
     later: str = ""
+    later_compare: str = ""
     approval: str = ""
     approved_by: str = ""
     approved_at: str = ""
@@ -104,10 +105,14 @@ class ReportState(PageState):
     looked_at: str = ""
     rails: list[RailRow] = []
     bars: list[BarRow] = []
+    bars_about: str = ""
+    among: list[LinkRow] = []
     effects: list[EffectRow] = []
+    effects_about: str = ""
     reasons: list[ReasonRow] = []
-    is_whole: bool = True
+    reasons_about: str = ""
     orphans: list[OrphanRow] = []
+    orphans_cost: str = ""
     warnings: list[str] = []
     may_limit: bool = False
     limits: LimitsForm = LimitsForm()
@@ -116,7 +121,7 @@ class ReportState(PageState):
     must_confirm: bool = False
 
     field_title: str = ""
-    field_href: str = ""
+    field_links: list[LinkRow] = []
     transitions: list[TransitionView] = []
 
     drift: str = ""
@@ -145,7 +150,7 @@ class ReportState(PageState):
         if self.session_id != str(found.session.id):
             self.looked_at, self.rails, self.bars, self.effects, self.reasons = "", [], [], [], []
             self.drift, self.drift_count, self.drifted = "", 0, []
-            self.drift_part, self.drift_turned = "", False
+            self.drift_part, self.drift_turned, self.among = "", False, []
         self._show(found, actor, query)
         self.has_query = query is not None
         self.lines = []
@@ -159,7 +164,7 @@ class ReportState(PageState):
         self.is_dry = view.config.dry_run
         self.again_href = f"/syncs/new?like={view.id}"
         self.title = "Dry-run report" if self.is_dry else "Report"
-        self.about = parts.described(view) + f" · {view.config.strategies.default.label}"
+        self.about = f"{parts.described(view)} · {rows.strategies(view.config.strategies)}"
         self.sentence = found.sentence
         self.freshness = found.freshness.value if self.is_dry else ""
         until = When.of(found.valid_until, actor.time_zone)
@@ -182,7 +187,10 @@ class ReportState(PageState):
         lost = [one for ids in named for one in ids]
         self.proof, self.is_proven = ("", False) if proof is None else (proof.sentence, proof.is_complete)
         self.missing_ids = ", ".join(lost[:5]) + ("…" if len(lost) > 5 else "") or "see the run"
-        self.can_apply = found.can_apply and actor.can(Permission.RUN_SYNC)
+        self.can_apply = found.can_apply and found.total > 0 and actor.can(Permission.RUN_SYNC)
+        self.is_idle = self.is_dry and not found.has_changes
+        takes_up = actor.can(Permission.RUN_SYNC) and problems.can_take_up(view)
+        self.may_ask_again = takes_up and (found.can_apply or not self.is_dry)
         self._show_standing(found, actor)
         self.applied = rows.applied(found)
         self.mix = charts.mix_rows(found.matrix)
@@ -193,14 +201,16 @@ class ReportState(PageState):
         view, approval = found.session, found.approval
         at = When.of(approval.at, actor.time_zone)
         self.plan_hash = view.plan_hash
-        self.to_apply = "" if found.apply_seconds is None else parts.about(found.apply_seconds).removesuffix(" left")
-        self.space = "" if found.space is None else formatting.size(found.space.bytes)
+        seconds, grows = (found.apply_seconds, found.space) if found.can_apply and found.total else (None, None)
+        self.to_apply = "" if seconds is None else parts.about(seconds).removesuffix(" left")
+        self.space = "" if grows is None else formatting.size(grows.bytes)
         measured = found.space is not None and found.space.is_measured
         self.space_about = (
             "by the size of the records here" if measured else "as a rule: too little is stored to measure"
         )
         self.later_href = "" if found.later is None else rows.later_href(found.later)
         self.later = "" if found.later is None else rows.later_about(found.later)
+        self.later_compare = "" if found.later is None else parts.compare_href(view.id, found.later.id)
         self.approval, self.approved_by, self.clean_counts = approval.state.value, approval.by, approval.clean_counts
         self.approved_at, self.approved_utc = at.text, at.utc
         self.may_approve = (
@@ -229,7 +239,7 @@ class ReportState(PageState):
             rows.query_href(self.session_id, query, before=found.before) if found.before is not None else ""
         )
         self.next_url = rows.query_href(self.session_id, query, after=found.after) if found.after is not None else ""
-        self.csv_href = f"/downloads/{self.session_id}.csv?entity={query.entity}&action={query.action}"
+        self.csv_href = rows.csv_href(self.session_id, query)
 
     @rx.event(background=True, supersedes=True)
     async def look(self) -> None:
@@ -247,12 +257,16 @@ class ReportState(PageState):
         word = str(session_id)
         limits = await plan_limits.read(get_database(), actor)
         async with self:
-            self.rails = [rows.rail(word, one) for one in found.guardrails]
-            self.bars = rows.bars(found.fields)
-            self.effects = rows.effects(found.effects)
-            self.reasons = [rows.reason(word, one) for one in found.reasons[:30]]
-            self.is_whole, self.looked_at = found.is_whole, word
-            self.orphans = [rows.orphan(word, one) for one in found.orphans]
+            self.rails = [found_rows.rail(word, one) for one in found.guardrails]
+            self.bars = found_rows.bars(found.fields)
+            self.effects = found_rows.effects(found.effects)
+            self.reasons = [found_rows.reason(word, one) for one in found.reasons[: found_rows.REASONS_SHOWN]]
+            self.bars_about = found_rows.bars_about(found.fields, is_whole=found.is_whole)
+            self.effects_about = found_rows.effects_about(found.effects)
+            self.reasons_about = found_rows.reasons_about(len(found.reasons))
+            self.among, self.looked_at = found_rows.among(word, found.reasons), word
+            self.orphans = [found_rows.orphan(word, one) for one in found.orphans]
+            self.orphans_cost = formatting.plural(sum(one.requests for one in found.orphans), "request")
             self.warnings = [one.message for one in found.guardrails if one.level is Level.WARN]
             self.limits, self.must_confirm = LimitsForm.of(limits), limits.confirm
             self.may_limit = actor.can(Permission.MANAGE_WORKSPACE)
@@ -270,9 +284,10 @@ class ReportState(PageState):
         if isinstance(found, Refusal):
             self._refuse(found)
             return
-        self.transitions = [TransitionView(_shown(one.ours), _shown(one.theirs), one.count) for one in found]
+        self.transitions = [TransitionView(rows.shown(one.ours), rows.shown(one.theirs), one.count) for one in found]
         self.field_title = f"{report.field_label(kind, field)} of {kind.value}"
-        self.field_href = rows.rows_href(str(session_id), entity=kind, action=Action.UPDATE, field=field)
+        chosen = [bar for bar in self.bars if (bar.entity, bar.field) == (entity, field)]
+        self.field_links = [link for bar in chosen for link in found_rows.field_links(str(session_id), bar)]
 
     @rx.event
     async def close_field(self) -> None:
@@ -344,6 +359,21 @@ class ReportState(PageState):
         return ReportState.load
 
     @rx.event
+    async def fetch_parents(self) -> Any:
+        """Stripe is asked again for the parents that objects lack. The run's page shows how that goes."""
+        session_id = self._id()
+        if session_id is None:
+            return None
+        choice = Choice(reason=ReasonCode.MISSING_PARENT)
+        found = await problems.retry(get_database(), await self._actor(), session_id, choice)
+        if isinstance(found, Refusal):
+            self._refuse(found)
+            return None
+        self.looked_at = ""
+        (await self.get_state(SyncState))._leave()  # noqa: SLF001 - the page's own word for it
+        return rx.redirect(parts.run_href(found.id))
+
+    @rx.event
     async def ask_limits(self) -> None:
         self.limiting, self.limits_error = True, ""
 
@@ -391,18 +421,3 @@ class ReportState(PageState):
         self.applying = False
         (await self.get_state(SyncState))._leave()  # noqa: SLF001 - the page's own word for it
         return rx.redirect(parts.run_href(found.id))
-
-
-def _shown(text: str) -> str:
-    if not text:
-        return "nothing"
-    return text if len(text) <= 80 else f"{text[:79]}…"
-
-
-FRESHNESS_ABOUT = {
-    Freshness.FRESH: "It can be applied exactly as it is.",
-    Freshness.SUPERSEDED: "It is no longer the newest word. Applied all the same, what has changed since is planned anew.",
-    Freshness.EXPIRED: "Plans expire after 24 hours: Stripe has moved on. Make a new dry run.",
-    Freshness.APPLIED: "It has been applied.",
-    Freshness.UNFINISHED: "The dry run did not come to its end: there is no whole plan.",
-}

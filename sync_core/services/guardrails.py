@@ -161,7 +161,9 @@ def _deleted(found: Iterable[Reason]) -> list[Guardrail]:
         Guardrail(
             "Deletions",
             Level.WARN,
-            f"{one.count:,} {one.entity.value} deleted in Stripe are marked as deleted here.",
+            f"{one.count:,} {one.entity.value} deleted in Stripe are marked as deleted here."
+            if one.count != 1
+            else f"1 {one.entity.singular} deleted in Stripe is marked as deleted here.",
             one.entity,
             Action.UPDATE,
             reason=one.code,
@@ -180,12 +182,15 @@ def orphaned(found: Iterable[Reason]) -> list[Guardrail]:
         Guardrail(
             "Orphans",
             Level.NOTE,
-            f"{count:,} {entity.value} name a parent that is not here, and stay out.",
+            f"1 {entity.singular} names a parent that is not here, and stays out."
+            if count == 1
+            else f"{count:,} {entity.value} name a parent that is not here, and stay out.",
             entity,
             Action.ERROR,
             reason=ReasonCode.MISSING_PARENT,
         )
-        for entity, count in counts.items()
+        for entity in EntityType
+        if (count := counts[entity])
     ] or [Guardrail("Orphans", Level.OK, "Every object's parents are here or come along.")]
 
 

@@ -38,6 +38,9 @@ MOST_ROWS: Final = 100
 FORBIDDEN: Final = Refusal("forbidden", "Your role may not look at reports.", status=403)
 
 
+_NOTHING: Final = "Found nothing: Stripe has no such objects in this range. There is nothing to apply."
+
+
 class Freshness(StrEnum):
     """What has become of a dry run's plan."""
 
@@ -344,7 +347,7 @@ def _report(
         session=view,
         matrix=matrix,
         totals={action: sum(row.counts[action] for row in matrix) for action in Action},
-        sentence=whole.sentence,
+        sentence=whole.sentence if valid_until is None or any(row.total for row in matrix) else _NOTHING,
         freshness=_freshness(applied, valid_until, later),
         valid_until=valid_until,
         applied=tuple(applied),

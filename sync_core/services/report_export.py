@@ -13,11 +13,12 @@ from uuid import UUID
 
 import orjson
 
-from sync_core.domain.vocabulary import Action, EntityType
+from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
 from sync_core.errors import Refusal
 from sync_core.services import findings, report
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.findings import Findings
+from sync_core.services.plan_effects import Effects
 from sync_core.services.report import ReportView, json_view, plan_of
 from sync_core.store import reports as store
 from sync_core.store.database import Database
@@ -44,6 +45,22 @@ TYPES: Mapping[Format, str] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
+class Only:
+    """What rows of CSV and NDJSON are wanted: all, unless something is set."""
+
+    entity: EntityType | None = None
+    action: Action | None = None
+    reason: ReasonCode | None = None
+    field: str | None = None
+
+    def has(self, entity: EntityType, action: Action) -> bool:
+        return self.entity in (None, entity) and self.action in (None, action)
+
+    def words(self) -> list[str]:
+        return [str(one) for one in (self.entity, self.action, self.reason, self.field) if one]
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """A file as it is made: `chunks` are read once, in order."""
 
@@ -58,17 +75,16 @@ async def export(
     session_id: UUID,
     wanted: Format,
     *,
-    entity: EntityType | None = None,
-    action: Action | None = None,
+    only: Only | None = None,
 ) -> Export | Refusal:
-    """`entity` and `action` narrow the rows of CSV and NDJSON."""
+    only = only or Only()
     if not actor.can(Permission.VIEW):
         return report.FORBIDDEN
     head = await report.summary(database, actor, session_id)
     if isinstance(head, Refusal):
         return head
     if wanted in (Format.CSV, Format.NDJSON):
-        chunks = _rows(database, actor, head, wanted, entity=entity, action=action)
+        chunks = _rows(database, actor, head, wanted, only)
     else:
         found = await findings.look(database, actor, session_id)
         if isinstance(found, Refusal):
@@ -76,7 +92,7 @@ async def export(
         text = _json(head, found) if wanted is Format.JSON else markdown(head, found).encode()
         chunks = _once(text)
     kind = "plan" if head.session.config.dry_run else "report"
-    parts = [kind, str(session_id)[:8], *(one.value for one in (entity, action) if one is not None)]
+    parts = [kind, str(session_id)[:8], *only.words()]
     return Export(f"{'-'.join(parts)}.{wanted.value}", TYPES[wanted], chunks)
 
 
@@ -84,21 +100,13 @@ async def _once(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-async def _rows(
-    database: Database,
-    actor: Actor,
-    head: ReportView,
-    wanted: Format,
-    *,
-    entity: EntityType | None,
-    action: Action | None,
-) -> AsyncIterator[bytes]:
+async def _rows(database: Database, actor: Actor, head: ReportView, wanted: Format, only: Only) -> AsyncIterator[bytes]:
     if wanted is Format.CSV:
         yield _csv([_COLUMNS])
     for row in head.matrix:
         for one in Action:
-            if (entity or row.entity) is row.entity and (action or one) is one and row.counts[one]:
-                async for page in _pages(database, actor, head, row.entity, one):
+            if only.has(row.entity, one) and row.counts[one]:
+                async for page in _pages(database, actor, head, row.entity, one, only):
                     if wanted is Format.CSV:
                         yield _csv([line for item in page for line in _lines(row.entity, item)])
                     else:
@@ -106,13 +114,15 @@ async def _rows(
 
 
 async def _pages(
-    database: Database, actor: Actor, head: ReportView, entity: EntityType, action: Action
+    database: Database, actor: Actor, head: ReportView, entity: EntityType, action: Action, only: Only
 ) -> AsyncIterator[list[PlanRow]]:
     """Each page in a transaction of its own: a slow reader holds nothing."""
     plan, after = plan_of(head.session), 0
     while True:
         async with database.workspace(actor.workspace_id) as session:
-            found = await store.rows(session, plan, entity, action, after=after, limit=_PAGE)
+            found = await store.rows(
+                session, plan, entity, action, after=after, limit=_PAGE, reason=only.reason, field=only.field
+            )
         if not found:
             return
         yield found
@@ -235,9 +245,8 @@ def _json(head: ReportView, found: Findings) -> bytes:
 
 
 def markdown(head: ReportView, found: Findings) -> str:
-    """For a ticket: the sentence, the matrix, the warnings, the reasons."""
+    """For a ticket: the sentence, the matrix, the warnings, what other strategies would do, orphans, the reasons."""
     title = "Dry run" if head.session.config.dry_run else "Sync"
-    columns = " | ".join(action.label for action in Action)
     lines = [
         f"# {title} {str(head.session.id)[:8]}",
         "",
@@ -245,20 +254,55 @@ def markdown(head: ReportView, found: Findings) -> str:
         *([f"Plan {head.session.plan_hash}"] if head.session.plan_hash else []),
         *([f"Adds about {head.space.bytes:,} bytes to the database."] if head.space else []),
         "",
-        f"| Entity type | {columns} | Total |",
-        f"| --- | {' | '.join('---:' for _ in Action)} | ---: |",
+        *_table(
+            ["Entity type", *(action.label for action in Action), "Total"],
+            [
+                [row.entity.label, *(f"{row.counts[action]:,}" for action in Action), f"{row.total:,}"]
+                for row in head.matrix
+            ],
+        ),
+        "",
+        "## Checks",
+        "",
+        *(f"- {one.level.value.upper()}: {one.name}: {_escaped(one.message)}" for one in found.guardrails),
+        *_under_each_strategy(found.effects),
+        *_orphans(found),
+        *_reasons(found),
     ]
-    for row in head.matrix:
-        counts = " | ".join(f"{row.counts[action]:,}" for action in Action)
-        lines.append(f"| {row.entity.label} | {counts} | {row.total:,} |")
-    lines += ["", "## Checks", ""]
-    lines += [f"- {one.level.value.upper()}: {one.name}: {_escaped(one.message)}" for one in found.guardrails]
-    if found.reasons:
-        lines += ["", "## Reasons", "", "| Entity type | Action | Reason | Count |", "| --- | --- | --- | ---: |"]
-        lines += [
-            f"| {one.entity.label} | {one.action.label} | {one.code.label} | {one.count:,} |" for one in found.reasons
-        ]
     return "\n".join(lines) + "\n"
+
+
+def _table(heads: list[str], rows: list[list[str]], *, words: int = 1) -> list[str]:
+    """The first `words` columns are words, the others numbers."""
+    rule = ["---" if place < words else "---:" for place in range(len(heads))]
+    return [f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows)]
+
+
+def _under_each_strategy(found: Effects) -> list[str]:
+    sign = "" if found.is_exact else "~"
+    rows = [
+        [
+            one.strategy.label + (", as planned" if one.is_chosen else ""),
+            *(f"{sign}{count:,}" for count in (one.updates, one.conflicts, one.skips)),
+        ]
+        for one in found.rows
+    ]
+    heads = ["Strategy", "Updated", "To review", "Left"]
+    return ["", "## Under each strategy", "", *_table(heads, rows)] if rows else []
+
+
+def _orphans(found: Findings) -> list[str]:
+    told = [
+        f"- {one.entity.label}: {one.objects:,} without their {one.label.lower()}; requests to ask again: {one.requests:,}"
+        for one in found.orphans
+    ]
+    return ["", "## Orphans", "", *told] if told else []
+
+
+def _reasons(found: Findings) -> list[str]:
+    rows = [[one.entity.label, one.action.label, one.code.label, f"{one.count:,}"] for one in found.reasons]
+    heads = ["Entity type", "Action", "Reason", "Count"]
+    return ["", "## Reasons", "", *_table(heads, rows, words=3)] if rows else []
 
 
 def _escaped(text: str) -> str:

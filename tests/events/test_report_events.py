@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 import pytest
@@ -89,3 +90,55 @@ async def test_drift_is_counted_to_the_end_of_the_plan_a_step_after_the_other(
         second = [row["external_id"] for row in client.of(ReportState, "drifted")]
         assert (len(first), len({*first, *second})) == (25, changed)
         assert client.of(ReportState, "drift_cursor") == ""
+
+
+_ORPHANED = """
+WITH lost AS (
+  UPDATE payment_sync_plan_items SET action = 'error', reason_code = 'missing_parent', detail = '{"field": "product"}'
+  WHERE entity_type = 'prices' AND seq <= 5 RETURNING 1
+)
+UPDATE payment_sync_entity_runs SET failed = 5, created = created - 5 WHERE entity_type = 'prices' AND (SELECT count(*) FROM lost) = 5
+"""
+
+
+async def test_what_a_plan_counts_leads_to_its_rows(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "_database", database)
+    await sync(database, workspace_id, sandbox.url, config(EntityType.CUSTOMERS))
+    async with database.workspace(workspace_id) as session:
+        # Both sides changed some: no update has this field in it.
+        await session.execute(
+            text(
+                "UPDATE customers SET name = 'Ours', payment_base = jsonb_set(payment_base, '{name}', '\"Older\"')"
+                " WHERE id IN (SELECT id FROM customers WHERE deleted_at IS NULL LIMIT 3)"
+            )
+        )
+    plan = (await sync(database, workspace_id, sandbox.url, config(dry_run=True))).session_id
+    async with database.workspace(workspace_id) as session:
+        await session.execute(text(_ORPHANED))
+
+    path = f"/syncs/{plan}/report"
+    async with browser(database, workspace_id, path) as client:
+        await client.send(ReportState, "load")
+        await client.send(ReportState, "look")
+        await client.send(ReportState, "show_field", entity="customers", field="name")
+        (shown,) = client.of(ReportState, "field_links")
+        orphans = [
+            one for one in client.of(ReportState, "among") if one["label"].startswith("Prices: 5 without a parent")
+        ]
+        rails = [one for one in client.of(ReportState, "rails") if one["name"] == "Orphans"]
+        assert shown["label"] == "3 to review"
+        for href, rows in ((shown["href"], 3), (orphans[0]["href"], 5), (rails[0]["href"], 5)):
+            client.at(path, **dict(parse_qsl(urlsplit(href).query)))
+            await client.send(ReportState, "load")
+            assert len(client.of(ReportState, "lines")) == rows
+
+        assert client.of(ReportState, "may_ask_again")
+        await client.send(ReportState, "fetch_parents")
+        assert client.redirects == [f"/syncs/{plan}"]
+    async with database.workspace(workspace_id) as session:
+        found = await session.execute(
+            text("SELECT status, task->>'reason_code' FROM payment_sync_sessions WHERE id = :id"), {"id": plan}
+        )
+        assert found.one() == ("pending", "missing_parent")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import pytest
@@ -124,6 +124,12 @@ async def test_a_dry_run_of_an_empty_workspace_says_what_it_would_create(
     assert {row.entity for row in found.matrix} == {CUSTOMERS, EntityType.PRODUCTS, PRICES}
     assert all(row.share is None for row in found.matrix)
     assert found.exit_code == 2
+
+    before_stripe = replace(config(CUSTOMERS, dry_run=True), end=1_000_000_000)
+    ended = await sync(database, workspace_id, sandbox.url, before_stripe)
+    nothing = await read(database, workspace_id, ended.session_id)
+    assert (nothing.total, nothing.exit_code) == (0, 0)
+    assert nothing.sentence.startswith("Found nothing")
 
 
 async def test_the_matrix_counts_what_each_record_needs(

@@ -12,12 +12,12 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from sync_core.domain.vocabulary import Action, EntityType, Role, SessionStatus, Strategy
+from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, Role, SessionStatus, Strategy
 from sync_core.errors import Refusal
 from sync_core.sandbox.launch import SandboxProcess
 from sync_core.services import history
 from sync_core.services.history import Comparison, Page, RecordHistory
-from sync_core.services.report_export import Export, Format, export, formula_safe
+from sync_core.services.report_export import Export, Format, Only, export, formula_safe
 from sync_core.store.database import Database
 from sync_core.store.sessions import RunFilter
 from tests.conftest import make_workspace
@@ -48,9 +48,9 @@ async def planned(database: Database, workspace_id: UUID, sandbox: SandboxProces
 
 
 async def content(
-    database: Database, workspace_id: UUID, session_id: UUID, wanted: Format, action: Action | None = None
+    database: Database, workspace_id: UUID, session_id: UUID, wanted: Format, only: Only | None = None
 ) -> tuple[str, bytes]:
-    found = await export(database, actor_of(workspace_id), session_id, wanted, action=action)
+    found = await export(database, actor_of(workspace_id), session_id, wanted, only=only)
     assert isinstance(found, Export)
     return found.filename, b"".join([chunk async for chunk in found.chunks])
 
@@ -72,12 +72,17 @@ async def test_ndjson_narrowed_to_an_action_has_values_and_changes(
     database: Database, workspace_id: UUID, sandbox: SandboxProcess
 ) -> None:
     session_id = await planned(database, workspace_id, sandbox)
-    name, data = await content(database, workspace_id, session_id, Format.NDJSON, Action.UPDATE)
+    name, data = await content(database, workspace_id, session_id, Format.NDJSON, Only(action=Action.UPDATE))
+    _, named = await content(database, workspace_id, session_id, Format.NDJSON, Only(CUSTOMERS, field="name"))
+    _, others = await content(database, workspace_id, session_id, Format.NDJSON, Only(CUSTOMERS, field="phone"))
+    _, stale = await content(database, workspace_id, session_id, Format.CSV, Only(reason=ReasonCode.STALE))
 
     documents = [orjson.loads(line) for line in data.splitlines()]
     assert name.endswith("-update.ndjson")
     assert [one["changes"]["name"]["ours"] for one in documents] == ["=1+1"]
     assert documents[0]["values"]["name"] == documents[0]["changes"]["name"]["stripe"]
+    assert (named, others) == (data, b"")
+    assert len(stale.splitlines()) == 1
 
 
 async def test_json_and_markdown_say_what_the_screen_says(
@@ -92,6 +97,9 @@ async def test_json_and_markdown_say_what_the_screen_says(
     assert document["strategies"]["flag"] == {"update": 1, "conflict": 0, "skip": 0}
     assert document["summary"] in words
     assert "| Customers | 0 | 1 |" in words
+    assert "| Overwrite, as planned | 1 | 0 | 0 |" in words
+    assert {(bar["field"], bar["replaced"]) for bar in document["fields"]} == {("name", 1)}
+    assert document["orphans"] == []
 
 
 @pytest.mark.parametrize(
