@@ -253,7 +253,8 @@ def _invoice(raw: Raw) -> Values:
 
 
 def _subscription_of_invoice(raw: Raw) -> str | None:
-    if "subscription" in raw:
+    # Moved in 2025; an empty one may still stand at its old place.
+    if raw.get("subscription"):
         return _ref(raw["subscription"], "subscription")
     details = (raw.get("parent") or {}).get("subscription_details") or {}
     return _ref(details.get("subscription"), "subscription")

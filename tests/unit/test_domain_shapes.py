@@ -63,6 +63,11 @@ SAME_OBJECT = {
             parent={"subscription_details": {"subscription": "sub_1"}}, total_taxes=[{"amount": 150}, {"amount": 50}]
         ),
     ),
+    "invoice's subscription in parent, and its old place left empty": (
+        INVOICES,
+        invoice(subscription="sub_1"),
+        invoice(subscription=None, parent={"subscription_details": {"subscription": "sub_1"}}),
+    ),
     "tax as one figure and as tax amounts": (
         INVOICES,
         invoice(tax=200),
