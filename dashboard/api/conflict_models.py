@@ -213,6 +213,7 @@ class BulkPreview(BaseModel):
     samples: list[dict[str, Any]]
     not_covered: list[dict[str, Any]]
     money: bool
+    begun: int = Field(description="Of the rows, those with choices that wait to be applied: the rule replaces them.")
 
 
 class BulkResult(BaseModel):

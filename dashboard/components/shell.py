@@ -107,7 +107,9 @@ def _place(place: Place, current: str) -> rx.Component:
                 rx.el.span(
                     "@",
                     ShellState.mentions,
-                    rx.el.span(" mentions of you", class_name="sr-only"),
+                    rx.el.span(
+                        rx.cond(ShellState.mentions == "1", " mention of you", " mentions of you"), class_name="sr-only"
+                    ),
                     class_name="count called",
                 ),
                 rx.fragment(),

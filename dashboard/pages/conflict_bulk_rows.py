@@ -48,7 +48,9 @@ def preview_rows(preview: BulkPreview, zone: str) -> PreviewRows:
         id=str(preview.id),
         hash=preview.hash,
         count=preview.rows,
-        said=f"{plural(preview.rows, 'conflict')} would be settled" + (f": {kinds}." if kinds else "."),
+        said=f"{plural(preview.rows, 'conflict')} would be settled"
+        + (f": {kinds}." if kinds else ".")
+        + _begun(preview),
         money=preview.money,
         effects=[_effect(one) for one in preview.fields],
         samples=[_sample(one, zone) for one in preview.samples],
@@ -58,6 +60,12 @@ def preview_rows(preview: BulkPreview, zone: str) -> PreviewRows:
         ],
         ignored=[_ignored(one) for one in preview.fields if one.ignored],
     )
+
+
+def _begun(preview: BulkPreview) -> str:
+    if not preview.begun:
+        return ""
+    return f" In {preview.begun:,} of them somebody has chosen already, and not applied it: this takes its place."
 
 
 def _ignored(one: FieldEffect) -> str:

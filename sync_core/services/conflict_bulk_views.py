@@ -64,7 +64,9 @@ class NotCovered:
 
 @dataclass(frozen=True, slots=True)
 class BulkPreview:
-    """What a rule would do. `bulk_resolve` takes `id` and `hash`, and does exactly this."""
+    """What a rule would do. `bulk_resolve` takes `id` and `hash`, and does exactly this. In place of what somebody has chosen, and not
+    applied yet, in `begun` of the rows.
+    """
 
     id: UUID
     hash: str
@@ -74,6 +76,7 @@ class BulkPreview:
     samples: tuple[Sample, ...]
     not_covered: tuple[NotCovered, ...]
     rule: Rule
+    begun: int = 0
 
     @property
     def money(self) -> bool:
@@ -107,6 +110,7 @@ class BulkPreview:
             ],
             "not_covered": [{"reason": one.reason, "rows": one.rows} for one in self.not_covered],
             "money": self.money,
+            "begun": self.begun,
         }
 
 

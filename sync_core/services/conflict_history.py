@@ -54,7 +54,8 @@ async def batch(database: Database, actor: Actor, batch_id: UUID) -> BatchView |
             return NO_PREVIEW
         missing = tuple(NotCovered(why, rows) for why, rows in stored.summary.get("not_covered", {}).items())
         rule = Rule.from_json(stored.rule)
-        shown = await reading(session, actor, batch_id, rule, missing, stored.hash)
+        begun = int(stored.summary.get("begun", 0))
+        shown = await reading(session, actor, batch_id, rule, missing, stored.hash, begun)
         resolved, left, waiting = await previews.tally(session, actor.workspace_id, batch_id)
     result = None
     if stored.applied_at is not None:

@@ -62,10 +62,12 @@ async def bulk_preview(database: Database, actor: Actor, query: ConflictQuery, r
     if wrong is not None:
         return wrong
     async with database.workspace(actor.workspace_id) as session:
-        covered, missing = coverage(await cells(session, actor.workspace_id, query), rule)
+        found = await cells(session, actor.workspace_id, query)
+        covered, missing = coverage(found, rule)
+        begun = sum(cell.count for cell in found if cell.chosen and not _why_open(cell, rule))
         preview_id = await previews.create(session, actor.workspace_id, actor.label, query.to_json())
         await previews.fill(session, actor.workspace_id, preview_id, query, covered)
-        made = await seal(session, actor, preview_id, rule, missing)
+        made = await seal(session, actor, preview_id, rule, missing, begun)
         return await conflict_ignoring.crowded(session, actor, rule, made.rows) or made
 
 
@@ -95,7 +97,7 @@ def coverage(found: Sequence[Cell], rule: Rule) -> tuple[list[previews.Covered],
     """The kinds of conflicts among these that a rule settles, and how many it leaves open for which reason."""
     covered, missing = set[previews.Covered](), dict[str, int]()
     for cell in found:
-        why = covers(rule, ReasonCode(cell.reason_code), cell.fields, cell.transitions)
+        why = _why_open(cell, rule)
         if why:
             missing[why] = missing.get(why, 0) + cell.count
         else:
@@ -104,18 +106,34 @@ def coverage(found: Sequence[Cell], rule: Rule) -> tuple[list[previews.Covered],
     return list(covered), tuple(NotCovered(why, rows) for why, rows in missing.items())
 
 
+def _why_open(cell: Cell, rule: Rule) -> str:
+    return covers(rule, ReasonCode(cell.reason_code), cell.fields, cell.transitions)
+
+
 async def seal(
-    session: AsyncSession, actor: Actor, preview_id: UUID, rule: Rule, missing: tuple[NotCovered, ...]
+    session: AsyncSession,
+    actor: Actor,
+    preview_id: UUID,
+    rule: Rule,
+    missing: tuple[NotCovered, ...],
+    begun: int = 0,
 ) -> BulkPreview:
-    """Count a filled preview, sample it, and give it its hash."""
+    """Count a filled preview, sample it, and give it its hash. `begun` of its conflicts have choices that the rule replaces."""
     rows = await previews.entities(session, actor.workspace_id, preview_id)
-    summary = {"rows": sum(rows.values()), "not_covered": {one.reason: one.rows for one in missing}}
+    not_covered = {one.reason: one.rows for one in missing}
+    summary = {"rows": sum(rows.values()), "not_covered": not_covered, "begun": begun}
     sealed = await previews.finish(session, actor.workspace_id, preview_id, rule.to_json(), summary)
-    return await reading(session, actor, preview_id, rule, missing, sealed)
+    return await reading(session, actor, preview_id, rule, missing, sealed, begun)
 
 
 async def reading(
-    session: AsyncSession, actor: Actor, preview_id: UUID, rule: Rule, missing: tuple[NotCovered, ...], sealed: str
+    session: AsyncSession,
+    actor: Actor,
+    preview_id: UUID,
+    rule: Rule,
+    missing: tuple[NotCovered, ...],
+    sealed: str,
+    begun: int,
 ) -> BulkPreview:
     """A sealed preview as it is shown."""
     workspace = actor.workspace_id
@@ -136,6 +154,7 @@ async def reading(
         samples=tuple(_sample(stored, own, rule) for stored, own in found),
         not_covered=missing,
         rule=rule,
+        begun=begun,
     )
 
 

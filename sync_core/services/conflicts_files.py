@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sync_core.domain.conflict_rules import Rule
 from sync_core.domain.custom_values import parse, unwritable
-from sync_core.domain.fields import FIELDS, JsonValue
+from sync_core.domain.fields import FIELDS, JsonValue, Values
 from sync_core.domain.resolution import Taken
 from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType
 from sync_core.errors import Refusal
@@ -100,8 +100,9 @@ async def _all(database: Database, actor: Actor, query: ConflictQuery) -> AsyncI
 
 def _rows(found: StoredConflict) -> Iterator[tuple[str, ...]]:
     dispute = found.dispute
-    names = [*(["record"] if dispute.asks_record else []), *dispute.differing]
-    for name in names:
+    # A key is a line of its own where it has been chosen for by itself: brought back, it is not to be missing.
+    keys = [key for key in found.choices if "." in key]
+    for name in [*(["record"] if dispute.asks_record else []), *dispute.differing, *keys]:
         taken = found.choices.get(name, {})
         yield (
             str(found.id),
@@ -111,10 +112,16 @@ def _rows(found: StoredConflict) -> Iterator[tuple[str, ...]]:
             safe(found.external_id),
             found.reason_code,
             name,
-            *(safe((side or {}).get(name)) for side in (found.local, found.base, found.theirs)),
+            *(safe(_at(side or {}, name)) for side in (found.local, found.base, found.theirs)),
             str(taken.get("take", "")),
             safe(taken.get("value")),
         )
+
+
+def _at(side: Values, name: str) -> JsonValue:
+    field, _, key = name.partition(".")
+    value = side.get(field)
+    return value.get(key) if key and isinstance(value, dict) else None if key else value
 
 
 def _line(cells: tuple[str, ...]) -> str:

@@ -124,12 +124,12 @@ def test_two_people_on_one_conflict_see_each_other(open_page: Opener) -> None:
     ana.get_by_role("button", name="Comment", exact=True).click()
     expect(ana.locator(".comment .called")).to_have_text(f"@{COLLEAGUE}")
     visit(ben, "/conflicts/mentions")
-    expect(ben.get_by_role("link", name=re.compile("^Conflicts.*1 mentions of you"))).to_be_visible()
+    expect(ben.get_by_role("link", name=re.compile("^Conflicts.*1 mention of you"))).to_be_visible()
     expect(ben.get_by_role("row", name=re.compile("Ours 45 New .*which one"))).to_be_visible()
     assert wrong_with(ben, "mentions") == []
     ben.get_by_role("link", name="Ours 45").click()
     expect(ben.get_by_role("heading", name="Ours 45")).to_be_visible()
-    expect(ben.get_by_text("mentions of you")).to_have_count(0)
+    expect(ben.get_by_text("mention of you")).to_have_count(0)
 
     ben.get_by_role("link", name="Records", exact=True).click()
     expect(ben.get_by_role("heading", name="Records", level=1)).to_be_visible()

@@ -15,7 +15,7 @@ from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, Tran
 from sync_core.errors import Refusal
 from sync_core.sandbox.account import Account
 from sync_core.sandbox.server import SandboxServer
-from sync_core.services import conflict_undo, conflicts, conflicts_bulk
+from sync_core.services import conflict_history, conflict_undo, conflicts, conflicts_bulk
 from sync_core.services.actor import Actor
 from sync_core.services.conflict_bulk_views import BulkPreview, BulkResult
 from sync_core.services.conflict_views import Undone
@@ -121,6 +121,23 @@ async def test_a_preview_is_applied_once_and_only_as_it_was_seen(database: Datab
     assert again.code == "already_applied"
     assert (await applied(database, actor, other)).left_out_count == 3
     assert await names(database, workspace_id) == {"Stripe": 3}
+
+
+async def test_choices_that_wait_are_named_before_a_rule_takes_their_place(
+    database: Database, workspace_id: UUID
+) -> None:
+    actor = (await make_conflicts(database, workspace_id, 3)).actor
+    page = await conflicts.list_conflicts(database, actor, ALL)
+    assert not isinstance(page, Refusal)
+    ben = person(workspace_id, "Ben")
+    await conflicts.choose(database, ben, page.rows[0].id, "name", Taken(Choice.LOCAL), expected_revision=1)
+    preview = await previewed(database, actor)
+    assert (preview.rows, preview.begun) == (3, 1)
+    other = await previewed(database, actor, rule=Rule(fields={"phone": Choice.STRIPE}))
+    assert (other.rows, other.begun) == (0, 0)
+    shown = await conflict_history.batch(database, actor, preview.id)
+    assert not isinstance(shown, Refusal)
+    assert shown.preview.begun == 1
 
 
 async def test_an_old_preview_is_refused(database: Database, workspace_id: UUID) -> None:

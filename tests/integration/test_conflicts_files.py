@@ -47,6 +47,28 @@ async def test_an_export_filled_in_comes_back_as_decisions(database: Database, w
     assert names == {"=1+1", "Stripe 2", "Ours 1"}
 
 
+async def test_choices_for_single_keys_go_out_and_come_back(database: Database, workspace_id: UUID) -> None:
+    actor = (await make_conflicts(database, workspace_id, 1)).actor
+    await rows(
+        database,
+        workspace_id,
+        'UPDATE payment_sync_conflicts SET fields = \'{metadata}\', theirs = local || \'{"metadata": {"plan": "silver", "new": "x"}}\','
+        ' base = base || \'{"metadata": {"plan": "wood"}}\', choices = \'{"metadata.plan": {"take": "stripe", "by": "Ann"}}\' RETURNING id',
+    )
+    text = await exported(database, actor)
+    lines = list(csv.DictReader(io.StringIO(text)))
+    assert [(one["field"], one["local"], one["stripe"], one["choice"]) for one in lines[1:]] == [
+        ("metadata.plan", "gold", "silver", "stripe")
+    ]
+    preview = await conflicts_files.import_preview(database, actor, text)
+    assert isinstance(preview, BulkPreview)
+    result = await conflicts_bulk.bulk_resolve(database, actor, preview.id, preview.hash)
+    assert isinstance(result, BulkResult)
+    assert result.resolved == 1
+    (record,) = await rows(database, workspace_id, "SELECT metadata FROM customers")
+    assert record["metadata"] == {"plan": "silver", "new": "x"}
+
+
 @pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
 async def test_no_cell_of_an_export_is_a_formula(database: Database, workspace_id: UUID, text: str) -> None:
     actor = (await make_conflicts(database, workspace_id, 1)).actor
