@@ -254,7 +254,11 @@ def talk(state: Any) -> rx.Component:
             ),
             class_name="samples",
         ),
-        rx.cond(state.may_resolve, handling(state), rx.fragment()),
+        rx.cond(
+            state.may_resolve,
+            handling(state),
+            rx.cond(state.comments.length() == 0, rx.el.p("None.", class_name="muted"), rx.fragment()),
+        ),
         title="Comments",
     )
 

@@ -110,7 +110,9 @@ def entity_row(line: EntityLine, *, is_open: bool) -> EntityRow:
     verified = line.verified
     proof, said = "", ""
     if verified is not None and verified.is_complete:
-        proof, said = "ok", f"verified: {verified.found:,} of {verified.expected:,}"
+        proof, said = (
+            ("ok", f"verified: {verified.found:,} of {verified.expected:,}") if verified.expected else ("", "")
+        )
     elif verified is not None and verified.unread:
         proof, said = "bad", "not all of the date range was read"
     elif verified is not None and verified.found >= verified.expected:
@@ -124,7 +126,7 @@ def entity_row(line: EntityLine, *, is_open: bool) -> EntityRow:
         label=line.entity.label if line.requested else f"{line.entity.label} (came along)",
         phase=phase,
         tone=tone,
-        done=total if line.total else "nothing yet",
+        done=total if line.total else "nothing" if line.is_done else "nothing yet",
         percent=int(fraction * 100),
         counts=[f"{count:,}" for count in _counts(line)],
         pace=_pace(line) if is_open else "",
