@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 
 from dashboard.formatting import plural
 from dashboard.pages import run_parts as parts
-from sync_core.domain.merge import Strategies
 from sync_core.domain.vocabulary import Action, EntityType
 from sync_core.services.drift import DriftRow
 from sync_core.services.record_views import href
@@ -245,11 +244,6 @@ FRESHNESS_ABOUT = {
     Freshness.APPLIED: "It has been applied.",
     Freshness.UNFINISHED: "The dry run did not come to its end: there is no whole plan.",
 }
-
-
-def strategies(found: Strategies) -> str:
-    narrow = len(found.by_entity) + len(found.by_field)
-    return found.default.label + (f", and {plural(narrow, 'exception')}" if narrow else "")
 
 
 def shown(text: str) -> str:

@@ -27,7 +27,17 @@ from dashboard.pages.sync_state import SyncState
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import EntityType, ReasonCode
 from sync_core.errors import Refusal
-from sync_core.services import drift, findings, plan_apply, plan_approval, plan_limits, problems, report, sessions
+from sync_core.services import (
+    drift,
+    findings,
+    history,
+    plan_apply,
+    plan_approval,
+    plan_limits,
+    problems,
+    report,
+    sessions,
+)
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.drift import Drift, DriftRow
 from sync_core.services.findings import TransitionView
@@ -164,13 +174,14 @@ class ReportState(PageState):
         self.is_dry = view.config.dry_run
         self.again_href = f"/syncs/new?like={view.id}"
         self.title = "Dry-run report" if self.is_dry else "Report"
-        self.about = f"{parts.described(view)} · {rows.strategies(view.config.strategies)}"
+        said = [parts.described(view), history.strategy_of(view.config), history.span_of(view.config, actor.time_zone)]
+        self.about = " · ".join(one for one in said if one)
         self.sentence = found.sentence
         self.freshness = found.freshness.value if self.is_dry else ""
         until = When.of(found.valid_until, actor.time_zone)
         made = When.of(view.completed_at or view.created_at, actor.time_zone)
         self.until, self.until_utc = until.text, until.utc
-        as_of = When.of(view.ceiling, actor.time_zone)
+        as_of = When.of(view.read_at, actor.time_zone)
         self.as_of, self.as_of_utc = as_of.text, as_of.utc
         self.made, self.made_utc, self.by = made.text, made.utc, view.created_by
         self.reads = f"{found.reads.share:.1%} of {found.reads.allowance:,} reads a month"

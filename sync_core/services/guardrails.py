@@ -89,6 +89,7 @@ async def guardrails(
         *orphaned(reasons),
         *await _twice(session, view, limits),
         *await _mode(session, view),
+        *await _told(session, view),
         *clocks(view.stats.get("clock_skew")),
     )
 
@@ -217,6 +218,21 @@ async def _mode(session: AsyncSession, view: SessionView) -> list[Guardrail]:
     ours, theirs = ("test", "live") if active.livemode else ("live", "test")
     message = f"This workspace holds {ours} records, and this plan brings in {theirs} ones."
     return [Guardrail("Mode", Level.WARN, message)]
+
+
+async def _told(session: AsyncSession, view: SessionView) -> list[Guardrail]:
+    """What Stripe has sent since it was read. Where no webhook events come nothing is known, and nothing said."""
+    active: Any = await connections.active(session, view.workspace_id)
+    since = view.read_at
+    if not view.has_plan or since is None or active is None or active.webhook_ciphertext is None:
+        return []
+    entities = [one.progress.entity_type for one in view.entities]
+    count = await store.told_since(session, plan_of(view), entities, since)
+    if not count:
+        return [Guardrail("Changes in Stripe", Level.OK, "No webhook event tells of a change in Stripe since.")]
+    told = "an object in this plan has" if count == 1 else f"{count:,} objects in this plan have"
+    message = f"By Stripe's webhook events {told} changed there since. A new dry run takes that in; this plan does not."
+    return [Guardrail("Changes in Stripe", Level.NOTE, message)]
 
 
 # Answers are seconds on their way; what people read off two clocks differs by that much anyway.

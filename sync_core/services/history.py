@@ -20,6 +20,7 @@ from sync_core.services.session_views import SessionView
 from sync_core.store import reports as store
 from sync_core.store.database import Database
 from sync_core.store.record_details import read_listed
+from sync_core.store.runs import RunConfig
 from sync_core.store.sessions import RunFilter
 
 _RUNS: Final = 100
@@ -136,22 +137,30 @@ def _counted(one: SessionView, other: SessionView) -> tuple[ComparedCounts, ...]
     )
 
 
+def span_of(config: RunConfig, zone: str) -> str:
+    """The date range in words; empty for all of it."""
+    start, end = When.of(config.start, zone).text, When.of(config.end, zone).text
+    return " ".join(part for part in (start and f"from {start}", end and f"until {end}") if part)
+
+
+def strategy_of(config: RunConfig) -> str:
+    narrower = len(config.strategies.by_entity) + len(config.strategies.by_field)
+    more = f", {narrower} exception{'' if narrower == 1 else 's'}" if narrower else ""
+    return config.strategies.default.label + more
+
+
 def _settings(one: SessionView, other: SessionView, zone: str) -> tuple[ComparedSetting, ...]:
     pairs = zip(_described(one, zone), _described(other, zone), strict=True)
     return tuple(ComparedSetting(name, value, other_value) for (name, value), (_, other_value) in pairs)
 
 
 def _described(view: SessionView, zone: str) -> list[tuple[str, str]]:
-    config, strategies = view.config, view.config.strategies
-    narrower = len(strategies.by_entity) + len(strategies.by_field)
-    more = f", {narrower} exception{'' if narrower == 1 else 's'}" if narrower else ""
-    start, end = When.of(config.start, zone).text, When.of(config.end, zone).text
-    span = " ".join(part for part in (start and f"from {start}", end and f"until {end}") if part)
+    config = view.config
     return [
         ("Kind", kind_of(view)),
         ("Entity types", ", ".join(entity.label for entity in config.entity_types)),
-        ("Date range", span or "Everything"),
-        ("Strategy", strategies.default.label + more),
+        ("Date range", span_of(config, zone) or "Everything"),
+        ("Strategy", strategy_of(config)),
         ("Objects a request", str(config.batch_size)),
         ("Windows at once", str(config.concurrent_batches)),
         ("Matched by email", "Yes" if config.match_by_email else "No"),

@@ -81,6 +81,11 @@ class SessionView:
         return self.config.dry_run and self.status in _ENDED_WITH_PLAN
 
     @property
+    def read_at(self) -> int | None:
+        """As of when it is Stripe's state: by Stripe's own clock, unless the range ends earlier than that."""
+        return self.ceiling if self.config.end is None else self.started_at
+
+    @property
     def can_resume(self) -> bool:
         return self.status in (SessionStatus.FAILED, SessionStatus.CANCELLED, SessionStatus.PARTIAL)
 

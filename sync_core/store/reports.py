@@ -310,10 +310,9 @@ async def transitions(
     return await _all(session, Transition, _transitions_sql(is_money=is_money), bound)
 
 
-_TWICE = """
+_TWICE = f"""
 SELECT email, count(*) AS count FROM (
-  SELECT lower(s."values"->>'email') AS email FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s
-  AND s.session_id = %(staged)s AND s.entity_type = 'customers' AND NOT s.deleted AND s.seq > 0 ORDER BY s.seq LIMIT %(cap)s) read
+  SELECT lower({base_or_staged(EntityType.CUSTOMERS)}->>'email') AS email FROM {FIRST} {STAGED} WHERE s.deleted IS NOT TRUE) read
 WHERE email <> '' GROUP BY 1 HAVING count(*) > 1 ORDER BY 2 DESC, 1
 """
 
@@ -325,8 +324,27 @@ class Twice:
 
 
 async def emails_twice(session: AsyncSession, plan: PlanRef) -> list[Twice]:
-    """Emails that several of the customers read have in common."""
-    return await _all(session, Twice, _TWICE, plan.bound())
+    """Emails that several customers of the plan have in common, those that stay as they are among them."""
+    return await _all(session, Twice, _TWICE, _many(plan, [EntityType.CUSTOMERS], list(Action)))
+
+
+_TOLD = """
+SELECT count(DISTINCT told.id) FROM (
+  SELECT w.payload->'data'->'object'->>'id' AS id, (w.payload->>'created')::bigint AS created FROM payment_webhook_inbox w
+  WHERE w.workspace_id = %(workspace)s ORDER BY w.received_at DESC LIMIT %(cap)s) told
+WHERE told.created >= %(since)s AND EXISTS (SELECT FROM payment_sync_plan_items p WHERE p.session_id = %(session)s
+  AND p.entity_type = ANY(%(entities)s) AND p.external_id = told.id AND p.workspace_id = %(workspace)s)
+"""
+_TOLD_OF = 5_000
+
+
+async def told_since(session: AsyncSession, plan: PlanRef, entities: Sequence[EntityType], since: int) -> int:
+    """Of how many objects of the plan Stripe's latest webhook events tell that they changed since. Stripe is not asked."""
+    await in_index_order(session)
+    connection = await driver(session)
+    cursor = await connection.execute(_TOLD, _many(plan, entities, []) | {"since": since, "cap": _TOLD_OF})
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
 
 
 _OTHER_MODE = " OR ".join(

@@ -493,3 +493,43 @@ async def test_prices_that_items_lack_are_counted_each_once(database: Database, 
     assert (lost.entity, lost.parent, lost.objects, lost.requests) == (EntityType.SUBSCRIPTIONS, PRICES, 5, 2)
     (told,) = [one for one in found.guardrails if one.name == "Orphans"]
     assert (told.level, told.action, told.reason) == (Level.NOTE, Action.ERROR, ReasonCode.MISSING_PARENT)
+
+
+_HEARD = """
+INSERT INTO payment_webhook_inbox (workspace_id, event_id, event_type, payload)
+SELECT :w, 'evt_' || n, 'customer.updated', json_build_object('created', CAST(:since AS bigint) + later,
+  'data', json_build_object('object', json_build_object('id', id)))
+FROM (VALUES (1, CAST(:one AS text), 5), (2, :one, 6), (3, :other, 7), (4, 'cus_elsewhere', 8), (5, :before, -1)) v(n, id, later)
+"""
+
+
+async def test_what_stripe_has_told_since_is_counted_by_object(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    session_id = await dry_run(database, workspace_id, sandbox)
+    silent = await levels(database, workspace_id, session_id)
+    async with database.workspace(workspace_id) as session:
+        await session.execute(text("UPDATE payment_connections SET webhook_ciphertext = 'secret'"))
+    quiet = await levels(database, workspace_id, session_id)
+    known = await rows(database, workspace_id, "SELECT external_id AS id FROM payment_sync_plan_items LIMIT 3")
+    one, other, before = (row["id"] for row in known)
+    since = (await read(database, workspace_id, session_id)).session.read_at
+    async with database.workspace(workspace_id) as session:
+        bound = {"w": workspace_id, "since": since, "one": one, "other": other, "before": before}
+        await session.execute(text(_HEARD), bound)
+    heard = (await looked(database, workspace_id, session_id)).guardrails
+
+    assert ("Changes in Stripe" in silent, quiet["Changes in Stripe"]) == (False, Level.OK)
+    (told,) = [one for one in heard if one.name == "Changes in Stripe"]
+    assert (told.level, "2 objects in this plan have changed" in told.message) == (Level.NOTE, True)
+
+
+async def test_customers_that_stay_as_they_are_share_emails_too(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    first = await looked(database, workspace_id, await dry_run(database, workspace_id, sandbox))
+    await sync(database, workspace_id, sandbox.url, config(CUSTOMERS, EntityType.PRODUCTS, PRICES))
+    again = await looked(database, workspace_id, await dry_run(database, workspace_id, sandbox))
+    before, after = ([one for one in found.guardrails if one.name == "Duplicates"] for found in (first, again))
+    assert before == after
+    assert "shared by several customers" in before[0].message
