@@ -78,8 +78,6 @@ def _settlement(held: Held, choices: Choices, outcome: Outcome) -> Settlement:
 
 def reopening(held: Held, decision: StoredDecision, *, in_use: bool) -> Reopening | str:
     """A decision as it can be taken back from the record's present state, or why it can't, as a sentence."""
-    if decision.undone_at is not None:
-        return "It has been taken back already."
     if decision.expired:
         return f"It is older than {UNDO_DAYS} days."
     if held.conflict.status != ConflictStatus.RESOLVED:

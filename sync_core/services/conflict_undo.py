@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import groupby
 from uuid import UUID
 
+import psycopg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.resolution import Taken, misfit
@@ -35,9 +36,9 @@ async def undo(database: Database, actor: Actor, decision_id: UUID) -> ConflictV
         return FORBIDDEN
     async with database.workspace(actor.workspace_id) as session:
         decision = await journal.decision(session, actor.workspace_id, decision_id)
-        if decision is None:
-            return NOT_FOUND
-        refused = await _take_back(session, actor, EntityType(decision.entity_type), [decision])
+    if decision is None:
+        return NOT_FOUND
+    refused = await _all_back(database, actor, [decision])
     if refused:
         return Refusal("undo_refused", refused[0].reason, status=409)
     return await get(database, actor, decision.conflict_id)
@@ -113,11 +114,9 @@ async def undo_batch(
     while True:
         async with database.workspace(actor.workspace_id, by_key=True) as session:
             found = await journal.of_batch(session, actor.workspace_id, batch_id, after=after, size=BATCH)
-            left = list[LeftOut]()
-            for word, group in groupby(found, key=lambda one: one.entity_type):
-                left += await _take_back(session, actor, EntityType(word), list(group))
         if not found:
             break
+        left = await _all_back(database, actor, found)
         after, seen = found[-1], seen + len(found)
         done, count = done + len(found) - len(left), count + len(left)
         refused = [*refused, *left][:LISTED]
@@ -135,6 +134,25 @@ async def _audit_undo(database: Database, actor: Actor, batch_id: UUID, rows: in
         await audit(
             session, actor.workspace_id, actor.label, "conflict.undone", target=str(batch_id), details={"rows": rows}
         )
+
+
+async def _all_back(database: Database, actor: Actor, decisions: Sequence[journal.StoredDecision]) -> list[LeftOut]:
+    """In one transaction. Where the database refuses what a record was before, that one is found by halving, and stands."""
+    try:
+        async with database.workspace(actor.workspace_id, by_key=True) as session:
+            left = list[LeftOut]()
+            for word, group in groupby(decisions, key=lambda one: one.entity_type):
+                left += await _take_back(session, actor, EntityType(word), list(group))
+            return left
+    except (psycopg.DataError, psycopg.IntegrityError) as unfit:
+        if len(decisions) == 1:
+            why = f"The database refuses what it was before: {unfit.diag.message_primary}"
+            return [LeftOut(decisions[0].conflict_id, "", why)]
+        half = len(decisions) // 2
+        return [
+            *await _all_back(database, actor, decisions[:half]),
+            *await _all_back(database, actor, decisions[half:]),
+        ]
 
 
 async def _take_back(
@@ -157,6 +175,8 @@ async def _take_back_once(
     held = {
         one.conflict.id: one for one in await writes.hold(session, actor.workspace_id, entity, ids, skip_locked=True)
     }
+    # As they stand now that the conflicts are locked: somebody may have been faster.
+    standing = await journal.standing(session, actor.workspace_id, [one.id for one in decisions])
     created = [UUID(one.after["created"]) for one in decisions if one.after.get("created")]
     used = await journal.in_use(session, actor.workspace_id, entity, created)
     reopenings, refused = list[writes.Reopening](), list[LeftOut]()
@@ -166,7 +186,11 @@ async def _take_back_once(
             refused.append(LeftOut(one.conflict_id, "", "Somebody else is writing the record at this moment."))
             continue
         made = one.after.get("created")
-        planned = reopening(found, one, in_use=made is not None and UUID(made) in used)
+        planned = (
+            reopening(found, one, in_use=made is not None and UUID(made) in used)
+            if one.id in standing
+            else "It has been taken back already."
+        )
         if isinstance(planned, str):
             refused.append(LeftOut(one.conflict_id, found.conflict.label, planned))
         else:

@@ -67,6 +67,16 @@ async def of_conflicts(session: AsyncSession, workspace_id: UUID, conflict_ids: 
     )
 
 
+async def standing(session: AsyncSession, workspace_id: UUID, ids: Sequence[UUID]) -> set[UUID]:
+    """Which of them have not been taken back."""
+    connection = await driver(session)
+    found = await connection.execute(
+        "SELECT id FROM payment_sync_conflict_decisions WHERE workspace_id = %(workspace)s AND id = ANY(%(ids)s) AND undone_at IS NULL",
+        {"workspace": workspace_id, "ids": list(ids)},
+    )
+    return {row[0] for row in await found.fetchall()}
+
+
 async def of_batch(
     session: AsyncSession, workspace_id: UUID, batch_id: UUID, *, after: StoredDecision | None, size: int
 ) -> list[StoredDecision]:

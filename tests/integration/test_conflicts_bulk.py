@@ -207,6 +207,26 @@ async def test_undo_of_a_batch_asks_about_what_changed_since(database: Database,
     assert [row.label for row in marked.rows] == ["Ours 3"]
 
 
+async def test_one_row_that_cannot_be_as_before_does_not_keep_the_others(
+    database: Database, workspace_id: UUID
+) -> None:
+    actor = (await make_conflicts(database, workspace_id, 20)).actor
+    result = await applied(database, actor, await previewed(database, actor))
+    async with database.engine.begin() as connection:
+        await connection.exec_driver_sql("ALTER TABLE customers ADD CONSTRAINT odd CHECK (name <> 'Ours 7')")
+    undone = await conflict_undo.undo_batch(database, actor, result.batch_id)
+    assert isinstance(undone, Undone)
+    assert (undone.done, undone.refused_count) == (19, 1)
+    assert "odd" in undone.refused[0].reason
+    assert await names(database, workspace_id) == {"Ours": 19, "Stripe": 1}
+    (left,) = await rows(
+        database, workspace_id, "SELECT id FROM payment_sync_conflict_decisions WHERE undone_at IS NULL"
+    )
+    alone = await conflict_undo.undo(database, actor, left["id"])
+    assert isinstance(alone, Refusal)
+    assert alone.code == "undo_refused"
+
+
 async def test_only_the_picked_rows_are_settled(database: Database, workspace_id: UUID) -> None:
     actor = (await make_conflicts(database, workspace_id, 5)).actor
     page = await conflicts.list_conflicts(database, actor, ALL)
