@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -126,14 +126,14 @@ def facet_groups(facets: Facets, query: ConflictQuery, zone: str) -> list[FacetG
 
 
 def _group(facet: Facet, values: tuple[FacetValue, ...], query: ConflictQuery, zone: str) -> FacetGroup:
-    chosen = query.chosen.get(facet, ())
+    chosen, labels = query.chosen.get(facet, ()), _labels(facet, values, zone)
     options = [
         FacetItem(
-            _label(facet, one, zone),
+            labels[one.value].text,
             f"{one.count:,}",
             address(toggled(query, facet, one.value)),
             one.value in chosen,
-            _utc(facet, one, zone),
+            labels[one.value].utc,
         )
         for one in values
     ]
@@ -153,14 +153,13 @@ def size_of(facets: Facets, query: ConflictQuery) -> int:
     return addresses * (_AN_OPTION + len(address(query)))
 
 
-def _label(facet: Facet, one: FacetValue, zone: str) -> str:
-    if facet is not Facet.RUN:
-        return "Nobody" if facet is Facet.ASSIGNEE and one.value == "nobody" else one.label
-    return When.of(datetime.fromisoformat(one.label), zone).text if one.label else "Unknown"
-
-
-def _utc(facet: Facet, one: FacetValue, zone: str) -> str:
-    return When.of(datetime.fromisoformat(one.label), zone).utc if facet is Facet.RUN and one.label else ""
+def _labels(facet: Facet, values: Sequence[FacetValue], zone: str) -> dict[str, When]:
+    """By value; syncs by when they began, so that each can be told from the others."""
+    if facet is Facet.RUN:
+        times = When.each([datetime.fromisoformat(one.label) if one.label else None for one in values], zone)
+        return {one.value: at if at.text else When("Unknown") for one, at in zip(values, times, strict=True)}
+    nobody = "nobody" if facet is Facet.ASSIGNEE else ""
+    return {one.value: When("Nobody" if one.value == nobody else one.label) for one in values}
 
 
 def said(facets: Facets, query: ConflictQuery) -> str:
@@ -178,9 +177,9 @@ def chosen_filters(facets: Facets, query: ConflictQuery, zone: str) -> list[Face
     """What the list is narrowed by, each with the address without it."""
     chips = []
     for facet, values in query.chosen.items():
-        named = {one.value: one for one in facets.values[facet]}
+        labels = _labels(facet, facets.values[facet], zone)
         for value in values:
-            label = _label(facet, named.get(value, FacetValue(value, value, 0)), zone)
+            label = labels[value].text if value in labels else value
             text = f"{facet.label} {'is not' if facet in query.excluded else 'is'} {label}"
             chips.append(FacetItem(text, "", address(toggled(query, facet, value)), current=True))
     if query.search:

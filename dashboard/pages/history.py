@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -78,7 +79,7 @@ class HistoryState(PageState):
         # One who is asked for by an address has to be among the choices, whether there is a run or not.
         self.starters = sorted({*starters, wanted.by} - {""})
         self.chosen, self.compare_href, self.record_error = [], "", ""
-        self.runs = [run_row(one, actor.time_zone) for one in found.runs]
+        self.runs = run_rows(found.runs, actor.time_zone)
         self.first_url = wanted.href() if words.get("after") else ""
         self.next_url = wanted.href(found.cursor) if found.cursor else ""
         self.loaded = True
@@ -113,9 +114,13 @@ class HistoryState(PageState):
         return rx.redirect("/syncs/record?" + urlencode({"id": word}))
 
 
-def run_row(run: PastRun, zone: str) -> RunRow:
+def run_rows(runs: Sequence[PastRun], zone: str) -> list[RunRow]:
+    started = When.each([run.session.started_at or run.session.created_at for run in runs], zone)
+    return [_run_row(run, at) for run, at in zip(runs, started, strict=True)]
+
+
+def _run_row(run: PastRun, started: When) -> RunRow:
     view = run.session
-    started = When.of(view.started_at or view.created_at, zone)
     return RunRow(
         session_id=str(view.id),
         href=parts.report_href(view.id) if view.has_plan else parts.run_href(view.id),

@@ -9,7 +9,7 @@ import reflex as rx
 from dashboard import components as ui
 from dashboard.navigation import add_page
 from dashboard.pages import run_parts as parts
-from dashboard.pages.history import RunRow, run_row
+from dashboard.pages.history import RunRow, run_rows
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import Action
 from sync_core.errors import Refusal
@@ -56,7 +56,7 @@ class CompareState(PageState):
             self.problem = found.message
             return
         self.problem = ""
-        self.pair = [run_row(one, actor.time_zone) for one in (found.one, found.other)]
+        self.pair = run_rows((found.one, found.other), actor.time_zone)
         self.counts = [_count_row(one) for one in found.entities]
         self.settings = [SettingRow(one.name, one.one, one.other, one.differs) for one in found.settings]
 

@@ -54,13 +54,13 @@ class RecordHistoryState(PageState):
             return
         self.problem, self.label = "", found.label or (found.external_id if found.events else "")
         self.kind = "" if found.entity is None else found.entity.singular.capitalize()
-        self.events = [_row(one, place, actor.time_zone) for place, one in enumerate(found.events[:100])]
+        times = When.each([one.at for one in found.events[:100]], actor.time_zone)
+        self.events = [_row(one, place, at) for place, (one, at) in enumerate(zip(found.events, times, strict=False))]
         addresses = [line(one.line).href for one in found.events if one.line is not None]
         self.record_href = next((address for address in addresses if address), "")
 
 
-def _row(one: Event, place: int, zone: str) -> EventRow:
-    at = When.of(one.at, zone)
+def _row(one: Event, place: int, at: When) -> EventRow:
     if one.session is None or one.line is None:
         return EventRow(str(place), at.text, at.utc, one.who, "Decision", "", "", one.decision, [])
     shown = line(one.line)

@@ -10,7 +10,7 @@ import reflex as rx
 from dashboard import components as ui
 from dashboard.navigation import add_page
 from dashboard.pages import run_parts as parts
-from dashboard.pages.history import RunRow, run_row
+from dashboard.pages.history import RunRow, run_rows
 from dashboard.state import PageState, ShellState
 from sync_core.domain.vocabulary import SessionStatus
 from sync_core.errors import Refusal
@@ -159,7 +159,7 @@ class OverviewState(PageState):
             self.last_at, self.last_utc, self.last_status = at.text, at.utc, view.status.value
             self.last_href = parts.run_href(view.id)
             self.last_about = f"{found.last.processed:,} objects in {parts.duration(found.last.seconds)}"
-        self.runs = [run_row(run, zone) for run in found.runs[:6]]
+        self.runs = run_rows(found.runs[:6], zone)
         self.chart = _chart(found.runs)
 
 

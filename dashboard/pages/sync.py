@@ -223,6 +223,7 @@ def quota() -> rx.Component:
         rx.el.span("Share of our limit", class_name="muted small"),
         rx.el.strong(SyncState.quota),
         ui.progress_bar(SyncState.quota_percent, label="Requests a second, of our limit", text=SyncState.quota),
+        rx.cond(SyncState.allowed != "", rx.el.span(SyncState.allowed, class_name="muted xsmall"), rx.fragment()),
         rx.cond(SyncState.full != "", rx.el.span(SyncState.full, class_name="muted xsmall"), rx.fragment()),
         class_name="figure",
     )
@@ -330,6 +331,11 @@ def entity(one: rx.Var[EntityRow], path: rx.Var[str], retried: rx.Var[str]) -> r
 
 def lanes() -> rx.Component:
     return rx.el.div(
+        rx.cond(
+            (SyncState.lanes_by != "") & (SyncState.lanes.length() > 0),
+            rx.el.p(SyncState.lanes_by, class_name="muted small"),
+            rx.fragment(),
+        ),
         rx.foreach(SyncState.lanes, lane),
         rx.cond(
             SyncState.lanes.length() == 0,

@@ -13,7 +13,7 @@ from sync_core.services.pace import Retried
 from sync_core.services.progress_view import EntityLine, ProgressView, Pulse, Step, Verified
 from sync_core.services.quota import Quota
 from sync_core.services.record_views import When
-from sync_core.services.run_windows import Lane
+from sync_core.services.run_windows import Lane, Lanes
 from sync_core.services.session_views import EventView
 
 
@@ -214,14 +214,16 @@ def pulse_text(view: ProgressView) -> tuple[str, str]:
         case Pulse.WAITING:
             return "Waiting for a worker to take it up", "neutral"
         case Pulse.LIVE:
-            reading = view.phase in (Phase.PREFLIGHT, Phase.FETCH) and page
-            return (f"At work, {page}" if reading else "At work"), "success"
+            reading = page if view.phase in (Phase.PREFLIGHT, Phase.FETCH) else ""
+            who = "Another worker took over" if view.is_taken_over else "At work"
+            return (f"{who}, {reading}" if reading else who), "success"
         case Pulse.SLOW:
             return f"Slow: {page}", "warn"
         case Pulse.PAUSED:
             return _paused(view), "warn"
         case Pulse.LOST:
-            return f"The worker is lost; another takes over (attempt {view.attempts + 1})", "warn"
+            again = f" (attempt {view.attempts + 1})" if view.attempts else ""
+            return f"The worker is lost; another takes over{again}", "warn"
         case Pulse.STOPPING:
             return "Stopping", "neutral"
         case Pulse.ENDED:
@@ -230,11 +232,14 @@ def pulse_text(view: ProgressView) -> tuple[str, str]:
 
 def _paused(view: ProgressView) -> str:
     """Of one list, where it is only that which Stripe has said so of."""
+    soon = ceil(view.quota.resume_in or 1)
+    if not view.quota.throttled:
+        return f"Stripe could not answer: asks again in {soon} s"
     held = view.quota.held
     names = f" for {', '.join(one.label for one in held)}" if held else ""
     others = any(line.rate is not None and line.entity not in held for line in view.entities)
     rest = ", the other lists go on" if held and others else ""
-    return f"Rate limited{names}: goes on in {ceil(view.quota.resume_in or 1)} s{rest}"
+    return f"Rate limited{names}: goes on in {soon} s{rest}"
 
 
 _TONES = {
@@ -272,6 +277,15 @@ def quota_percent(quota: Quota) -> int:
     return min(100, round(100 * quota.rate / quota.cap))
 
 
+def allowed_text(quota: Quota) -> str:
+    """What our own limit is taken from, and what for."""
+    if quota.allowed is None or quota.cap is None:
+        return ""
+    if quota.cap >= quota.allowed:
+        return f"Stripe allows {quota.allowed}"
+    return f"Stripe allows {quota.allowed}: the rest is left to your own traffic"
+
+
 def full_text(quota: Quota) -> str:
     """The account's limit is not all that holds a run up: each list has one of its own."""
     if not quota.full:
@@ -286,6 +300,13 @@ def throttled_text(quota: Quota) -> str:
         return "No 429 so far"
     reasons = ", ".join(f"{_LIMITS.get(reason, reason)} {count:,}" for reason, count in quota.throttled)
     return f"{plural(total, 'answer')} 429: {reasons}"
+
+
+def lanes_text(found: Lanes) -> str:
+    """Who reads them."""
+    if found.heard is None or not found.worker:
+        return ""
+    return f"Read by worker {found.worker}, whose last sign of life came {found.heard:.0f} s ago."
 
 
 def lane_row(lane: Lane, zone: str) -> LaneRow:

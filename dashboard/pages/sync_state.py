@@ -66,6 +66,7 @@ class SyncState(PageState):
     requests: str = ""
     quota: str = ""
     quota_percent: int = 0
+    allowed: str = ""
     full: str = ""
     throttled: str = ""
     error: str = ""
@@ -91,6 +92,7 @@ class SyncState(PageState):
     problems: list[ProblemRow] = []
     lane_entity: str = ""
     lanes: list[LaneRow] = []
+    lanes_by: str = ""
     events: list[EventRow] = []
     fresh: list[EventRow] = []
     more_fresh: bool = False
@@ -209,7 +211,10 @@ class SyncState(PageState):
 
     async def _read_lanes(self, actor: Actor, session_id: UUID, entity: EntityType) -> dict[str, Any]:
         found = await run_windows.lanes(get_database(), actor, session_id, entity)
-        return {} if isinstance(found, Refusal) else {"lanes": [rows.lane_row(one, actor.time_zone) for one in found]}
+        if isinstance(found, Refusal):
+            return {}
+        shown = [rows.lane_row(one, actor.time_zone) for one in found.lanes]
+        return {"lanes": shown, "lanes_by": rows.lanes_text(found)}
 
     async def _read_problems(self, actor: Actor, session_id: UUID, most: int) -> dict[str, Any]:
         """Errors by reason, the commonest first."""
@@ -274,6 +279,7 @@ class SyncState(PageState):
             requests=f"{view.quota.requests:,}",
             quota=rows.quota_text(view.quota),
             quota_percent=rows.quota_percent(view.quota),
+            allowed=rows.allowed_text(view.quota),
             full=rows.full_text(view.quota),
             throttled=rows.throttled_text(view.quota),
             error=view.error or "",

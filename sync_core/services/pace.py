@@ -32,6 +32,7 @@ class Pace:
     looks: deque[Look] = field(default_factory=deque)
     requests: deque[tuple[float, int]] = field(default_factory=deque)
     totals: deque[tuple[float, int]] = field(default_factory=deque)
+    expected: int | None = None
     shown: Range | None = None
     shown_at: float = float("-inf")
     why: str = ""
@@ -42,7 +43,9 @@ class Pace:
         if total is not None:
             self.totals.append((now, total))
         _forget(self.totals, now - _ESTIMATE_SECONDS)
-        return median_low(count for _, count in self.totals) if self.totals else None
+        if self.totals:
+            self.expected = median_low(count for _, count in self.totals)
+        return self.expected
 
     def note(self, look: Look, beat_at: float | None, requests: int) -> None:
         # A resumed run counts its failures anew, and one that was taken over its requests: the past is no measure then.
@@ -123,22 +126,28 @@ class Memory:
 
     paces: defaultdict[EntityType | None, Pace] = field(default_factory=lambda: defaultdict(Pace))
     planned: Mapping[EntityType, int] | None = None
-    attempts: int | None = None
+    fence: int = 0
+    taken_over_at: float = float("-inf")
     refused: int = 0
     refused_at: float = float("-inf")
 
     def disturbed(self, run: WatchedRun) -> str:
         """What may have made the run slower or quicker all at once, in words."""
-        if self.attempts is not None and run.attempts != self.attempts:
+        if self.fence and run.worker and run.fence != self.fence:
+            self.taken_over_at = run.now
             for pace in self.paces.values():
                 pace.looks.clear()
-        self.attempts = run.attempts
+        self.fence = run.fence if run.worker else self.fence
         refused = sum((run.stats.get("throttled") or {}).values())
         if refused > self.refused:
             self.refused_at = run.now
         self.refused = refused
         resumes = float(run.stats.get("resume_at") or 0) > run.now
         return "rate limited" if resumes or run.now - self.refused_at < _DISTURBED_SECONDS else ""
+
+    def is_taken_over(self, run: WatchedRun) -> bool:
+        """Another worker has taken it up a moment ago."""
+        return run.now - self.taken_over_at < _DISTURBED_SECONDS
 
     def part(self, one: WatchedEntity, run: WatchedRun, read: float) -> Part:
         """How far an entity type is of which `read` of the date range was read."""

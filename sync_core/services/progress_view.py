@@ -145,6 +145,7 @@ class ProgressView:
     pulse: Pulse
     page_age: float | None
     attempts: int
+    is_taken_over: bool
     quota: Quota
     error: str | None
     trouble: str
@@ -239,14 +240,14 @@ def view_of(
     for one in shown:
         paces[one.entity].note(Look(run.now, {one.entity: parts[one.entity]}), run.now, one.requests)
     reading = [one.entity for one in shown if one.phase is Phase.FETCH and run.moves(one)]
-    quota = quota_of(run, requests, reading, paces, retried)
+    ages = [run.now - one.last_page_at for one in entities if one.last_page_at is not None]
+    page_age = max(0.0, min(ages)) if ages else None
+    quota = quota_of(run, requests, reading, paces, retried, page_age)
     disturbed = memory.disturbed(run)
     lines = tuple(
         _line(one, run, _of(one, stretches), windows, paces[one.entity], parts[one.entity], retried, disturbed)
         for one in shown
     )
-    ages = [run.now - one.last_page_at for one in entities if one.last_page_at is not None]
-    page_age = max(0.0, min(ages)) if ages else None
     is_left = run.status is SessionStatus.RUNNING and run.phase is not Phase.VERIFY
     return ProgressView(
         session_id=run.id,
@@ -262,9 +263,10 @@ def view_of(
         eta=pace.eta(run.now, disturbed=disturbed) if is_left else None,
         eta_why=pace.why if is_left else "",
         elapsed=_elapsed(run),
-        pulse=_pulse(run, page_age),
+        pulse=_pulse(run, page_age, quota),
         page_age=page_age,
         attempts=run.attempts,
+        is_taken_over=memory.is_taken_over(run),
         quota=quota,
         error=(run.error_summary or {}).get("message"),
         trouble=str(stats.get("trouble") or "") if run.status.is_open else "",
@@ -311,7 +313,7 @@ def _line(
         skipped=one.skipped,
         conflicts=one.conflicts,
         failed=one.failed,
-        fraction=_fraction(one, part, cells),
+        fraction=_fraction(one, part),
         rate=pace.rate() if moves else None,
         eta=pace.eta(run.now, disturbed=disturbed) if moves and total > one.processed else None,
         retried=again,
@@ -322,22 +324,19 @@ def _line(
     )
 
 
-def _fraction(one: WatchedEntity, part: Part, cells: Sequence[int]) -> float | None:
-    """0 to 1, and 1 only when complete. With no estimate, what has been read of the range stands in for it."""
+def _fraction(one: WatchedEntity, part: Part) -> float | None:
+    """0 to 1, and 1 only when complete; None while nobody knows of how many."""
     if one.phase is Phase.DONE:
         return 1.0
-    read = sum(cells) / (10 * len(cells)) if cells else 0.0
-    if part.total:
-        return min(one.processed / part.total, 0.99)
-    if not one.fetched:
-        return min(read, 0.99) if read else None
-    return min(one.processed / one.fetched * (read or 1.0), 0.99)
+    return min(one.processed / part.total, 0.99) if part.total else None
 
 
 def _whole(run: WatchedRun, lines: Sequence[EntityLine]) -> float | None:
     if run.status is SessionStatus.COMPLETED:
         return 1.0
-    weights = [(line.fraction, max(1, line.total)) for line in lines if line.requested]
+    # One of which nobody knows yet how many there are is thought to be as large as the largest: what was done does not become less.
+    largest = max((line.total for line in lines if line.is_counted), default=1)
+    weights = [(line.fraction, max(1, line.total if line.is_counted else largest)) for line in lines if line.requested]
     if not weights or all(fraction is None for fraction, _ in weights):
         return None
     return sum((fraction or 0.0) * weight for fraction, weight in weights) / sum(weight for _, weight in weights)
@@ -376,7 +375,7 @@ def _elapsed(run: WatchedRun) -> float:
     return max(0.0, (run.completed_at or run.now) - run.started_at)
 
 
-def _pulse(run: WatchedRun, page_age: float | None) -> Pulse:
+def _pulse(run: WatchedRun, page_age: float | None, quota: Quota) -> Pulse:
     if not run.status.is_open:
         return Pulse.ENDED
     if run.cancel_requested:
@@ -385,7 +384,7 @@ def _pulse(run: WatchedRun, page_age: float | None) -> Pulse:
         return Pulse.WAITING
     if run.lease_left <= 0:
         return Pulse.LOST
-    if (run.stats.get("resume_at") or 0) > run.now:
+    if quota.resume_in is not None:
         return Pulse.PAUSED
     quiet = page_age is not None and page_age > _SLOW_SECONDS
     return Pulse.SLOW if quiet and run.phase in (Phase.PREFLIGHT, Phase.FETCH) else Pulse.LIVE

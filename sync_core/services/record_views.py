@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -33,6 +34,18 @@ class When:
         at = datetime.fromtimestamp(moment, UTC) if isinstance(moment, int) else moment
         local = at.astimezone(ZoneInfo(zone))
         return cls(f"{local.day} {local:%b %Y, %H:%M}", f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
+
+    @classmethod
+    def each(cls, moments: Sequence[datetime | int | None], zone: str) -> list[When]:
+        """Of a list in which each is to be told from the others: those of one minute have their second as well."""
+        plain = [cls.of(moment, zone) for moment in moments]
+        # The zone's offset is of whole minutes, so the second is that of UTC.
+        second = len(":00 UTC")
+        taken = Counter(one.text for one in plain)
+        return [
+            replace(one, text=one.text + one.utc[-second:-4]) if one.text and taken[one.text] > 1 else one
+            for one in plain
+        ]
 
 
 @dataclass(frozen=True, slots=True)

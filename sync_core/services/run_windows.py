@@ -40,8 +40,19 @@ class Lane:
     request_id: str
 
 
-async def lanes(database: Database, actor: Actor, session_id: UUID, entity: EntityType) -> tuple[Lane, ...] | Refusal:
-    """The windows of an entity type that are being read or wait for it, newest first, eight at most."""
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """The windows of an entity type that are being read or wait for it, newest first, eight at most; and by whom.
+
+    `heard` is how many seconds ago the worker gave a sign of life, None where there is none.
+    """
+
+    lanes: tuple[Lane, ...] = ()
+    worker: str = ""
+    heard: float | None = None
+
+
+async def lanes(database: Database, actor: Actor, session_id: UUID, entity: EntityType) -> Lanes | Refusal:
     if not actor.can(Permission.VIEW):
         return FORBIDDEN
     async with database.workspace(actor.workspace_id) as session:
@@ -54,8 +65,10 @@ async def lanes(database: Database, actor: Actor, session_id: UUID, entity: Enti
         shown = mine[:MOST_LANES]
         asked = await store.read_requests(session, session_id, entity, [one.cursor for one in shown if one.cursor])
     if run.range_start is None or run.ceiling is None:
-        return ()
-    return tuple(_lane(one, run.range_start, run.ceiling, asked.get(one.cursor or "", "")) for one in shown)
+        return Lanes()
+    start, end = run.range_start, run.ceiling
+    found = tuple(_lane(one, start, end, asked.get(one.cursor or "", "")) for one in shown)
+    return Lanes(found, run.worker, run.heard if run.status.is_open else None)
 
 
 def _lane(window: OpenWindow, start: int, end: int, request_id: str) -> Lane:

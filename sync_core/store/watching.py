@@ -16,7 +16,11 @@ from sync_core.store.runs import RunConfig
 
 @dataclass(frozen=True, slots=True)
 class WatchedRun:
-    """Times are epoch seconds by the database's clock, `now` among them. `lease_left` is None when nobody has the run."""
+    """Times are epoch seconds by the database's clock, `now` among them. `lease_left` is None when nobody has the run.
+
+    `attempts` are those since something last came of one, `fence` is another with each worker, `heard` how many seconds ago the one
+    named `worker` gave a sign of life. `livemode` is None of a run whose connection is gone.
+    """
 
     id: UUID
     workspace_id: UUID
@@ -37,6 +41,10 @@ class WatchedRun:
     is_leased: bool
     lease_left: float | None
     attempts: int
+    fence: int
+    worker: str
+    heard: float | None
+    livemode: bool | None
 
     def moves(self, one: WatchedEntity) -> bool:
         return self.status is SessionStatus.RUNNING and one.phase is not Phase.DONE
@@ -121,10 +129,11 @@ _RUN = text(
     f" {_epoch('s.created_at')} AS created_at, {_epoch('s.started_at')} AS started_at,"
     f" {_epoch('s.completed_at')} AS completed_at, {_epoch('clock_timestamp()')} AS now,"
     f" l.session_id IS NOT NULL AS is_leased, {_epoch('l.lease_until - clock_timestamp()')} AS lease_left,"
-    " coalesce(l.attempts, 0) AS attempts"
+    f" coalesce(l.attempts, 0) AS attempts, coalesce(l.fence, 0) AS fence, coalesce(l.owner, '') AS worker, {_epoch('clock_timestamp() - l.beat_at')} AS heard,"
+    " c.livemode"
     " FROM payment_sync_sessions s LEFT JOIN payment_sync_leases l ON l.session_id = s.id"
-    " CROSS JOIN LATERAL (SELECT coalesce((SELECT c.account_created FROM payment_connections c"
-    " WHERE c.workspace_id = s.workspace_id AND c.id = s.connection_id), 1293840000) AS first) f"
+    " LEFT JOIN payment_connections c ON c.workspace_id = s.workspace_id AND c.id = s.connection_id"
+    " CROSS JOIN LATERAL (SELECT coalesce(c.account_created, 1293840000) AS first) f"
     " WHERE s.workspace_id = :workspace AND s.id = :session AND s.deleted_at IS NULL"
 )
 _ENTITIES = text(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from dashboard.pages.sync_rows import full_text, pulse_text, quota_text, throttled_text
+from dashboard.pages.sync_rows import allowed_text, full_text, pulse_text, quota_text, throttled_text
 from sync_core.domain.vocabulary import EntityType, Phase, SessionStatus
 from sync_core.services import progress_view
 from sync_core.services.pace import Memory
@@ -37,7 +38,11 @@ def watched_run(now: float, **stats: Any) -> WatchedRun:
         now=now,
         is_leased=True,
         lease_left=20.0,
-        attempts=0,
+        attempts=1,
+        fence=1,
+        worker="",
+        heard=None,
+        livemode=True,
     )
 
 
@@ -113,6 +118,25 @@ def retrying(*names: str, cause: str = "rate", until: float = NOW + SECONDS + 0.
 def test_what_is_rate_limited_is_named(throttled: dict[str, int], retries: dict[str, Any], said: str) -> None:
     view = after_some_seconds(5, 5, resume_at=NOW + SECONDS + 0.4, throttled=throttled, retries=retries)
     assert pulse_text(view) == (said, "warn")
+
+
+@pytest.mark.parametrize(
+    ("throttled", "cause", "said"),
+    [
+        pytest.param({"global-rate": 1}, "rate", "Rate limited: goes on in 3 s", id="Stripe said so"),
+        pytest.param({}, "server", "Stripe could not answer: asks again in 3 s", id="an error of Stripe's"),
+    ],
+)
+def test_it_waits_when_all_that_is_asked_waits(throttled: dict[str, int], cause: str, said: str) -> None:
+    retries = retrying("customers", cause=cause, until=NOW + SECONDS + 2.4)
+    view = after_some_seconds(5, 0, throttled=throttled, retries=retries)
+    assert pulse_text(view)[0].startswith(said)
+
+
+def test_what_our_limit_is_taken_from_is_said() -> None:
+    quota = after_some_seconds(5, 5).quota
+    assert allowed_text(quota) == "Stripe allows 100: the rest is left to your own traffic"
+    assert allowed_text(replace(quota, cap=100.0)) == "Stripe allows 100"
 
 
 def test_429s_are_said_with_their_reasons_in_words() -> None:

@@ -18,6 +18,7 @@ import orjson
 import pytest
 
 from dashboard.pages.run_parts import about
+from dashboard.pages.sync_rows import pulse_text
 from sync_core.domain.time_left import Look, Part, Range, believable, rounded, time_left
 from sync_core.domain.vocabulary import EntityType, Phase, SessionStatus
 from sync_core.services.pace import Memory
@@ -48,23 +49,24 @@ def replayed(path: Path) -> Iterator[Moment]:
     memory = Memory(planned=planned)
     for at, phase, beat, requests, resume, refused, entities in seconds:
         stats = {"requests": requests, "beat_at": beat, "resume_at": resume, "throttled": {"global-rate": refused}}
-        run = _run(at, Phase(phase), stats, dry=head["dry"], attempts=_attempts(head, at))
+        run = _run(at, Phase(phase), stats, dry=head["dry"], fence=_fence(head, at))
         watched = [_entity(*one) for one in entities]
         # One stretch that is as long as all that was read.
         stretches = [Stretch(EntityType(one[0]), 0, round(one[6] * _END)) for one in entities]
         yield Moment(at, head["ended"] - at, view_of(run, watched, stretches, [], memory))
 
 
-def _attempts(head: dict[str, Any], at: float) -> int:
+def _fence(head: dict[str, Any], at: float) -> int:
     return 2 if at >= head.get("taken_over_at", at + 1) else 1
 
 
-def _run(at: float, phase: Phase, stats: dict[str, Any], *, dry: bool, attempts: int) -> WatchedRun:
+def _run(at: float, phase: Phase, stats: dict[str, Any], *, dry: bool, fence: int) -> WatchedRun:
     return WatchedRun(
         id=UUID(int=1), workspace_id=UUID(int=2), status=SessionStatus.RUNNING, phase=phase,
         config=RunConfig(tuple(EntityType), dry_run=dry), stats=stats, error_summary=None, source_session_id=None, range_start=0,
         ceiling=_END, cancel_requested=False, created_by="ana@example.com", created_at=0.0, started_at=0.0, completed_at=None,
-        now=at, is_leased=True, lease_left=20.0, attempts=attempts,
+        now=at, is_leased=True, lease_left=20.0, attempts=1, fence=fence,
+        worker="one", heard=None, livemode=None,
     )  # fmt: skip
 
 
@@ -119,6 +121,13 @@ def test_nothing_is_foretold_in_the_first_seconds(name: str) -> None:
     assert [moment.at for moment in moments(name) if moment.at < 5 and moment.view.eta is not None] == []
 
 
+# After a take-over the estimate begins anew, from what the new worker reads.
+@pytest.mark.parametrize("name", sorted(RECORDED.keys() - {"taken-over"}))
+def test_the_percentage_does_not_go_back(name: str) -> None:
+    known = [moment.view.fraction for moment in moments(name) if moment.at > 5 and moment.view.fraction is not None]
+    assert min(after - before for before, after in pairwise(known)) > -0.01
+
+
 def test_what_was_refused_is_the_reason_for_a_jump() -> None:
     assert {moment.view.eta_why for moment in moments("a-break-in-the-middle")} == {"", "rate limited"}
     assert {moment.view.eta_why for moment in moments("customers")} == {""}
@@ -128,6 +137,13 @@ def test_a_total_that_means_nothing_is_not_shown() -> None:
     """Of an account of 40,000 the newest page was of one second: from that, there would be hundreds of millions."""
     totals = [line.total for moment in moments("all-of-a-growing-account") for line in moment.view.entities]
     assert max(totals) < 150_000
+
+
+def test_who_watches_is_told_that_another_worker_took_over() -> None:
+    took_over = [moment for moment in moments("taken-over") if moment.view.is_taken_over]
+    assert 35.5 <= took_over[0].at <= 37
+    assert 63 <= took_over[-1].at <= 67
+    assert pulse_text(took_over[0].view)[0] == "Another worker took over"
 
 
 def looks(
