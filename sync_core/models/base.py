@@ -38,6 +38,11 @@ def text_col(*, nullable: bool = False, default: str | None = None, primary_key:
     )
 
 
+def external_id_col(*, nullable: bool = False, primary_key: bool = False) -> Any:
+    """An id of Stripe's: bytes to compare, whatever language the database sorts in, and the same after its libraries are renewed."""
+    return Column(Text(collation="C"), nullable=nullable, primary_key=primary_key)
+
+
 def bool_col(*, default: bool | None = False, nullable: bool = False) -> Any:
     return Column(Boolean, nullable=nullable, server_default=None if default is None else text(str(default).lower()))
 

@@ -58,11 +58,12 @@ def record_args(table: str, *extra: Any) -> tuple[Any, ...]:
     return (
         workspace_fk(),
         UniqueConstraint(
+            # The id before what is the same in nearly all rows: a comparison ends there, and finds it at a fixed place.
             "workspace_id",
+            "external_id",
             "payment_provider",
             "payment_account",
             "payment_livemode",
-            "external_id",
             name=f"uq_{table}_external",
         ),
         one_of("payment_sync_status", SyncStatus),
@@ -110,7 +111,7 @@ class Record(SQLModel):
 
     workspace_id: UUID = Field(primary_key=True)
     id: UUID | None = Field(default=None, primary_key=True, sa_column_kwargs={"server_default": NEW_ID})
-    external_id: str | None = Field(default=None, sa_type=Text)
+    external_id: str | None = Field(default=None, sa_type=Text(collation="C"))
     provider_created_at: datetime | None = Field(default=None, sa_type=TIMESTAMP)
     metadata_: dict[str, Any] = Field(
         default_factory=dict,

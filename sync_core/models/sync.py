@@ -20,6 +20,7 @@ from sync_core.domain.vocabulary import (
 )
 from sync_core.models.base import (
     bool_col,
+    external_id_col,
     int_col,
     jsonb_col,
     one_of,
@@ -219,7 +220,7 @@ class SyncEvent(SQLModel, table=True):
     provider_name: str = Field(default="stripe", sa_column=text_col(default="stripe"))
     entity_type: str = Field(sa_column=text_col())
     entity_id: UUID | None = Field(default=None, sa_column=uuid_col(nullable=True))
-    external_id: str | None = Field(default=None, sa_column=text_col(nullable=True))
+    external_id: str | None = Field(default=None, sa_column=external_id_col(nullable=True))
     event_type: EventType = Field(sa_column=word_col(EventType))
     event_message: str | None = Field(default=None, sa_column=text_col(nullable=True))
     event_details: dict[str, Any] | None = Field(default=None, sa_column=jsonb_col())
