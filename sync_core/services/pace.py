@@ -15,7 +15,7 @@ from sync_core.store.watching import WatchedEntity, WatchedRun
 _ETA_EVERY = 5.0
 _ETA_JUMP = 0.3
 _RATE_SECONDS = 10.0
-_ESTIMATE_SECONDS = 10.0
+_ESTIMATE_SECONDS = 30.0
 _WHY_SECONDS = 30.0
 _DISTURBED_SECONDS = 30.0
 # Lists that belong to an entity type of another name.

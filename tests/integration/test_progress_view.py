@@ -438,7 +438,7 @@ def test_an_estimate_that_leaps_is_not_followed_at_once() -> None:
     pace = Pace()
     assert pace.expect(0.0, None) is None
     assert [pace.expect(at, total) for at, total in enumerate((100, 110, 9_000, 120), start=1)] == [100, 100, 110, 110]
-    assert pace.expect(15.0, None) == 110
+    assert pace.expect(40.0, None) == 110
 
 
 async def test_an_applied_plan_is_counted_from_its_dry_run(
