@@ -11,6 +11,7 @@ from tests.e2e.conftest import answering, hydrated, prepared, sign_in, visit
 
 _AGAIN_MS = 60_000
 _WAIT_MS = 30_000
+_MESSAGE = 16_000
 # The sandbox holds an invoice without its customer, which is an error as long as nobody has that one.
 _ENDED = re.compile("Completed.* · Dry run")
 
@@ -33,9 +34,13 @@ def test_both_tabs_and_the_run_go_on_after_a_restart(
             hydrated(one)
             visit(other, one.url)
             expect(one.get_by_text("To create").first).to_be_visible()
+        messages: list[int] = []
+        one.on("websocket", lambda socket: socket.on("framereceived", lambda frame: messages.append(len(frame))))
         with answering(served):
             for tab in (one, other):
                 expect(tab).to_have_title(_ENDED, timeout=_AGAIN_MS)
+            # The server has forgotten what the tab knows, and need not tell it what it has with the bundle.
+            assert 0 < max(messages) <= _MESSAGE
             assert counters(one) == counters(other)
             one.reload()
             hydrated(one)
