@@ -23,7 +23,7 @@ _CONFIG = 2
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit code: 0 done, 1 refused or failed, 2 wrong settings or arguments."""
+    """The exit code: 0 done, 1 refused or failed, 2 wrong settings or arguments. Of `report`: see there."""
     args = parser().parse_args(argv)
     try:
         logs.configure(get_settings())
@@ -55,6 +55,12 @@ def parser() -> argparse.ArgumentParser:
     _add(commands, "worker", "start due syncs without a dashboard", _worker)
     run = _add(commands, "run", "drive one sync to its end", _run)
     run.add_argument("--session", required=True, type=UUID, metavar="ID")
+    report = _add(
+        commands, "report", "print a sync's report; the exit code is 0 nothing to change, 2 changes, 1 errors", _report
+    )
+    report.add_argument("--workspace", required=True, type=UUID, metavar="ID")
+    report.add_argument("--session", required=True, type=UUID, metavar="ID")
+    report.add_argument("--format", default="md", choices=("csv", "ndjson", "json", "md"))
     _add_sandbox(commands)
     return made
 
@@ -138,6 +144,29 @@ def _run(args: argparse.Namespace) -> int:
     from sync_core.services import conflict_rules
 
     return child.main(str(args.session), ended=conflict_rules.apply_to_run)
+
+
+def _report(args: argparse.Namespace) -> int:
+    """With the exit code that pipelines know from Terraform."""
+    from sync_core.domain.vocabulary import Role
+    from sync_core.services import report, report_export
+    from sync_core.services.actor import Actor
+
+    actor = Actor(args.workspace, Role.VIEWER, "shell")
+
+    async def written(database: Database) -> int | Refusal:
+        head = await report.summary(database, actor, args.session)
+        made = await report_export.export(database, actor, args.session, report_export.Format(args.format))
+        if isinstance(head, Refusal):
+            return head
+        if isinstance(made, Refusal):
+            return made
+        async for chunk in made.chunks:
+            sys.stdout.buffer.write(chunk)
+        return head.exit_code
+
+    code = _with_database(written)
+    return _tell(code) if isinstance(code, Refusal) else code
 
 
 def _with_database(work: Callable[[Database], Awaitable[T]]) -> T:

@@ -16,6 +16,10 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
+
+from sync_core.domain.vocabulary import EntityType
+from sync_core.store.runs import RunConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ("PORT", "PUBLIC_URL", "DATABASE_URL", "DATA_DIR", "DEMO", "LOG_LEVEL")
@@ -106,6 +110,12 @@ def test_commands_answer_on_standard_output_alone(database_url: str) -> None:
             id="short password",
         ),
         pytest.param(("run", "--session", "x"), 2, "invalid UUID", id="no session"),
+        pytest.param(
+            ("report", "--workspace", str(UUID(int=0)), "--session", str(UUID(int=0))),
+            1,
+            "no such sync",
+            id="no report",
+        ),
     ],
 )
 def test_mistakes_are_told_and_nothing_is_answered(
@@ -134,6 +144,28 @@ def test_wrong_settings_are_one_line(given: dict[str, str], exit_code: int, said
     assert (done.returncode, done.stdout) == (exit_code, "")
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+_PLANNED = """
+WITH made AS (
+  INSERT INTO payment_sync_sessions (workspace_id, entity_types, config, status, phase, dry_run, created_by, started_at, completed_at)
+  SELECT id, ARRAY['customers'], %s, 'completed', 'done', true, 'test', now(), now()
+  FROM workspaces RETURNING workspace_id, id
+)
+INSERT INTO payment_sync_entity_runs (workspace_id, session_id, entity_type, requested, created)
+SELECT workspace_id, id, 'customers', true, 3 FROM made RETURNING workspace_id, session_id
+"""
+
+
+def test_a_report_on_standard_output_ends_with_the_exit_code_for_changes(database_url: str) -> None:
+    assert command("list-workspaces", DATABASE_URL=database_url).returncode == 0
+    wanted = RunConfig(entity_types=(EntityType.CUSTOMERS,), dry_run=True)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        [(workspace, session)] = connection.execute(_PLANNED, [Jsonb(wanted.to_json())]).fetchall()
+    given = ("report", "--workspace", str(workspace), "--session", str(session))
+    done = command(*given, DATABASE_URL=database_url)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "Would create 3, change 0" in done.stdout
 
 
 def test_the_embedded_server_ends_with_its_last_user_and_keeps_what_was_written(data_dir: Path) -> None:

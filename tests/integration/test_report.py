@@ -274,7 +274,7 @@ async def test_a_sample_of_what_stays_is_called_by_name_and_in_order(
 ) -> None:
     """What was recognised on its way in was not staged: the record tells of it."""
     await sync(database, workspace_id, sandbox.url, config(PRICES, EntityType.PRODUCTS))
-    session_id = (await sync(database, workspace_id, sandbox.url, config(PRICES, dry_run=True))).session_id
+    session_id = (await sync(database, workspace_id, sandbox.url, config(PRICES))).session_id
     at = await rows(
         database, workspace_id, "SELECT external_id, provider_created_at AS at FROM prices ORDER BY external_id"
     )
@@ -528,8 +528,9 @@ async def test_customers_that_stay_as_they_are_share_emails_too(
     database: Database, workspace_id: UUID, sandbox: SandboxProcess
 ) -> None:
     first = await looked(database, workspace_id, await dry_run(database, workspace_id, sandbox))
-    await sync(database, workspace_id, sandbox.url, config(CUSTOMERS, EntityType.PRODUCTS, PRICES))
-    again = await looked(database, workspace_id, await dry_run(database, workspace_id, sandbox))
+    await sync(database, workspace_id, sandbox.url, config(CUSTOMERS))
+    second = await sync(database, workspace_id, sandbox.url, config(CUSTOMERS))
+    again = await looked(database, workspace_id, second.session_id)
     before, after = ([one for one in found.guardrails if one.name == "Duplicates"] for found in (first, again))
     assert before == after
     assert "shared by several customers" in before[0].message
