@@ -334,7 +334,11 @@ def preview() -> rx.Component:
             class_name="small muted",
         ),
         # What is ignored is so from the next sync on: it needs no rule.
-        rx.cond(BulkState.may_keep & (BulkState.preview.ignored.length() == 0), keep_form(), rx.fragment()),
+        rx.cond(
+            BulkState.may_keep & BulkState.preview.by_rule & (BulkState.preview.ignored.length() == 0),
+            keep_form(),
+            rx.fragment(),
+        ),
     )
 
 
@@ -400,7 +404,7 @@ def sample(row: rx.Var[SampleRow]) -> rx.Component:
 
 def apply_buttons() -> rx.Component:
     return rx.fragment(
-        ui.button("Change the rule", on_click=BulkState.back),
+        rx.cond(BulkState.preview.by_rule, ui.button("Change the rule", on_click=BulkState.back), rx.fragment()),
         rx.cond(
             BulkState.preview.count > 0,
             ui.button(

@@ -40,6 +40,7 @@ class PreviewRows:
     samples: list[SampleRow] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    by_rule: bool = True
 
 
 def preview_rows(preview: BulkPreview, zone: str) -> PreviewRows:
@@ -52,13 +53,14 @@ def preview_rows(preview: BulkPreview, zone: str) -> PreviewRows:
         + (f": {kinds}." if kinds else ".")
         + _begun(preview),
         money=preview.money,
-        effects=[_effect(one) for one in preview.fields],
+        effects=[_effect(one, by_rule=preview.by_rule) for one in preview.fields],
         samples=[_sample(one, zone) for one in preview.samples],
         missing=[
             f"{plural(one.rows, 'conflict')} {'stays' if one.rows == 1 else 'stay'} open. {one.reason}"
             for one in preview.not_covered
         ],
         ignored=[_ignored(one) for one in preview.fields if one.ignored],
+        by_rule=preview.by_rule,
     )
 
 
@@ -73,9 +75,10 @@ def _ignored(one: FieldEffect) -> str:
     return f"{one.entity.label}: {one.label} is ignored in {where} from the next sync on, until somebody takes it back under Rules."
 
 
-def _effect(one: FieldEffect) -> EffectRow:
+def _effect(one: FieldEffect, *, by_rule: bool) -> EffectRow:
     notes = [f"{count:,} {word.label[0].lower()}{word.label[1:]}" for word, count in one.transitions.items()]
-    what = (TAKES.get(one.take) or one.take.label) if one.take else "Merged by itself"
+    unsaid = "Merged by itself" if by_rule else "As decided for each"
+    what = (TAKES.get(one.take) or one.take.label) if one.take else unsaid
     return EffectRow(one.label, one.entity.label, f"{one.rows:,}", " · ".join([what, *notes]), one.money)
 
 

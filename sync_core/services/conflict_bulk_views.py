@@ -79,6 +79,11 @@ class BulkPreview:
     begun: int = 0
 
     @property
+    def by_rule(self) -> bool:
+        """Whether one answer is for all, and not each row's own."""
+        return self.rule != Rule()
+
+    @property
     def money(self) -> bool:
         return any(one.money and (one.written or one.ignored) for one in self.fields)
 

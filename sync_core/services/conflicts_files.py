@@ -172,10 +172,11 @@ def _not_covered(decisions: Sequence[_Decision], known: Known) -> tuple[NotCover
     asked = {one.conflict_id: one for one in decisions}
     gone = [one for key, one in asked.items() if not _is_open(known, key)]
     moved = [one for key, one in asked.items() if _is_open(known, key) and known[key][1] != one.revision]
-    lines = ", ".join(str(one.line) for one in moved[:_NAMED]) + ("…" if len(moved) > _NAMED else "")
+    lines = "line " if len(moved) == 1 else "lines "
+    lines += ", ".join(str(one.line) for one in moved[:_NAMED]) + ("…" if len(moved) > _NAMED else "")
     found = (
         ("They are settled already, or not of this workspace.", gone),
-        (f"They have changed since the file was written: line {lines}.", moved),
+        (f"They have changed since the file was written: {lines}.", moved),
     )
     return tuple(NotCovered(why, len(several)) for why, several in found if several)
 
