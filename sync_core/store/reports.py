@@ -310,9 +310,10 @@ async def transitions(
     return await _all(session, Transition, _transitions_sql(is_money=is_money), bound)
 
 
-_TWICE = f"""
+_TWICE = """
 SELECT email, count(*) AS count FROM (
-  SELECT lower({base_or_staged(EntityType.CUSTOMERS)}->>'email') AS email FROM {FIRST} {STAGED} WHERE s.deleted IS NOT TRUE) read
+  SELECT lower(s."values"->>'email') AS email FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s
+  AND s.session_id = %(staged)s AND s.entity_type = 'customers' AND NOT s.deleted AND s.seq > 0 ORDER BY s.seq LIMIT %(cap)s) read
 WHERE email <> '' GROUP BY 1 HAVING count(*) > 1 ORDER BY 2 DESC, 1
 """
 
@@ -324,8 +325,8 @@ class Twice:
 
 
 async def emails_twice(session: AsyncSession, plan: PlanRef) -> list[Twice]:
-    """Emails that several customers of the plan have in common, those that stay as they are among them."""
-    return await _all(session, Twice, _TWICE, _many(plan, [EntityType.CUSTOMERS], list(Action)))
+    """Emails that several of the customers read have in common. A dry run stages all that it reads."""
+    return await _all(session, Twice, _TWICE, plan.bound())
 
 
 _TOLD = """

@@ -522,15 +522,3 @@ async def test_what_stripe_has_told_since_is_counted_by_object(
     assert ("Changes in Stripe" in silent, quiet["Changes in Stripe"]) == (False, Level.OK)
     (told,) = [one for one in heard if one.name == "Changes in Stripe"]
     assert (told.level, "2 objects in this plan have changed" in told.message) == (Level.NOTE, True)
-
-
-async def test_customers_that_stay_as_they_are_share_emails_too(
-    database: Database, workspace_id: UUID, sandbox: SandboxProcess
-) -> None:
-    first = await looked(database, workspace_id, await dry_run(database, workspace_id, sandbox))
-    await sync(database, workspace_id, sandbox.url, config(CUSTOMERS))
-    second = await sync(database, workspace_id, sandbox.url, config(CUSTOMERS))
-    again = await looked(database, workspace_id, second.session_id)
-    before, after = ([one for one in found.guardrails if one.name == "Duplicates"] for found in (first, again))
-    assert before == after
-    assert "shared by several customers" in before[0].message
