@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import reflex as rx
+from reflex.compiler.utils import get_page_path
 
 from dashboard.auth.origins import allowed_origins
 
 _FIXED = "endpoint.hostname = frontend_hostname;"
 _SAME_ORIGIN = "endpoint.host = window.location.host;"
 _PORT_DROPPED = 'endpoint.port = "";'
+_ROUTER = "createElement(HydratedRouter)"
+_ROUTER_AT_ONCE = "createElement(HydratedRouter, { useTransitions: false })"
+_EXPORTED = "export default Component;"
+_MEMOISED = 'import { memo } from "react";\nexport default memo(Component, () => true);'
 
 
 def _same_origin(source: str) -> str:
@@ -60,6 +65,27 @@ class Returned(rx.plugins.Plugin):
         context["add_modify_task"]("utils/state.js", _returned)
 
 
+def _replaced(source: str, old: str, new: str) -> str:
+    if new in source:
+        return source  # as above
+    if old not in source:
+        raise RuntimeError(f"Reflex makes no “{old}” any more: look at rxconfig.py's DrawnOnce.")
+    return source.replace(old, new)
+
+
+class DrawnOnce(rx.plugins.Plugin):
+    """A page reads all it shows from state, nothing from its props: another address of the same page is no reason to draw it anew. And the
+    server is asked once the address has changed, which is not left to when React finds time (a transition).
+    """
+
+    def pre_compile(self, **context: Any) -> None:
+        context["add_modify_task"]("app/entry.client.js", lambda source: _replaced(source, _ROUTER, _ROUTER_AT_ONCE))
+        for page in context["unevaluated_pages"]:
+            context["add_modify_task"](
+                get_page_path(page.route), lambda source: _replaced(source, _EXPORTED, _MEMOISED)
+            )
+
+
 config = rx.Config(
     app_name="dashboard",
     api_url="http://localhost:3000",
@@ -71,7 +97,7 @@ config = rx.Config(
     telemetry_enabled=False,
     show_built_with_reflex=False,
     default_color_mode="system",
-    plugins=[SameOrigin(), Returned()],
+    plugins=[SameOrigin(), Returned(), DrawnOnce()],
     disable_plugins=[rx.plugins.SitemapPlugin],
     hydrate_fallback="dashboard.components.boot.boot_skeleton",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import reflex as rx
-from reflex_components_core.react_router import link as router_link
+from reflex_components_core.el.elements.inline import A
 
 
 def classes(*names: str) -> str:
@@ -38,9 +38,19 @@ def icon_button(name: str, label: str, *, variant: str = "ghost", small: bool = 
     return rx.el.button(icon(name), class_name=named, aria_label=label, title=label, **props)
 
 
-def anchor(*children: Any, href: Any, **props: Any) -> rx.Component:
-    """A plain link that changes the page without loading everything anew. `reload_document=True` for what is not a page."""
-    return router_link(*children, to=href, **props)
+class FollowLinks(rx.Component):
+    """Makes links marked `data-go` change the page without loading everything anew; once in a page."""
+
+    library = "$/public/links.js"
+    tag = "FollowLinks"
+
+
+def anchor(*children: Any, href: Any, reload_document: bool = False, **props: Any) -> rx.Component:
+    """A link to a page; with `reload_document` to what is not one. It is the browser's own: the router's would each be drawn anew whenever
+    the address changes, before the server is asked anything.
+    """
+    marked = {} if reload_document else {"data-go": ""}
+    return A.create(*children, href=href, custom_attrs={**marked, **props.pop("custom_attrs", {})}, **props)
 
 
 def link(text: Any, href: Any, **props: Any) -> rx.Component:

@@ -9,7 +9,7 @@ import reflex as rx
 from reflex.style import color_mode, set_color_mode
 from reflex_components_core.core.banner import has_connection_errors
 
-from dashboard.components.base import anchor, button, button_link, icon, icon_button
+from dashboard.components.base import FollowLinks, anchor, button, button_link, icon, icon_button
 from dashboard.components.feedback import _KINDS, error_state
 from dashboard.components.status import mode_badge
 from dashboard.navigation import PLACES, Place
@@ -29,7 +29,7 @@ def page_shell(
 ) -> rx.Component:
     """A whole page. `current` is the place in the navigation; `back` is (label, address) of the page above."""
     return rx.el.div(
-        rx.el.a("Skip to content", href="#content", class_name="skip-link"),
+        anchor("Skip to content", href="#content", reload_document=True, class_name="skip-link"),
         _topbar(),
         _rail(current),
         rx.el.button(type="button", aria_label="Close navigation", tab_index=-1, class_name="nav-veil"),
@@ -46,6 +46,7 @@ def page_shell(
         _toasts(),
         _signed_out(),
         _offline(),
+        FollowLinks.create(),
         class_name="shell",
         custom_attrs={
             "data-hydrated": rx.cond(rx.State.is_hydrated, "true", "false"),
