@@ -7,7 +7,7 @@
   const BEAT_MS = 10_000;
   const AWAY_MS = 600_000;
   let going = false;
-  let picked = null;
+  let picked = "";
   let acted = Date.now();
 
   const on = () => document.querySelector("[data-keys-off]") === null;
@@ -57,13 +57,13 @@
     const boxes = all("[data-pick]");
     const to = boxes.indexOf(record()?.querySelector("[data-pick]"));
     if (to < 0) return false;
-    const from = Math.max(boxes.indexOf(picked), 0);
+    const from = Math.max(boxes.findIndex((box) => box.closest("[data-record]").dataset.record === picked), 0);
     for (const box of boxes.slice(Math.min(from, to), Math.max(from, to) + 1)) if (!box.checked) box.click();
     return true;
   };
 
   const pick = () => {
-    picked = record()?.querySelector("[data-pick]") ?? picked;
+    picked = record()?.dataset.record ?? picked;
     return inRecord("[data-pick]");
   };
 

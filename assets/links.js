@@ -1,4 +1,4 @@
-// One listener for all links between pages. The page changes at once, not when React finds time: only then is the server asked.
+// One listener for all links between pages: a link of the router's own would be drawn anew whenever the address changes.
 import { useEffect } from "react";
 import { useNavigate } from "react-router";
 
@@ -11,7 +11,7 @@ export const FollowLinks = () => {
   useEffect(() => {
     const follow = (event) => {
       const link = event.target instanceof Element && isPlain(event) ? event.target.closest("a[data-go]") : null;
-      if (!link || (link.target && link.target !== "_self")) return;
+      if (!link || link.origin !== location.origin || (link.target && link.target !== "_self")) return;
       event.preventDefault();
       const { pathname, search, hash } = link;
       const here = pathname + search + hash === location.pathname + location.search + location.hash;

@@ -22,22 +22,30 @@
     }
   };
 
-  // Where the keyboard is, and what stands next to it: a row that goes gives the focus to its neighbour, as a list would.
+  // Where the keyboard is, and what stands next to it: a row that goes gives the focus to its neighbour, as a list would. One that shows
+  // another record than before does not keep it: no key is to reach what nobody has looked at.
   const FOCUSABLE = "a[href], button:not(:disabled), input:not(:disabled), select, textarea, summary, [tabindex='0']";
   let held = null;
 
   const hold = (element) => {
     const row = element.closest("tbody > tr, main li");
-    held = { element, near: row ? [row, row.nextElementSibling, row.previousElementSibling] : [] };
+    const near = row ? [row, row.nextElementSibling, row.previousElementSibling].filter(Boolean) : [];
+    held = { element, near: near.map((one) => ({ row: one, record: one.dataset.record })) };
   };
 
   const nobodyHasFocus = () => document.activeElement === null || document.activeElement === document.body;
 
   const focusTitle = () => document.getElementById("page-title")?.focus({ preventScroll: true });
 
+  const isWhatItWas = ({ row, record }) => row.isConnected && row.dataset.record === record;
+
+  // Whether nothing is to be done: it is there and in its own row, or somebody has gone on.
+  const isUndisturbed = ({ element, near }) =>
+    element.isConnected ? document.activeElement !== element || near.slice(0, 1).every(isWhatItWas) : !nobodyHasFocus();
+
   const keepFocus = () => {
-    if (held === null || held.element.isConnected || !nobodyHasFocus()) return;
-    const row = held.near.find((one) => one?.isConnected);
+    if (held === null || isUndisturbed(held)) return;
+    const row = held.near.find(isWhatItWas)?.row;
     const next = row?.matches("[tabindex]") ? row : row?.querySelector(FOCUSABLE);
     held = null;
     if (next) next.focus();
@@ -84,7 +92,7 @@
     childList: true,
     subtree: true,
     characterData: true,
-    attributeFilter: ["data-at"],
+    attributeFilter: ["data-at", "data-record"],
   });
 
   // A document that is left takes its state with it: the next one would be told all that any page ever showed here, and ask again anyway.

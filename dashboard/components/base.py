@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import reflex as rx
+from reflex.vars import VarData
 from reflex_components_core.el.elements.inline import A
 
 
@@ -12,11 +13,21 @@ def classes(*names: str) -> str:
     return " ".join(name for name in names if name)
 
 
+class Icon(rx.Component):
+    """Lucide's, drawn once, whatever changes around it."""
+
+    library = "$/public/icon.js"
+    tag = "Icon"
+    of: rx.Var[Any]
+    size: rx.Var[int]
+
+
 def icon(name: str, size: int = 16, **props: Any) -> rx.Component:
     """Decoration: what it means is said in words beside it."""
-    return rx.icon(
-        name, size=size, class_name=classes("icon", props.pop("class_name", "")), aria_hidden="true", **props
-    )
+    drawn = rx.icon(name)
+    of = rx.Var(str(drawn.alias), _var_data=VarData(imports={str(drawn.library): [drawn.import_var]}))
+    named = classes("icon", props.pop("class_name", ""))
+    return Icon.create(of=of, size=size, class_name=named, custom_attrs={"aria-hidden": "true"}, **props)
 
 
 def button(

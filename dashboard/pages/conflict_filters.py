@@ -102,13 +102,22 @@ def inverted(query: ConflictQuery, facet: Facet) -> ConflictQuery:
 
 @dataclass(frozen=True, slots=True)
 class FacetItem:
-    """`utc` is for the label of a time."""
+    """`value` tells it from the others of its facet, whatever else is chosen; `utc` is for the label of a time."""
 
     label: str
     count: str
     href: str
     current: bool
-    utc: str = ""
+    utc: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Something that the list is narrowed by, and the address without it."""
+
+    label: str
+    href: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +143,7 @@ def _group(facet: Facet, values: tuple[FacetValue, ...], query: ConflictQuery, z
             address(toggled(query, facet, one.value)),
             one.value in chosen,
             labels[one.value].utc,
+            one.value,
         )
         for one in values
     ]
@@ -173,18 +183,17 @@ def said(facets: Facets, query: ConflictQuery) -> str:
     return f"{matching} · {f'{found.count:,}+ records' if found.more else plural(found.count, 'record')}"
 
 
-def chosen_filters(facets: Facets, query: ConflictQuery, zone: str) -> list[FacetItem]:
-    """What the list is narrowed by, each with the address without it."""
+def chosen_filters(facets: Facets, query: ConflictQuery, zone: str) -> list[Chosen]:
     chips = []
     for facet, values in query.chosen.items():
         labels = _labels(facet, facets.values[facet], zone)
         for value in values:
             label = labels[value].text if value in labels else value
             text = f"{facet.label} {'is not' if facet in query.excluded else 'is'} {label}"
-            chips.append(FacetItem(text, "", address(toggled(query, facet, value)), current=True))
+            chips.append(Chosen(text, address(toggled(query, facet, value))))
     if query.search:
-        chips.append(FacetItem(f"“{query.search}”", "", address(replace(query, search="")), current=True))
+        chips.append(Chosen(f"“{query.search}”", address(replace(query, search=""))))
     if query.delta is not None:
         text = f"Amounts differ by {query.delta:,f} or more"
-        chips.append(FacetItem(text, "", address(replace(query, delta=None)), current=True))
+        chips.append(Chosen(text, address(replace(query, delta=None))))
     return chips

@@ -111,7 +111,7 @@ def facet_item(item: Any) -> rx.Component:
             href=item.href,
             aria_current=rx.cond(item.current, "true", "false"),
         ),
-        key=item.href,
+        key=item.value,
     )
 
 

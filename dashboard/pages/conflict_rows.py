@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from dashboard.formatting import plural
@@ -31,7 +32,7 @@ class ChipRow:
 
 @dataclass(frozen=True, slots=True)
 class ListRow:
-    """Kept small: a page of these is one message to the browser, and that is to stay below 16 kB."""
+    """Kept small: a page of these is one message to the browser, and that is to stay below 16 kB. `slot` is the row of the table that shows it."""
 
     id: str
     entity: str
@@ -44,6 +45,7 @@ class ListRow:
     note: str
     high: bool
     reopened: bool
+    slot: int = 0
 
 
 GLYPHS = {"+": "only in Stripe", "−": "only here", "~": "differs", "": "more"}  # noqa: RUF001 - a minus
@@ -77,6 +79,15 @@ def list_row(row: ConflictRow, zone: str) -> ListRow:
         high=row.severity is Severity.HIGH,
         reopened=row.reopened_at is not None,
     )
+
+
+def in_slots(rows: Sequence[ListRow], shown: Sequence[ListRow]) -> list[ListRow]:
+    """Another list writes over the rows that are there, from the top, which costs the browser half of new ones. The same list again keeps each
+    record in its row, where somebody may be at work; what is new to it gets a row of its own.
+    """
+    taken = {one.id: one.slot for one in shown}
+    fresh = itertools.count(max(taken.values(), default=-1) + 1)
+    return [replace(row, slot=taken[row.id] if row.id in taken else next(fresh)) for row in rows]
 
 
 def _note(row: ConflictRow) -> str:

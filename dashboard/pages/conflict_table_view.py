@@ -78,14 +78,14 @@ def table_row(state: Any, row: Any) -> rx.Component:
                     custom_attrs={"data-fold": ""},
                 )
             ),
-            custom_attrs={"data-record": ""},
+            custom_attrs={"data-record": row.id},
         ),
         rx.cond(
             open_here,
             rx.el.tr(rx.el.td(inline(ConflictState), col_span=_COLUMNS), class_name="inline-row"),
             rx.fragment(),
         ),
-        key=row.id,
+        key=row.slot,
     )
 
 

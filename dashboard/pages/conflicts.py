@@ -19,8 +19,8 @@ from dashboard.pages.conflict_filters import (
     EXPORTS,
     PATH,
     SEARCH_LENGTH,
+    Chosen,
     FacetGroup,
-    FacetItem,
     address,
     amount_in,
     chosen_filters,
@@ -33,7 +33,7 @@ from dashboard.pages.conflict_filters import (
 from dashboard.pages.conflict_keys import KeysState
 from dashboard.pages.conflict_list_view import view
 from dashboard.pages.conflict_presence import PresenceState
-from dashboard.pages.conflict_rows import RUN_NARROWER, RUN_SAID, ListRow, list_row
+from dashboard.pages.conflict_rows import RUN_NARROWER, RUN_SAID, ListRow, in_slots, list_row
 from dashboard.state import PageState, ShellState
 from dashboard.undo import taken_back
 from sync_core.domain.vocabulary import Age, ConflictSort, ConflictStatus, Facet, Snooze
@@ -58,7 +58,7 @@ class ConflictsState(PageState):
 
     rows: list[ListRow] = []
     groups: list[FacetGroup] = []
-    chosen: list[FacetItem] = []
+    chosen: list[Chosen] = []
     picked: list[str] = []
     reviewed: list[str] = []
     everything: bool = False
@@ -111,7 +111,7 @@ class ConflictsState(PageState):
         (await self.get_state(BulkState))._shut()  # noqa: SLF001 - a public name would make it an endpoint
         (await self.get_state(ConflictState))._put(inline_id="")  # noqa: SLF001 - as above
         (await self.get_state(KeysState))._put(single=(await self._signed_in()).single_keys)  # noqa: SLF001 - as above
-        async for _ in self._list():
+        async for _ in self._list(anew=True):
             yield
 
     @rx.event
@@ -120,8 +120,8 @@ class ConflictsState(PageState):
         async for _ in self._list():
             yield
 
-    async def _list(self) -> AsyncIterator[None]:
-        """Rows and counts together. Of a search the rows come first: its counts are asked of every conflict."""
+    async def _list(self, *, anew: bool = False) -> AsyncIterator[None]:
+        """Rows and counts together; `anew` is another list than before. Of a search the rows come first: its counts are asked of every conflict."""
         actor, query = await self._actor(), self._query()
         cursor = dict(self.router.url.query_parameters).get("at", "")
         found = await conflict_screen.look(get_database(), actor, query, cursor, _ROWS)
@@ -129,7 +129,7 @@ class ConflictsState(PageState):
         if isinstance(found, Refusal):
             self._put(problem="Your role does not show you conflicts.", loaded=True)
             return
-        self._show_rows(found.page, query, actor)
+        self._show_rows(found.page, query, actor, [] if anew else self.rows)
         (await self.get_state(PresenceState))._note(found.page.viewers)  # noqa: SLF001 - a public name would make it an endpoint
         around: conflict_screen.Beside | Refusal | None = found.beside
         if around is None or size_of(around.facets, query) > _MOST_BESIDE:
@@ -150,10 +150,10 @@ class ConflictsState(PageState):
         self._put(pending=pending_said(mine) if mine and waiting else "")
         self._put(may_resolve=actor.can(Permission.RESOLVE_CONFLICTS), loaded=True)
 
-    def _show_rows(self, page: ConflictPage, query: ConflictQuery, actor: Actor) -> None:
+    def _show_rows(self, page: ConflictPage, query: ConflictQuery, actor: Actor, shown: list[ListRow]) -> None:
         self._put(
             problem="",
-            rows=[list_row(one, actor.time_zone) for one in page.rows],
+            rows=in_slots([list_row(one, actor.time_zone) for one in page.rows], shown),
             reviewed=[str(row.id) for row in page.rows if row.id in page.reviewed],
             first_url=address(query) if page.previous_cursor else "",
             previous_url=address(query, at=page.previous_cursor) if page.previous_cursor else "",

@@ -103,6 +103,28 @@ async def test_a_page_turn_sends_its_rows_first_and_no_count_that_is_what_it_was
     assert len(sent) == 3
 
 
+def slots(client: Browser) -> dict[str, int]:
+    return {row["id"]: row["slot"] for row in client.of(ConflictsState, "rows")}
+
+
+async def test_another_list_is_written_over_the_rows_and_the_same_one_keeps_them(
+    visitor: Browser, database_url: str
+) -> None:
+    first = slots(visitor)
+    assert [*first.values()] == [*range(25)]
+    gone, *others = first
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE payment_sync_conflicts SET snoozed_until = now() + interval '1 day' WHERE id = %s", [gone]
+        )
+    await visitor.send(ConflictsState, "load")
+    again = slots(visitor)
+    assert again == {**{one: first[one] for one in others}, [*again][-1]: 25}
+    await go(visitor, next_conflicts(visitor))
+    assert not slots(visitor).keys() & again.keys()
+    assert [*slots(visitor).values()] == [*range(25)]
+
+
 async def test_a_filter_comes_with_its_counts_which_nobody_counts(visitor: Browser) -> None:
     await go(visitor, filtered(visitor))
     assert not [one for one in _statements if "GROUP BY" in one and "payment_sync_conflicts " in one]
