@@ -26,13 +26,13 @@ _COLLEAGUE = (
 )
 # None of them is on the first page.
 _OF_ANOTHER_KIND = "UPDATE payment_sync_conflicts SET reason_code = 'no_base' WHERE substr(label, 6)::int <= 20"
-# What React draws and the browser's document takes, from a click on; and how much of it had been before the server was asked.
+# What React draws and the document takes, from a click on; and how much of it had been before the server was asked. Its head is the router's.
 _DRAWN = """
 const nothing = () => ({ components: 0, added: 0, removed: 0 });
 window.drawn = nothing();
 window.reset = () => { take(); window.drawn = nothing(); window.before = undefined; };
 const elements = (nodes) => [...nodes].reduce((sum, one) => sum + (one.nodeType === 1 ? 1 + one.querySelectorAll("*").length : 0), 0);
-const note = (records) => records.forEach((one) => { drawn.added += elements(one.addedNodes); drawn.removed += elements(one.removedNodes); });
+const note = (records) => records.filter((one) => one.target !== document.head).forEach((one) => { drawn.added += elements(one.addedNodes); drawn.removed += elements(one.removedNodes); });
 const observer = new MutationObserver(note);
 observer.observe(document, { childList: true, subtree: true });
 window.take = () => { note(observer.takeRecords()); return window.drawn; };
