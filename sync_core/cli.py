@@ -148,22 +148,17 @@ def _run(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     """With the exit code that pipelines know from Terraform."""
-    from sync_core.domain.vocabulary import Role
-    from sync_core.services import report, report_export
-    from sync_core.services.actor import Actor
-
-    actor = Actor(args.workspace, Role.VIEWER, "shell")
+    from sync_core.services import report_export
 
     async def written(database: Database) -> int | Refusal:
-        head = await report.summary(database, actor, args.session)
-        made = await report_export.export(database, actor, args.session, report_export.Format(args.format))
-        if isinstance(head, Refusal):
-            return head
+        wanted = report_export.Format(args.format)
+        made = await report_export.for_shell(database, args.workspace, args.session, wanted)
         if isinstance(made, Refusal):
             return made
-        async for chunk in made.chunks:
+        code, file = made
+        async for chunk in file.chunks:
             sys.stdout.buffer.write(chunk)
-        return head.exit_code
+        return code
 
     code = _with_database(written)
     return _tell(code) if isinstance(code, Refusal) else code

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
+from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, Role
 from sync_core.errors import Refusal
 from sync_core.services import findings, report
 from sync_core.services.actor import Actor, Permission
@@ -94,6 +94,18 @@ async def export(
     kind = "plan" if head.session.config.dry_run else "report"
     parts = [kind, str(session_id)[:8], *only.words()]
     return Export(f"{'-'.join(parts)}.{wanted.value}", TYPES[wanted], chunks)
+
+
+async def for_shell(
+    database: Database, workspace_id: UUID, session_id: UUID, wanted: Format
+) -> tuple[int, Export] | Refusal:
+    """With the exit code, for whoever has the machine itself."""
+    actor = Actor(workspace_id, Role.VIEWER, "shell")
+    head = await report.summary(database, actor, session_id)
+    if isinstance(head, Refusal):
+        return head
+    made = await export(database, actor, session_id, wanted)
+    return made if isinstance(made, Refusal) else (head.exit_code, made)
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:
