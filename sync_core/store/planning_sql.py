@@ -31,8 +31,8 @@ def select_sql(entity: EntityType, *, by_email: bool, dry_run: bool, applied: bo
     )
     key = "lower(values->>'email') COLLATE \"C\"" if by_email else "NULL::text"
     planned = (
-        " LEFT JOIN payment_sync_plan_items p ON p.workspace_id = %(workspace)s AND p.session_id = %(plan)s"
-        " AND p.entity_type = %(entity)s AND p.external_id = b.external_id"
+        " LEFT JOIN LATERAL (SELECT i.action, i.record_version FROM payment_sync_plan_items i WHERE i.workspace_id = %(workspace)s"
+        " AND i.session_id = %(plan)s AND i.entity_type = %(entity)s AND i.external_id = b.external_id OFFSET 0) p ON true"
         if applied
         else ""
     )
@@ -72,10 +72,11 @@ def _missing_sql(entity: EntityType, *, dry_run: bool) -> str:
     """The references of a staged object whose parent is neither stored nor, in a dry run, about to be; `items` for further prices."""
 
     def missing(parent: EntityType, named: str) -> str:
+        # The action is compared outside: asked for inside, the index that begins with it is walked for each of a type new to the statistics.
         planned = (
-            f" AND NOT EXISTS (SELECT FROM payment_sync_plan_items pp WHERE pp.workspace_id = %(workspace)s"
+            f" AND coalesce((SELECT pp.action FROM payment_sync_plan_items pp WHERE pp.workspace_id = %(workspace)s"
             f" AND pp.session_id = %(session)s AND pp.entity_type = '{parent.value}'"
-            f" AND pp.external_id = {named} AND pp.action IN ('create', 'update'))"
+            f" AND pp.external_id = {named}), '') NOT IN ('create', 'update')"
             if dry_run
             else ""
         )

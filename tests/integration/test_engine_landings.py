@@ -21,6 +21,7 @@ from sync_core.sandbox.server import SandboxServer
 from sync_core.store import related
 from sync_core.store.database import Database, driver
 from sync_core.store.landing import Landing
+from sync_core.store.planning_sql import select_sql
 from sync_core.store.written import written_sql
 from tests import support
 
@@ -171,3 +172,40 @@ async def test_a_place_of_a_plan_is_not_looked_for_along_the_plan(
         plan = [row[0] for row in await found.fetchall()]
     ways = [line.split("using ")[1].split()[0] for line in plan if "payment_sync_plan_items i" in line]
     assert ways == ["ix_payment_sync_plan_items_action"], "\n".join(plan)
+
+
+@pytest.mark.parametrize("prices", [50, 2_000, 12_000])
+@pytest.mark.parametrize(
+    ("planned", "alias"),
+    [
+        pytest.param({"dry_run": True, "applied": False}, "pp", id="a-dry-run-looks-for-planned-parents"),
+        pytest.param({"dry_run": False, "applied": True}, "i", id="an-applied-plan-looks-for-what-was-planned"),
+    ],
+)
+async def test_what_is_planned_is_found_by_its_key(
+    *,
+    database: Database,
+    workspace_id: UUID,
+    server: SandboxServer,
+    prices: int,
+    planned: dict[str, bool],
+    alias: str,
+) -> None:
+    """Though its entity type is new to the statistics: one subscription of a dry run took 7 ms otherwise."""
+    session_id = await support.enqueue(database, workspace_id, support.config())
+    whose = {"workspace": workspace_id, "session": session_id}
+    items = (
+        "INSERT INTO payment_sync_plan_items (workspace_id, session_id, entity_type, external_id, seq, action)"
+        " SELECT :workspace, :session, CAST(:entity AS text), CAST(:entity AS text) || n, n, 'create'"
+    )
+    await with_new_prices(database, "payment_sync_plan_items", items, whose, prices)
+    entity = EntityType.PRICES if planned["applied"] else EntityType.SUBSCRIPTIONS
+    async with support.taken(database, session_id, server.url) as run, run.session() as session:
+        connection = await driver(session)
+        found = await connection.execute(
+            "EXPLAIN " + select_sql(entity, by_email=False, some=False, **planned),
+            {**run.scope.bound(entity), "plan": session_id, "after": 0, "until": 4_000, "size": 1_000},
+        )
+        plan = [row[0] for row in await found.fetchall()]
+    ways = {line.split("using ")[1].split()[0] for line in plan if f"payment_sync_plan_items {alias}" in line}
+    assert ways == {"pk_payment_sync_plan_items"}, "\n".join(plan)
