@@ -76,7 +76,7 @@ def _ignored(one: FieldEffect) -> str:
 
 
 def _effect(one: FieldEffect, *, by_rule: bool) -> EffectRow:
-    notes = [f"{count:,} {word.label[0].lower()}{word.label[1:]}" for word, count in one.transitions.items()]
+    notes = [f"{word.label[0].lower()}{word.label[1:]}: {count:,}" for word, count in one.transitions.items()]
     unsaid = "Merged by itself" if by_rule else "As decided for each"
     what = (TAKES.get(one.take) or one.take.label) if one.take else unsaid
     return EffectRow(one.label, one.entity.label, f"{one.rows:,}", " · ".join([what, *notes]), one.money)

@@ -170,7 +170,7 @@ _AMONG = {ReasonCode.DELETED_IN_STRIPE: "deleted in Stripe", ReasonCode.MISSING_
 def _kinds(bar: FieldBar) -> str:
     replaced = bar.count - bar.filled - bar.emptied
     named = [(bar.filled, "filled in"), (replaced, "another value"), (bar.emptied, "emptied")]
-    return ", ".join(f"{count:,} {word}" for count, word in named if count)
+    return ", ".join(f"{word}: {count:,}" for count, word in named if count)
 
 
 def effects(found: Effects) -> list[EffectRow]:
