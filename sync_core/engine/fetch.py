@@ -69,7 +69,8 @@ class EntityFetch:
             await ended(self._active)
 
     async def _read(self, window: WindowRow) -> None:
-        newest: int | None = None
+        # What another worker read of the window says nothing of the stretch that this one reads.
+        newest, earlier = None, window.objects
         while window.status is WindowStatus.OPEN:
             page = await self._page(window)
             hit("fetch.page_read")
@@ -78,7 +79,7 @@ class EntityFetch:
                 return
             rows = await stage_page(self._run.source, self._entity, page, self._run.turn)
             newest = newest if newest is not None else _newest(rows)
-            window = await self._advance(window, page, rows, newest)
+            window = await self._advance(window, page, rows, newest, earlier)
 
     async def _page(self, window: WindowRow) -> Page | None:
         """None when the object that the cursor names is gone."""
@@ -104,7 +105,9 @@ class EntityFetch:
         self._embedded.keep(self._entity, page)
         return page
 
-    async def _advance(self, window: WindowRow, page: Page, rows: list[StagedRow], newest: int | None) -> WindowRow:
+    async def _advance(
+        self, window: WindowRow, page: Page, rows: list[StagedRow], newest: int | None, earlier: int
+    ) -> WindowRow:
         seen = [row.created for row in rows if row.created is not None]
         if window.oldest_seen is not None:
             seen.append(window.oldest_seen)
@@ -116,7 +119,7 @@ class EntityFetch:
             objects=window.objects + len(rows),
             status=WindowStatus.OPEN if page.has_more else WindowStatus.DONE,
         )
-        opened = self._cut(after, newest)
+        opened = self._cut(after, newest, earlier)
         if opened:
             after = replace(after, status=WindowStatus.SPLIT)
         await self._lander.submit(Landing(rows=rows, windows=[after], opened=opened, requests={self._entity: 1}))
@@ -125,14 +128,14 @@ class EntityFetch:
             self._left.pop(window.id, None)
         return after
 
-    def _cut(self, window: WindowRow, newest: int | None) -> list[WindowRow]:
+    def _cut(self, window: WindowRow, newest: int | None, earlier: int) -> list[WindowRow]:
         """New windows for what is left, when there is enough of it and hands are free."""
         oldest = window.oldest_seen
         if window.status is not WindowStatus.OPEN or oldest is None or newest is None:
             return []
         bounds = Window(window.gte, window.lt)
         inhabited = Window(min(max(window.gte, self._floor), window.lt - 1), window.lt)
-        left = estimate_remaining(inhabited, window.objects, newest, oldest)
+        left = estimate_remaining(inhabited, window.objects - earlier, newest, oldest)
         self._left[window.id] = left
         free = self._limit - len(self._active) - len(self._waiting)
         parts = min(max(free, 0) + 1, int(left / self._page_size // self._worth))

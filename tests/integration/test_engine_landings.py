@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -12,6 +13,8 @@ from sqlalchemy import text
 
 from sync_core.domain.vocabulary import EntityType
 from sync_core.engine import landing
+from sync_core.engine.embedded import Embedded
+from sync_core.engine.fetch import EntityFetch
 from sync_core.engine.landing import Lander
 from sync_core.engine.staging import stage_page
 from sync_core.errors import LeaseLost
@@ -20,7 +23,7 @@ from sync_core.sandbox.blueprint import Blueprint, Sizes
 from sync_core.sandbox.server import SandboxServer
 from sync_core.store import related
 from sync_core.store.database import Database, driver
-from sync_core.store.landing import Landing
+from sync_core.store.landing import Landing, new_window
 from sync_core.store.planning_sql import select_sql
 from sync_core.store.written import written_sql
 from tests import support
@@ -209,3 +212,37 @@ async def test_what_is_planned_is_found_by_its_key(
         plan = [row[0] for row in await found.fetchall()]
     ways = {line.split("using ")[1].split()[0] for line in plan if f"payment_sync_plan_items {alias}" in line}
     assert ways == {"pk_payment_sync_plan_items"}, "\n".join(plan)
+
+
+class Estimating(Lander):
+    """Knows how much was thought to be left at each landing."""
+
+    fetch: EntityFetch
+    left: list[int]
+
+    async def submit(self, landing: Landing) -> None:
+        self.left.append(self.fetch.expected_more)
+        await super().submit(landing)
+
+
+async def test_what_another_worker_read_of_a_window_makes_no_more_of_what_is_left(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    session_id = await support.enqueue(database, workspace_id, support.config(CUSTOMERS, batch_size=PAGE, dry_run=True))
+    async with support.taken(database, session_id, server.url) as run:
+        first = await run.source.list_page(CUSTOMERS, limit=PAGE)
+        last = first.objects[-1]
+        window = replace(
+            new_window(CUSTOMERS, 0, first.objects[0]["created"] + 1),
+            cursor=last["id"],
+            oldest_seen=last["created"],
+            objects=1_000 * PAGE,
+        )
+        lander = Estimating(run)
+        lander.left = []
+        lander.fetch = EntityFetch(run, lander, CUSTOMERS, [window], Embedded(run.row))
+        landing = asyncio.create_task(lander.work())
+        await lander.fetch.work()
+        landing.cancel()
+    # From one page's density down to Stripe's first year it is much as well; with the other's objects, a hundred thousand.
+    assert 0 < max(lander.left) < 100 * PAGES * PAGE
