@@ -14,10 +14,12 @@ from math import floor
 from typing import Final
 
 # A cap of C is kept as C starts in any 1 s + slack + way. By the slack a start may be later than its time, by the way one request may
-# take longer to Stripe than another, and still no window of one second holds more than C. At the least it costs 1.5 % of the cap.
+# take longer to Stripe than another, and still no window of one second holds more than C. At the least it costs 1.5 % of an endpoint's cap
+# and 2 % of an account's: of its many more requests some are further apart on their way.
 LEAST_SLACK: Final = 0.0075
 MOST_SLACK: Final = 0.25
 _WAY: Final = 0.0075
+_WAY_OF_ALL: Final = 0.0125
 _SLACK_HOLDS_SECONDS: Final = 5.0
 # Neighbours keep this share of the distance that even spacing would give, so that what was given back is soon caught up.
 _EVEN: Final = 0.9
@@ -38,7 +40,7 @@ class Rule:
     def of(cls, cap: float, slack: float = LEAST_SLACK, *, even: bool = True) -> Rule:
         """`cap` is requests a second. Not `even`: the bucket of an account, in which those of its endpoints interleave."""
         most = max(1, floor(cap))
-        span = (1.0 + slack + _WAY) * max(1.0, most / cap)
+        span = (1.0 + slack + (_WAY if even else _WAY_OF_ALL)) * max(1.0, most / cap)
         return cls(most, span, (_EVEN if even else _EVEN / 2) * span / most)
 
 

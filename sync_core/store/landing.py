@@ -151,7 +151,9 @@ async def land(
     async with connection.cursor() as cursor:
         if landing.rows:
             async with cursor.copy(_COPY.format(table=table)) as copy:
-                await copy.write(_lines(landing.rows))
+                # A part at a time: requests to Stripe are due meanwhile.
+                for first in range(0, len(landing.rows), _LINES_AT_ONCE):
+                    await copy.write(_lines(landing.rows[first : first + _LINES_AT_ONCE]))
         if behind is not None:
             await behind()
         await cursor.execute(
@@ -209,6 +211,7 @@ def _counts(landing: Landing) -> list[dict[str, object]]:
     ]
 
 
+_LINES_AT_ONCE = 200
 _NULL = b"\\N"
 _TRUE, _FALSE = b"t", b"f"
 

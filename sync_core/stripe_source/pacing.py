@@ -31,8 +31,8 @@ _DRIFT: Final = 5e-4
 # What starts later than the slack allows is given back and drawn anew: after the wait for it, and once more when the first byte is about
 # to go. Where that happens to more than one in fourteen, because the machine is busy, more slack is asked for: it costs a share of the
 # cap, but less than what is given back.
-_LATE_SLACK: Final = 1.3
-_TIMELY_SLACK: Final = 0.98
+_LATE_SLACK: Final = 1.15
+_TIMELY_SLACK: Final = 0.99
 _MOST_LEAD_SECONDS: Final = 0.25
 
 
