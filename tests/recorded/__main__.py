@@ -231,7 +231,7 @@ def grow() -> None:
         share = (even(self, index) - self._start) / max(span, 1.0)
         return self._start + int(span * share**_GROWTH)
 
-    timeline.Timeline.created = created  # type: ignore[method-assign]
+    timeline.Timeline.created = created  # type: ignore[method-assign]  # in a sandbox of this recording alone
 
 
 async def main(names: list[str]) -> int:
