@@ -22,6 +22,7 @@ from dashboard.downloads import ROUTES as DOWNLOADS
 from dashboard.folders import PageFolders
 from dashboard.frontend import BUNDLE
 from dashboard.navigation import register_pages
+from dashboard.returning import Returning
 
 
 @asynccontextmanager
@@ -65,4 +66,5 @@ app = rx.App(
     ],
 )
 register_pages(app)
+app.add_middleware(Returning())
 app.register_lifespan_task(working)

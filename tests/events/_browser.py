@@ -84,7 +84,7 @@ class Browser:
 async def browser(database: Database, workspace_id: UUID, path: str, role: Role = Role.OWNER) -> AsyncIterator[Browser]:
     """Of a person with the role in the workspace, signed in."""
     cookie = f"{cookie_name()}={await session_token(database, workspace_id, role)}"
-    processor = BaseStateEventProcessor().configure(
+    processor = BaseStateEventProcessor(middleware=dashboard.dashboard.app).configure(
         state_manager=StateManagerMemory()  # type: ignore[abstract]  # mypy takes its redefinitions for abstract ones
     )
     client = Browser(processor, cookie, path)

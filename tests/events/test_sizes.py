@@ -9,8 +9,11 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from reflex.state import State, state_snapshot_hashes
 
 import dashboard.dashboard
+from dashboard.pages.new_sync import NewSyncState
+from dashboard.pages.records import RecordsState
 from dashboard.pages.report_state import ReportState
 from dashboard.pages.sync_problems import ProblemsState
 from dashboard.pages.sync_state import SyncState
@@ -184,3 +187,39 @@ async def test_a_page_sends_no_more_than_it_shows(
     defaults, *messages = client.messages
     assert defaults.size <= DEFAULTS
     assert [(message.size, sorted(message.names)) for message in messages if message.size > A_MESSAGE] == []
+
+
+def hashes_of_the_bundle() -> list[str]:
+    """What a browser says of the defaults that it holds."""
+    fresh = State(_reflex_internal_init=True)  # type: ignore[call-arg]  # mypy takes the fields for all arguments
+    return state_snapshot_hashes(fresh.dict(initial=True))
+
+
+async def test_a_tab_that_comes_back_is_told_of_the_page_that_it_is_on(
+    visitor: tuple[Browser, Large], large: tuple[str, Large]
+) -> None:
+    client, made = visitor
+    ids, hashes = ids_of(large[0], made), hashes_of_the_bundle()
+    for route, loads in LOADS.items():
+        client.path = address(route, made, ids)
+        await client.send(loads[0].state, loads[0].fn.__name__)
+    told: dict[str, list[int]] = {}
+    for route in LOADS:
+        client.path, before = address(route, made, ids), len(client.messages)
+        await client.send(State, "hydrate_and_load", hashes=hashes)
+        told[route] = [message.size for message in client.messages[before:]]
+    assert {route: sizes for route, sizes in told.items() if max(sizes) > A_MESSAGE} == {}
+
+
+async def test_coming_back_leaves_what_is_on_the_page_as_it_is(visitor: tuple[Browser, Large]) -> None:
+    client, _ = visitor
+    hashes = hashes_of_the_bundle()
+    for path, state in (("/records/customers", RecordsState), ("/syncs/new", NewSyncState)):
+        client.path = path
+        await client.send(state, "load")
+    await client.send(NewSyncState, "set_strategy", value="flag")
+    before = len(client.messages)
+    await client.send(State, "hydrate_and_load", hashes=hashes)
+    first = client.messages[before]
+    assert "strategy" in first.names
+    assert "rows" not in first.names
