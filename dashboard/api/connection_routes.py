@@ -9,8 +9,8 @@ from fastapi import APIRouter, Response
 from dashboard.api.access import CallingActor, OpenDatabase, OurSettings
 from dashboard.api.answers import noes
 from dashboard.api.errors import granted
-from dashboard.api.models import ConnectBody, Connection, DisconnectBody, WebhookSecretBody
-from sync_core.services import connections
+from dashboard.api.models import ConnectBody, Connection, DisconnectBody, ReadCap, ReadCapBody, WebhookSecretBody
+from sync_core.services import connections, read_cap
 from sync_core.services.connections import NO_CONNECTION
 
 router = APIRouter(prefix="/connections/stripe", tags=["connections"])
@@ -41,6 +41,19 @@ async def put_webhook_secret(
 ) -> dict[str, Any]:
     view = await connections.set_webhook_secret(database, actor, body.webhook_secret, settings=settings)
     return granted(view).to_json()
+
+
+@router.get("/read-cap", response_model=ReadCap, responses=noes(), summary="How fast the account is read")
+async def get_read_cap(actor: CallingActor, database: OpenDatabase, settings: OurSettings) -> dict[str, Any]:
+    return granted(await read_cap.read(database, actor, settings=settings)).to_json()
+
+
+@router.put("/read-cap", response_model=ReadCap, responses=noes(403), summary="Change how fast the account is read")
+async def put_read_cap(
+    body: ReadCapBody, actor: CallingActor, database: OpenDatabase, settings: OurSettings
+) -> dict[str, Any]:
+    """Holds for the Stripe account in this mode, whoever reads it here. A sync that is running keeps to it within seconds."""
+    return granted(await read_cap.save(database, actor, body.requests_per_second, settings=settings)).to_json()
 
 
 @router.post("/disconnect", status_code=204, responses=noes(403, 409), summary="Disconnect and forget the key")

@@ -52,8 +52,26 @@ class WebhookSecretBody(Body):
     webhook_secret: StrictStr = Field(description="The endpoint's signing secret (whsec_…); empty forgets it.")
 
 
+class ReadCapBody(Body):
+    requests_per_second: StrictInt | None = Field(
+        description="From 1 to what Stripe allows the account (100 live, 25 test); null goes back to the default."
+    )
+
+
 class DisconnectBody(Body):
     confirmation: StrictStr = Field(description="The account's name, or its id when it has none.")
+
+
+class ReadCap(BaseModel):
+    """Requests a second that are made at most; of them `per_list` to one list. `changes` are this workspace's, the newest first."""
+
+    object: Literal["read_cap"]
+    requests_per_second: int
+    per_list: int
+    default: int
+    most: int
+    is_default: bool
+    changes: list[dict[str, Any]]
 
 
 class DateRange(Body):

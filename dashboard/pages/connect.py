@@ -9,11 +9,11 @@ from uuid import UUID
 import reflex as rx
 
 from dashboard.navigation import add_page
-from dashboard.pages.connect_rows import Card, CheckRow, card, check_rows
+from dashboard.pages.connect_rows import CapCard, Card, CheckRow, cap_card, card, check_rows, entered_cap
 from dashboard.pages.connect_view import view
 from dashboard.state import PageState
 from sync_core.errors import Refusal
-from sync_core.services import attempts, connections
+from sync_core.services import attempts, connections, read_cap
 from sync_core.services.actor import Permission
 from sync_core.services.check_results import CheckName
 from sync_core.settings import get_settings
@@ -41,6 +41,9 @@ class ConnectState(PageState):
     confirm_problem: str = ""
     webhook_url: str = ""
     webhook_problem: str = ""
+    cap: CapCard = CapCard()
+    cap_problem: str = ""
+    cap_filled: int = 0
     loaded: bool = False
 
     def _attempt_id(self) -> UUID | None:
@@ -59,6 +62,12 @@ class ConnectState(PageState):
         self.webhook_url = f"{settings.origin}/api/v1/webhooks/stripe/{actor.workspace_id}"
         self.card = Card() if found is None else card(found, actor.time_zone)
         self.checks = [] if found is None else check_rows(found.checks, running=False)
+        cap = await read_cap.read(get_database(), actor)
+        self._fill_cap(CapCard() if isinstance(cap, Refusal) else cap_card(cap, actor.time_zone))
+
+    def _fill_cap(self, cap: CapCard) -> None:
+        self._put(cap=cap, cap_problem="")
+        self.cap_filled += 1
 
     @rx.event
     async def load(self) -> None:
@@ -166,6 +175,17 @@ class ConnectState(PageState):
         await self._show()
         self.disconnecting, self.confirm_problem, self.problem = False, "", ""
         return rx.redirect("/connect", replace=True)
+
+    @rx.event
+    async def save_cap(self, form: dict[str, Any]) -> None:
+        """What is wrong is said beside the field, and what was entered stays there."""
+        actor, entered = await self._actor(), entered_cap(form.get("requests_per_second"))
+        saved = entered if isinstance(entered, Refusal) else await read_cap.save(get_database(), actor, entered)
+        if isinstance(saved, Refusal):
+            self.cap_problem = saved.message
+            return
+        self._fill_cap(cap_card(saved, actor.time_zone))
+        self._say(f"At most {saved.per_second} requests a second. A running sync keeps to it within seconds.")
 
     @rx.event
     async def forget_webhook(self) -> None:

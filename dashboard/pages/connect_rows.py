@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from sync_core.errors import Refusal
 from sync_core.services.check_results import Check, CheckName, CheckStatus
 from sync_core.services.connection_views import ConnectionView
+from sync_core.services.read_cap import ReadCap
 from sync_core.services.record_views import When
 
 _NEVER = When()
@@ -49,6 +51,52 @@ class Card:
     since: When = _NEVER
     webhook: bool = False
     confirmation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    what: str
+    by: str
+    when: When
+
+
+@dataclass(frozen=True, slots=True)
+class CapCard:
+    """How fast the account is read. `entered` is what the form holds: nothing, where the default is in use."""
+
+    says: str = ""
+    each: str = ""
+    entered: str = ""
+    hint: str = ""
+    percent: int = 0
+    elsewhere: bool = False
+    unlimited: bool = False
+    changes: list[ChangeRow] = field(default_factory=list)
+
+
+def cap_card(cap: ReadCap, time_zone: str) -> CapCard:
+    return CapCard(
+        says=f"{cap.per_second} of the {cap.most} requests a second that Stripe allows",
+        each=f"{cap.each_list} of {cap.each_list_most} for any one list",
+        entered=str(cap.per_second) if cap.is_chosen else "",
+        hint=f"A whole number from 1 to {cap.most}. Empty: the default, {cap.default}.",
+        percent=round(100 * cap.per_second / cap.most),
+        elsewhere=cap.chosen_elsewhere,
+        unlimited=cap.unlimited,
+        changes=[
+            ChangeRow(f"{one.before} → {one.after} a second", one.by, When.of(one.at, time_zone)) for one in cap.changes
+        ],
+    )
+
+
+def entered_cap(word: object) -> int | Refusal | None:
+    """None for nothing: the default."""
+    text = word.strip() if isinstance(word, str) else ""
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 6:
+        return Refusal("read_cap_out_of_range", "Give a whole number, or nothing.", field="requests_per_second")
+    return int(text)
 
 
 def check_rows(checks: Sequence[Check], *, running: bool) -> list[CheckRow]:

@@ -8,6 +8,7 @@ import reflex as rx
 
 from dashboard import components as ui
 from dashboard.api.forms import KEY_FORM, WEBHOOK_FORM
+from dashboard.pages.connect_cap import read_cap
 from dashboard.state import ShellState
 from sync_core.services.actor import Permission
 from sync_core.services.check_results import CheckStatus
@@ -59,7 +60,11 @@ def _body(state: Any) -> rx.Component:
             ),
             rx.cond(state.checks.length() > 0, _checks(state), rx.fragment()),
         ),
-        ui.stack(_needs(), rx.cond(connected & state.may_manage, _webhook(state), rx.fragment())),
+        ui.stack(
+            rx.cond(connected, read_cap(state), rx.fragment()),
+            _needs(),
+            rx.cond(connected & state.may_manage, _webhook(state), rx.fragment()),
+        ),
         _disconnect_dialog(state),
         class_name="columns",
     )

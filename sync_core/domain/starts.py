@@ -127,10 +127,14 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """Times at which requests may start, and what time it was then, by the clock of whoever keeps the calendars."""
+    """Times at which requests may start, and what time it was then, by the clock of whoever keeps the calendars.
+
+    `cap` is what people allow the account, in requests a second; None where nobody said.
+    """
 
     now: float
     starts: Sequence[float]
+    cap: int | None = None
 
 
 def serve(wish: Wish, account: Calendar, endpoint: Calendar, now: float) -> Lot:

@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, BigInteger, Column, Index, text
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
 from sqlmodel import Field, SQLModel
 
-from sync_core.models.base import int_col, text_col, time_col, uuid_col
+from sync_core.models.base import check, int_col, text_col, time_col, uuid_col
 
 
 class Lease(SQLModel, table=True):
@@ -41,11 +41,13 @@ def _seconds(default: str) -> Column[Any]:
 class RateBucket(SQLModel, table=True):
     """The calendar of one bucket of one Stripe account; shared by all workers, hence outside row-level security.
 
+    `cap` is what people allow an account, in requests a second; None: the operator's share of Stripe's limit.
     `starts` are the times given out (epoch seconds), lately past and to come; nothing starts before `next_at`. The slacks are by how
     many seconds starts may be late, as users asked since `slack_at` (epoch seconds) and before.
     """
 
     __tablename__ = "payment_sync_rate_buckets"
+    __table_args__: ClassVar[Any] = (check("cap_is_a_rate", "cap >= 1"),)
 
     name: str = Field(sa_column=text_col(primary_key=True))
     next_at: datetime = Field(sa_column=time_col(nullable=False))
@@ -55,6 +57,7 @@ class RateBucket(SQLModel, table=True):
     slack: float = Field(default=0.01, sa_column=_seconds("0.01"))
     slack_before: float = Field(default=0.01, sa_column=_seconds("0.01"))
     slack_at: float = Field(default=0.0, sa_column=_seconds("0"))
+    cap: int | None = Field(default=None, sa_column=int_col(default=None, nullable=True))
 
 
 class ReadMeter(SQLModel, table=True):

@@ -51,7 +51,6 @@ class Workspace(SQLModel, table=True):
     time_zone: str = Field(default="UTC", sa_column=text_col(default="UTC"))
     settlement_wallet_id: UUID | None = Field(default=None, sa_column=uuid_col(nullable=True))
     match_by_email: bool = Field(default=True, sa_column=bool_col(default=True))
-    rate_cap_share: float | None = Field(default=None)
     settings: dict[str, Any] = Field(default_factory=dict, sa_column=jsonb_col(nullable=False, default="{}"))
     created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
     updated_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil
 from typing import Any, Final
@@ -20,6 +20,7 @@ from sync_core.domain.vocabulary import EntityType
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.connections import NOT_CONNECTED, open_source
+from sync_core.services.read_cap import ReadCap, of_connection
 from sync_core.services.reads import Reads
 from sync_core.services.start_request import StartRequest, checked, missing_parents
 from sync_core.settings import Settings, get_settings
@@ -29,7 +30,6 @@ from sync_core.store.connections import StoredConnection
 from sync_core.store.database import Database
 from sync_core.store.runs import RunConfig
 from sync_core.stripe_source import Page, StripeError, StripeSource
-from sync_core.stripe_source.governor import ENDPOINT_LIMIT, GLOBAL_LIMIT
 
 _PROBES: Final = 4
 _YEARS_BACK_SECONDS: Final = 4 * 365 * 86_400
@@ -155,8 +155,9 @@ async def estimate(
         return Refusal("stripe_unavailable", f"Stripe did not answer the questions: {failed.message}", status=502)
     async with database.workspace(actor.workspace_id) as session:
         reads = await store.reads_this_month(session, connection.account_id)
+        cap = await of_connection(session, connection, settings)
     share = defaults.settings.get("read_warning_share", settings.read_warning_share)
-    return _estimate(config, connection, sampled, reads, warn_share=float(share), settings=settings)
+    return _estimate(config, sampled, cap, Reads(0, reads, settings.monthly_reads), warn_share=float(share))
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,12 +226,11 @@ def _sample(page: Page, at: int) -> Sample:
 
 def _estimate(
     config: RunConfig,
-    connection: StoredConnection,
     sampled: _Sampled,
-    made: int,
+    cap: ReadCap,
+    before: Reads,
     *,
     warn_share: float,
-    settings: Settings,
 ) -> Estimate:
     parents = missing_parents(config.entity_types)
     entities = tuple(
@@ -240,9 +240,9 @@ def _estimate(
     requests = sum(one.requests for one in entities)
     lowest = {entity: one.low for entity, one in sampled.guesses.items()}
     highest = {entity: one.high for entity, one in sampled.guesses.items()}
-    low = _seconds(lowest, config, connection, sampled, settings)
-    high = _seconds(highest, config, connection, sampled, settings)
-    reads = Reads(requests, made, settings.monthly_reads)
+    low = _seconds(lowest, config, sampled, cap)
+    high = _seconds(highest, config, sampled, cap)
+    reads = replace(before, run=requests)
     return Estimate(entities, requests, low, high * 1.3 + 1, reads, reads.warning(warn_share))
 
 
@@ -255,15 +255,13 @@ def _requests(records: int, config: RunConfig) -> int:
 def _seconds(
     records: Mapping[EntityType, int],
     config: RunConfig,
-    connection: StoredConnection,
     sampled: _Sampled,
-    settings: Settings,
+    cap: ReadCap,
 ) -> float:
     """Whichever is slowest: the account's limit, one endpoint's, the way there and back, or our own work."""
-    share = settings.rate_cap_share
     requests = [reads for entity, count in records.items() for reads in sampled.reads(entity, count, config)]
-    account = sum(requests) / (GLOBAL_LIMIT["live" if connection.livemode else "test"] * share)
-    endpoint = max(requests) / (ENDPOINT_LIMIT * share)
+    account = sum(requests) / cap.per_second
+    endpoint = max(requests) / cap.each_list
     travel = max(requests) * sampled.latency / config.concurrent_batches
     work = sum(records.values()) / _OBJECTS_PER_SECOND
     return max(_LEAST_SECONDS, account, endpoint, travel, work)

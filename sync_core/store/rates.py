@@ -1,5 +1,7 @@
 """Starting times of requests, shared by all workers of a Stripe account. The clock is the database's.
 
+The account's bucket holds the cap that people set for it: each draw reads it under the lock that it takes anyway, so all workers heed it at once.
+
 Each bucket is one row that holds its calendar: the times given out, lately past and to come. Drawing locks the rows of the account and of
 the endpoint in the order of their names, so that two workers never wait for each other in a circle; `domain.starts` finds the times.
 
@@ -11,6 +13,7 @@ counts some ahead all the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,9 +30,9 @@ _ENSURE = text(
 # while it holds them is ended by PostgreSQL, or it would stop all others.
 _LOCK = text(
     "WITH limits AS (SELECT set_config('idle_in_transaction_session_timeout', '2s', true)),"
-    " locked AS MATERIALIZED (SELECT name, starts, next_at, slack, slack_before, slack_at FROM payment_sync_rate_buckets, limits"
+    " locked AS MATERIALIZED (SELECT name, starts, next_at, slack, slack_before, slack_at, cap FROM payment_sync_rate_buckets, limits"
     " WHERE name = ANY(:names) ORDER BY name FOR UPDATE OF payment_sync_rate_buckets)"
-    " SELECT name, starts, extract(epoch FROM next_at)::float8 AS closed_until, slack, slack_before, slack_at,"
+    " SELECT name, starts, extract(epoch FROM next_at)::float8 AS closed_until, slack, slack_before, slack_at, cap,"
     " extract(epoch FROM clock_timestamp())::float8 AS now FROM locked"
 )
 _SAVE = text(
@@ -39,6 +42,11 @@ _SAVE = text(
 _PUSH = text(
     "INSERT INTO payment_sync_rate_buckets (name, next_at) VALUES (:name, clock_timestamp() + make_interval(secs => :seconds))"
     " ON CONFLICT (name) DO UPDATE SET next_at = greatest(payment_sync_rate_buckets.next_at, excluded.next_at)"
+)
+_CAP = text("SELECT cap FROM payment_sync_rate_buckets WHERE name = :name")
+_SET_CAP = text(
+    "INSERT INTO payment_sync_rate_buckets (name, next_at, cap) VALUES (:name, clock_timestamp(), :cap)"
+    " ON CONFLICT (name) DO UPDATE SET cap = excluded.cap"
 )
 _COUNT = text(
     "INSERT INTO payment_sync_read_meter (account_id, month, reads)"
@@ -64,16 +72,17 @@ class StoredSlots:
         async with self._database.system() as session:
             if not self._known.issuperset(names):
                 await session.execute(_ENSURE, {"names": names})
-            found, now = await _locked(session, names)
-            lot = serve(wish, found[names[0]], found[names[1]], now)
+            found, now, cap = await _locked(session, names)
+            allowed = wish.account if cap is None else (names[0], min(wish.account[1], cap))
+            lot = serve(replace(wish, account=allowed), found[names[0]], found[names[1]], now)
             await session.execute(_SAVE, [_saved(name, calendar) for name, calendar in found.items()])
             await self._count(session, wish.count - len(wish.returned))
         self._known.update(names)
-        return lot
+        return replace(lot, cap=cap)
 
     async def take_back(self, account: str, endpoint: str, starts: Sequence[float]) -> None:
         async with self._database.system() as session:
-            found, now = await _locked(session, [account, endpoint])
+            found, now, _ = await _locked(session, [account, endpoint])
             for calendar in found.values():
                 calendar.forget(now, starts)
             await session.execute(_SAVE, [_saved(name, calendar) for name, calendar in found.items()])
@@ -101,14 +110,14 @@ class StoredSlots:
             await session.execute(_PUSH, {"name": bucket, "seconds": seconds})
 
 
-async def _locked(session: AsyncSession, names: list[str]) -> tuple[dict[str, Calendar], float]:
-    """The calendars, and what time it is."""
+async def _locked(session: AsyncSession, names: list[str]) -> tuple[dict[str, Calendar], float, int | None]:
+    """The calendars, what time it is, and the cap of the first, the account's."""
     rows = (await session.execute(_LOCK, {"names": names})).all()
     found = {
         row.name: Calendar(list(row.starts), row.closed_until, row.slack, row.slack_before, row.slack_at)
         for row in rows
     }
-    return found, max(row.now for row in rows)
+    return found, max(row.now for row in rows), next(row.cap for row in rows if row.name == names[0])
 
 
 def _saved(name: str, calendar: Calendar) -> dict[str, object]:
@@ -125,3 +134,13 @@ async def count_reads(database: Database, account: str, reads: int) -> None:
     """Add to the month's meter of an account (UTC)."""
     async with database.system() as session:
         await session.execute(_COUNT, {"account": account, "reads": reads})
+
+
+async def cap_of(session: AsyncSession, bucket: str) -> int | None:
+    """Requests a second that people allow an account, by its bucket's name; None where nobody said."""
+    found: int | None = (await session.execute(_CAP, {"name": bucket})).scalar_one_or_none()
+    return found
+
+
+async def set_cap(session: AsyncSession, bucket: str, cap: int | None) -> None:
+    await session.execute(_SET_CAP, {"name": bucket, "cap": cap})

@@ -17,8 +17,19 @@ Mode = Literal["live", "test"]
 GLOBAL_LIMIT: Final[Mapping[Mode, int]] = {"live": 100, "test": 25}
 ENDPOINT_LIMIT: Final = 25
 _GLOBAL: Final = "global"
+_LEAST_ENDPOINT: Final = 1.0
 _CONCURRENCY_RECOVERS_SECONDS: Final = 5.0
 _COUNTED_AHEAD: Final = 50
+
+
+def account_bucket(account: str, mode: Mode) -> str:
+    """The name under which all workers of the account share its limit."""
+    return f"{account}:{mode}:{_GLOBAL}"
+
+
+def endpoint_cap(cap: int, mode: Mode) -> float:
+    """Requests a second to one list where the account is allowed `cap`: the same share of its limit, but one at the least."""
+    return max(_LEAST_ENDPOINT, ENDPOINT_LIMIT * cap / GLOBAL_LIMIT[mode])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +64,7 @@ class Leave:
 
 class Governor:
     """Lets requests start so that no second holds more than the caps. Every `admit` is followed by one `on_response`, also
-    when no answer came.
+    when no answer came. `cap_share` of Stripe's limits, unless the store of slots knows of a cap of the account's own.
     """
 
     def __init__(
@@ -68,12 +79,14 @@ class Governor:
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._slots = slots
-        self._prefix = f"{account}:{mode}:"
+        self._prefix = account_bucket(account, mode).removesuffix(_GLOBAL)
+        self._mode: Mode = mode
         self._share = cap_share
+        self._cap: int | None = None
         self._unlimited = unlimited
         self._clock = clock
         self._sleep = sleep
-        self._global = self._allowance(_GLOBAL, GLOBAL_LIMIT[mode])
+        self._global = Allowance(self._prefix + _GLOBAL, self._account_cap(), clock)
         self._lanes: dict[str, Lane] = {}
         self._timing = Timing(clock)
         self._flights = _Flights(clock)
@@ -167,14 +180,26 @@ class Governor:
     def _lane(self, endpoint: str) -> Lane:
         lane = self._lanes.get(endpoint)
         if lane is None:
-            allowance = self._allowance(endpoint, ENDPOINT_LIMIT)
+            allowance = Allowance(self._prefix + endpoint, self._endpoint_cap(), self._clock)
             lane = self._lanes[endpoint] = Lane(
-                self._global, allowance, self._slots, self._timing, self._clock, self._sleep
+                self._global, allowance, self._slots, self._timing, self._clock, self._sleep, told=self._heed
             )
         return lane
 
-    def _allowance(self, name: str, limit: int) -> Allowance:
-        return Allowance(self._prefix + name, limit * self._share, self._clock)
+    def _heed(self, cap: int | None) -> None:
+        """What is drawn from now on keeps the account's cap; None, when there is none any more."""
+        if cap == self._cap:
+            return
+        self._cap = cap
+        self._global.allow(self._account_cap())
+        for lane in self._lanes.values():
+            lane.endpoint.allow(self._endpoint_cap())
+
+    def _account_cap(self) -> float:
+        return GLOBAL_LIMIT[self._mode] * self._share if self._cap is None else self._cap
+
+    def _endpoint_cap(self) -> float:
+        return ENDPOINT_LIMIT * self._share if self._cap is None else endpoint_cap(self._cap, self._mode)
 
 
 class _Flights:

@@ -43,7 +43,7 @@ class Allowance:
         self.name = name
         self.paused_until = -math.inf
         self.pause_owed = 0.0
-        self._cap = math.floor(cap) if cap >= 1 else cap
+        self.allow(cap)
         self._clock = clock
         self._factor = 1.0
         self._slowed_at = -math.inf
@@ -51,6 +51,11 @@ class Allowance:
     def cap(self) -> float:
         recovered = _RECOVERY_PER_SECOND * max(0.0, self._clock() - self._slowed_at)
         return self._cap * min(1.0, self._factor + recovered)
+
+    def allow(self, cap: float) -> None:
+        """From now on; what a 429 took off stays off for its time."""
+        # A share of a whole number is a whole number again, but for what floats lose on the way.
+        self._cap = math.floor(cap + 1e-9) if cap >= 1 else cap
 
     def slow_down(self) -> None:
         """Stripe said that this bucket is over its limit. Many answers of one burst count once."""
@@ -117,8 +122,17 @@ class Lane:
     """One endpoint's times. `next_start` and `give_back` are for one caller at a time, who holds `lock`."""
 
     def __init__(
-        self, account: Allowance, endpoint: Allowance, slots: SlotStore, timing: Timing, clock: Clock, sleep: Sleep
+        self,
+        account: Allowance,
+        endpoint: Allowance,
+        slots: SlotStore,
+        timing: Timing,
+        clock: Clock,
+        sleep: Sleep,
+        *,
+        told: Callable[[int | None], None],
     ) -> None:
+        """`told` hears the account's cap, as it was when times were drawn."""
         self.endpoint = endpoint
         self.lock = asyncio.Lock()
         self.waiting = 0
@@ -127,6 +141,7 @@ class Lane:
         self._clock = clock
         self._sleep = sleep
         self._timing = timing
+        self._told = told
         self._pool: deque[Start] = deque()
         self._returned: list[float] = []
         self._prefetch: asyncio.Task[None] | None = None
@@ -227,6 +242,7 @@ class Lane:
         )
         asked = self._clock()
         lot = await self._slots.reserve(wish)
+        self._told(lot.cap)
         self._timing.compare(asked, lot.now)
         self._scale_to(lot)
         self._pool = deque(sorted([*self._pool, *(Start(at, wish.slack) for at in lot.starts)]))

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
+from sync_core.services.api_keys import KeyLevel
 from sync_core.store.database import Database
 from tests.api.conftest import Client
 from tests.api.test_access import assert_error
@@ -75,6 +76,26 @@ async def test_connect_show_disconnect(call: Client, connected: dict[str, Any]) 
     done = await call("POST", "/connections/stripe/disconnect", {"confirmation": shown["account_name"]})
     assert done.status_code == 204
     assert_error(await call("GET", "/connections/stripe"), 404, "not_connected")
+
+
+@pytest.mark.usefixtures("connected")
+async def test_how_fast_the_account_is_read(call: Client) -> None:
+    path = "/connections/stripe/read-cap"
+    found = (await call("GET", path, level=KeyLevel.READ)).json()
+    assert (found["requests_per_second"], found["per_list"], found["most"], found["is_default"]) == (20, 20, 25, True)
+
+    assert_error(await call("PUT", path, {"requests_per_second": 5}, level=KeyLevel.WRITE), 403, "forbidden")
+    too_many = await call("PUT", path, {"requests_per_second": 26})
+    assert assert_error(too_many, 422, "read_cap_out_of_range")["details"]["field"] == "requests_per_second"
+    for bad in ({}, {"requests_per_second": "5"}, {"requests_per_second": 2.5}, {"requests_per_second": True}):
+        assert_error(await call("PUT", path, bad), 422, "invalid_request")
+
+    saved = (await call("PUT", path, {"requests_per_second": 5})).json()
+    assert saved == (await call("GET", path)).json()
+    assert (saved["requests_per_second"], saved["per_list"], saved["is_default"]) == (5, 5, False)
+    assert [(one["from"], one["to"]) for one in saved["changes"]] == [(20, 5)]
+    again = (await call("PUT", path, {"requests_per_second": None})).json()
+    assert (again["requests_per_second"], again["is_default"]) == (20, True)
 
 
 def signed(body: bytes, secret: str = SECRET, at: int | None = None) -> dict[str, str | None]:

@@ -158,6 +158,33 @@ async def test_disconnecting_takes_the_name(owner: Browser, forms: httpx.AsyncCl
     assert owner.of(ConnectState, "disconnecting") is False
 
 
+@pytest.mark.parametrize(
+    ("entered", "says", "problem"),
+    [
+        pytest.param(" 5 ", "5 of the 25", "", id="a number"),
+        pytest.param("", "20 of the 25", "", id="nothing, the default"),
+        pytest.param("0", "9 of the 25", "from 1 to 25", id="none"),
+        pytest.param("26", "9 of the 25", "from 1 to 25", id="more than Stripe allows"),
+        pytest.param("2.5", "9 of the 25", "whole number", id="no whole number"),
+        pytest.param("²", "9 of the 25", "whole number", id="a digit that is none"),
+        pytest.param(["5"], "20 of the 25", "", id="no text, as nothing"),
+    ],
+)
+async def test_how_fast_the_account_is_read_is_changed_here(
+    owner: Browser, forms: httpx.AsyncClient, entered: object, says: str, problem: str
+) -> None:
+    await pasted(forms, owner, KEY)
+    await owner.send(ConnectState, "save_cap", form={"requests_per_second": "9"})
+
+    await owner.send(ConnectState, "save_cap", form={"requests_per_second": entered})
+
+    cap = owner.of(ConnectState, "cap")
+    assert cap["says"].startswith(says)
+    assert problem in owner.of(ConnectState, "cap_problem")
+    assert bool(problem) is bool(owner.of(ConnectState, "cap_problem"))
+    assert cap["changes"][-1]["what"] == "20 → 9 a second"
+
+
 async def test_the_signing_secret_goes_by_a_form(owner: Browser, forms: httpx.AsyncClient) -> None:
     await pasted(forms, owner, KEY)
     places = []
@@ -203,6 +230,8 @@ async def test_a_viewer_sees_but_changes_nothing(
 
         await pasted(forms, viewer, "sk_test_rolled_0123456789")
         await viewer.send(ConnectState, "recheck", name="")
+        await viewer.send(ConnectState, "save_cap", form={"requests_per_second": "1"})
+        assert viewer.of(ConnectState, "cap")["says"].startswith("20 of")
         await viewer.send(ConnectState, "disconnect", form={"confirmation": "Sandbox Industries"})
 
     assert await connections.current(database, actor_of(workspace_id)) == connected
