@@ -82,7 +82,7 @@ def field_key(path: str) -> tuple[EntityType, str]:
 class Stored:
     """A record as the plan finds it. `base` is None before the first sync; `linked` is False for a match by email only.
 
-    `observed_at` is when the request to Stripe began whose answer is stored, in epoch seconds. `kept` says that ours is known to
+    `observed_at` is when the last request to Stripe began whose answer is stored, or was found to be, in epoch seconds. `kept` says that ours is known to
     differ and stays: of a record that is deleted on one side only, a person has said so.
     """
 

@@ -69,6 +69,7 @@ class Run:
             dry_run=self.row.config.dry_run,
             match_by_email=self.row.config.match_by_email,
             plan_id=self.row.source_session_id,
+            later=self.row.later,
         )
 
     @property

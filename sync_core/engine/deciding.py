@@ -232,8 +232,10 @@ def _open_conflict(entity: EntityType, found: Candidate, decision: Decision, pla
     assert found.local is not None
     assert decision.reason is not None
     marked = found.status == SyncStatus.CONFLICT
+    if marked:
+        plan.standing[found.record_id] = found.row_version
     # Two objects may have the email of one record: it is marked once.
-    if not marked and found.record_id not in plan.marked:
+    elif found.record_id not in plan.marked:
         plan.marked.add(found.record_id)
         plan.touches.append(Update(found.record_id, found.row_version, found.external_id, SyncStatus.CONFLICT))
     plan.conflicts.append(

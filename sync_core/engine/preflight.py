@@ -31,7 +31,8 @@ async def preflight(run: Run) -> list[WindowRow]:
     # An answer that was long on its way says too much of it.
     skew = min((probe.skew for probe in probes if probe.skew is not None), key=abs)
     start = _BEGINNING if config.start is None else config.start
-    windows = [new_window(probe.entity, start, ceiling) for probe in probes if not probe.empty and start < ceiling]
+    # Of a type that has nothing yet, too: its first object may have come while the probe was on its way, below the ceiling.
+    windows = [new_window(probe.entity, start, ceiling) for probe in probes if start < ceiling]
     hit("preflight.before_range")
     held = run.held
 

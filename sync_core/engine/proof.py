@@ -54,7 +54,7 @@ def seams(windows: Sequence[WindowRow]) -> list[int]:
 
 def unread(windows: Sequence[WindowRow], start: int, ceiling: int) -> tuple[Window, ...]:
     """Parts of the range that no window has read, nor is there to read. Of one that was split only what is newer than it came to counts."""
-    if not windows or start >= ceiling:
+    if start >= ceiling:
         return ()
     spans = [(_bottom(window), window.lt) for window in windows]
     return uncovered(Window(start, ceiling), [Window(gte, lt) for gte, lt in spans if gte < lt])

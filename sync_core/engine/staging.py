@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -11,7 +13,23 @@ import orjson
 from sync_core.domain.mapping import Mapped, Unmappable, clean, digest, map_object, nested_gap, untold_currencies
 from sync_core.domain.vocabulary import EntityType, ReasonCode
 from sync_core.store.landing import StagedRow
-from sync_core.stripe_source import Page, RequestRefused, Retrieved, StripeSource
+from sync_core.stripe_source import (
+    Page,
+    PermissionMissing,
+    RequestRefused,
+    Retrieved,
+    StripeError,
+    StripeSource,
+    StripeUnavailable,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A part of an object that Stripe would not tell, and why. Values without it would be wrong, so the object waits as an error."""
+
+    part: str
+    why: str
 
 
 async def stage_page(
@@ -26,21 +44,18 @@ async def stage_page(
     if turn is not None:
         async with turn:
             await asyncio.sleep(0)
-            return _staged(entity, page, gaps, whole)
-    return _staged(entity, page, gaps, whole)
+            return _staged(entity, page, whole)
+    return _staged(entity, page, whole)
 
 
-def _staged(
-    entity: EntityType, page: Page, gaps: dict[int, str], whole: dict[int, dict[str, Any] | None]
-) -> list[StagedRow]:
+def _staged(entity: EntityType, page: Page, whole: dict[int, dict[str, Any] | Lost]) -> list[StagedRow]:
     return [
         stage(
             entity,
-            whole.get(place) or raw,
+            raw,
             observed_at=page.requested_at,
             request_id=page.request_id,
-            position=place,
-            lost=gaps[place] if place in whole and whole[place] is None else None,
+            whole=whole.get(place),
         )
         for place, raw in enumerate(page.objects)
     ]
@@ -52,14 +67,14 @@ async def stage_retrieved(
     """Of an object that Stripe gave."""
     assert found.object is not None
     gap = nested_gap(entity, found.object)
-    whole = await _complete(source, entity, found.object, gap) if gap else found.object
+    whole = await _complete(source, entity, found.object, gap) if gap else None
     row = stage(
         entity,
-        whole or found.object,
+        found.object,
         observed_at=found.requested_at,
         request_id=found.request_id,
         related=related,
-        lost=gap if whole is None else None,
+        whole=whole,
     )
     row.external_id = external_id
     return row
@@ -89,15 +104,18 @@ def stage(
     *,
     observed_at: float,
     request_id: str | None,
-    position: int = 0,
     related: bool = False,
-    lost: str | None = None,
+    whole: dict[str, Any] | Lost | None = None,
 ) -> StagedRow:
     """A row without its place in the queue (`seq`), which the writer gives. `observed_at` is when the request began.
 
-    `lost` is a part that Stripe would not tell: values without it would be wrong, so the object waits as an error.
+    `whole` is what the object came to, where Stripe had left something out.
     """
-    mapped = _map(entity, raw, lost)
+    if isinstance(whole, Lost):
+        mapped: Mapped | Unmappable = Unmappable(str(raw["id"]), ReasonCode.FETCH_FAILED, whole.part, whole.why)
+    else:
+        raw = whole or raw
+        mapped = map_object(entity, raw)
     if isinstance(mapped, Mapped):
         return StagedRow(
             entity=entity,
@@ -113,10 +131,11 @@ def stage(
             raw=as_json(raw),
             digest=None if mapped.deleted else digest(entity, mapped),
         )
+    text = as_json(raw)
     return StagedRow(
         entity=entity,
-        # What has no id of its own is listed by the request that brought it.
-        external_id=mapped.external_id or f"{request_id or 'page'}#{position}",
+        # What has no id of its own is known by all that it is: read twice, it is one error.
+        external_id=mapped.external_id or f"no id, {blake2b(text, digest_size=8).hexdigest()}",
         seq=0,
         created=None,
         livemode=False,
@@ -125,16 +144,9 @@ def stage(
         observed_at=observed_at,
         request_id=request_id,
         values=None,
-        raw=as_json(raw),
+        raw=text,
         issue={"reason": mapped.reason.value, "field": mapped.field, "message": mapped.message},
     )
-
-
-def _map(entity: EntityType, raw: dict[str, Any], lost: str | None) -> Mapped | Unmappable:
-    if lost is None:
-        return map_object(entity, raw)
-    message = f"Stripe no longer gives its {lost.replace('_', ' ')}: it was deleted while it was read"
-    return Unmappable(str(raw["id"]), ReasonCode.FETCH_FAILED, lost, message)
 
 
 def as_json(raw: Any) -> bytes:
@@ -146,8 +158,31 @@ def as_json(raw: Any) -> bytes:
         return json.dumps(clean(raw)).encode()
 
 
-async def _complete(source: StripeSource, entity: EntityType, raw: dict[str, Any], gap: str) -> dict[str, Any] | None:
-    """The object with what Stripe left out; its stub when it was deleted meanwhile; None when Stripe tells neither."""
+async def _complete(source: StripeSource, entity: EntityType, raw: dict[str, Any], gap: str) -> dict[str, Any] | Lost:
+    """The object with what Stripe left out; its stub when it was deleted meanwhile. What fails for one object is no reason to end the run."""
+    try:
+        return await _completed(source, entity, raw, gap) or Lost(
+            gap, f"Stripe no longer gives its {_words(gap)}: it was deleted while it was read"
+        )
+    except (RequestRefused, PermissionMissing) as refused:
+        return _refused(gap, refused)
+    except StripeUnavailable as away:
+        # Stripe did answer, about this object. Where nothing at all gets through, the run waits.
+        if away.status < 500:
+            raise
+        return _refused(gap, away)
+
+
+def _refused(gap: str, error: StripeError) -> Lost:
+    return Lost(gap, f"Stripe does not give its {_words(gap)}: {error.message}")
+
+
+def _words(gap: str) -> str:
+    return gap.replace("_", " ")
+
+
+async def _completed(source: StripeSource, entity: EntityType, raw: dict[str, Any], gap: str) -> dict[str, Any] | None:
+    """None when Stripe knows neither the part nor that the object was deleted."""
     external_id = str(raw["id"])
     if entity is EntityType.PRICES:
         found = (await source.retrieve(entity, external_id, tiers_in=untold_currencies(raw))).object

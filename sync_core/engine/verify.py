@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.fields import ORDER
 from sync_core.domain.vocabulary import EntityType, EventType, Phase, TaskKind
+from sync_core.domain.windows import Window
 from sync_core.engine.context import Run
 from sync_core.engine.failpoints import hit
 from sync_core.engine.landing import Lander
@@ -189,7 +190,12 @@ class Verify:
         await together(*(self._look(look) for look in looks))
         if config.dry_run:
             stored = (stored[0], 0, [])
-        return _finding(self._run, windows, forgotten, stored, values)
+        return _finding(windows, self._unread(entity, windows), forgotten, stored, values)
+
+    def _unread(self, entity: EntityType, windows: list[WindowRow]) -> tuple[Window, ...]:
+        """What is stored of an entity type that was not asked for, as parents are, came without a window."""
+        row = self._run.row
+        return unread(windows, row.range_start or 0, row.ceiling or 0) if self._run.requested(entity) else ()
 
     async def _look(self, look: Callable[[AsyncSession], Awaitable[None]]) -> None:
         async with self._doors:
@@ -197,16 +203,15 @@ class Verify:
 
 
 def _finding(
-    run: Run,
     windows: list[WindowRow],
+    gaps: Sequence[Window],
     unplanned_ones: tuple[int, list[str]],
     stored: tuple[int, int, list[str]],
     values: Written,
 ) -> Finding:
-    (forgotten, forgotten_ids), (expected, gone, gone_ids), row = unplanned_ones, stored, run.row
+    (forgotten, forgotten_ids), (expected, gone, gone_ids) = unplanned_ones, stored
     missing = forgotten + gone
     ids = forgotten_ids + gone_ids
-    gaps = unread(windows, row.range_start or 0, row.ceiling or 0)
     report = {
         "expected": expected + forgotten,
         "found": expected - gone,

@@ -21,12 +21,13 @@ from sync_core.errors import LeaseLost
 from sync_core.store.arrays import numbers, texts
 from sync_core.store.database import driver
 from sync_core.store.planning_sql import MOVE, select_sql, write_sql
+from sync_core.store.run_state import Later
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a batch belongs to. `staged_id` is the session whose staged objects are planned: the run's own, or those of `plan_id`, the
-    dry run whose plan it applies.
+    dry run whose plan it applies. `later` have looked at Stripe since, or may have.
     """
 
     workspace_id: UUID
@@ -38,6 +39,7 @@ class Scope:
     dry_run: bool
     match_by_email: bool
     plan_id: UUID | None = None
+    later: tuple[Later, ...] = ()
 
     def bound(self, entity: EntityType) -> dict[str, Any]:
         return {
@@ -49,6 +51,9 @@ class Scope:
             "account": self.account,
             "livemode": self.livemode,
             "entity": entity.value,
+            "later": [one.id for one in self.later],
+            "later_began": [one.began for one in self.later],
+            "later_dry": [one.dry_run for one in self.later],
         }
 
 
@@ -93,6 +98,7 @@ async def read_batch(
         dry_run=scope.dry_run,
         applied=scope.plan_id is not None,
         some=only is not None,
+        overtaken=bool(scope.later),
     )
     connection = await driver(session)
     some = None if only is None else list(only)
@@ -180,7 +186,8 @@ class Plan:
     """A batch's outcome. `after` and `upto` are the planner's watermark before and after it.
 
     `creates` maps a Stripe id to its place in the queue and the id that the new record gets. `marked` are records that become
-    conflicts, `settled` those whose conflict with an object, here by its Stripe id, is over.
+    conflicts, `standing` are conflicts already, at these versions, and `settled` those whose conflict with an object, here by its Stripe id,
+    is over.
     """
 
     after: int
@@ -192,6 +199,7 @@ class Plan:
     conflicts: list[Opened] = field(default_factory=list)
     settled: dict[str, UUID] = field(default_factory=dict)
     marked: set[UUID] = field(default_factory=set)
+    standing: dict[UUID, int] = field(default_factory=dict)
 
 
 class BatchMoved(Exception):  # noqa: N818 - it is what happened, and planning again is all it takes
@@ -205,6 +213,7 @@ def _parts(scope: Scope, plan: Plan) -> frozenset[str]:
         "creates": plan.creates,
         "updates": plan.updates,
         "touches": plan.touches,
+        "standing": plan.standing,
         "conflicts": plan.conflicts,
         "settled": plan.settled,
     }
@@ -245,7 +254,12 @@ async def _counted(session: AsyncSession, scope: Scope, sql: str, bound: dict[st
 
 
 def _written(plan: Plan) -> Sequence[tuple[str, Collection[object]]]:
-    return (("creates", plan.creates), ("updates", plan.updates), ("touches", plan.touches))
+    return (
+        ("creates", plan.creates),
+        ("updates", plan.updates),
+        ("touches", plan.touches),
+        ("standing", plan.standing),
+    )
 
 
 def _bound(scope: Scope, entity: EntityType, plan: Plan, parts: frozenset[str]) -> dict[str, Any]:
@@ -271,12 +285,15 @@ def _bound(scope: Scope, entity: EntityType, plan: Plan, parts: frozenset[str]) 
         "updates": lambda: Jsonb([update.to_json() for update in plan.updates]),
         "touches": lambda: Jsonb([update.to_json() for update in plan.touches]),
         "conflicts": lambda: Jsonb([conflict.to_json() for conflict in plan.conflicts]),
+        "standing": lambda: list(plan.standing),
         "settled": lambda: list(plan.settled.values()),
     }
     if "creates" in parts:
         bound |= {"first": items[0].seq, "new_ids": _by_place(plan)}
     if "settled" in parts:
         bound["agreed"] = list(plan.settled)
+    if "standing" in parts:
+        bound["standing_at"] = list(plan.standing.values())
     if "updates" in parts:
         bound["places"] = Jsonb({item.external_id: item.seq for item in items})
     return bound | {name: rows[name]() for name in parts}

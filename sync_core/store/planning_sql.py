@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from sync_core.domain.fields import FIELDS, Kind
-from sync_core.domain.vocabulary import EntityType, EventType
+from sync_core.domain.vocabulary import Action, EntityType, EventType, ReasonCode
 from sync_core.store.values_sql import (
     TABLES,
     assignments,
@@ -16,10 +16,20 @@ from sync_core.store.values_sql import (
     values_expression,
 )
 
+# What a later run has done with its own look at an object says that this one is old, though nothing was written where it changed nothing. One
+# that was passed over, or could not be stored, is known to nobody; what a dry run saw is stored where it is what was stored already.
+_LOOKED_SINCE = f"""(SELECT max(l.began) FROM unnest(%(later)s::uuid[], %(later_began)s::float8[], %(later_dry)s::boolean[]) AS l(id, began, dry)
+    WHERE l.began > b.observed AND (SELECT CASE WHEN l.dry THEN i.action = '{Action.UNCHANGED.value}' ELSE i.action <> '{Action.ERROR.value}'
+      AND i.reason_code IS DISTINCT FROM '{ReasonCode.STRATEGY_SKIP.value}' END
+      FROM payment_sync_plan_items i WHERE i.workspace_id = %(workspace)s AND i.session_id = l.id AND i.entity_type = %(entity)s
+        AND i.external_id = b.external_id))"""
+
 
 @cache
-def select_sql(entity: EntityType, *, by_email: bool, dry_run: bool, applied: bool, some: bool) -> str:
-    """`some` takes those bound as %(only)s, and leaves the rest of the queue out."""
+def select_sql(
+    entity: EntityType, *, by_email: bool, dry_run: bool, applied: bool, some: bool, overtaken: bool = False
+) -> str:
+    """`some` takes those bound as %(only)s, and leaves the rest of the queue out; `overtaken` asks what the runs bound as `later` saw."""
     table = TABLES[entity]
     ours, theirs, base = (compared(entity, one) for one in ("t.local", "b.values", "t.payment_base"))
     by_key = (
@@ -29,6 +39,9 @@ def select_sql(entity: EntityType, *, by_email: bool, dry_run: bool, applied: bo
         if by_email
         else "linked_id"
     )
+    seen = "extract(epoch FROM t.payment_observed_at)::float8"
+    if overtaken:
+        seen = f"CASE WHEN d.relevant AND t.id IS NOT NULL THEN greatest({seen}, {_LOOKED_SINCE}) END"
     key = "lower(values->>'email') COLLATE \"C\"" if by_email else "NULL::text"
     planned = (
         " LEFT JOIN LATERAL (SELECT i.action, i.record_version FROM payment_sync_plan_items i WHERE i.workspace_id = %(workspace)s"
@@ -55,7 +68,7 @@ SELECT b.seq, b.external_id, b.deleted, b.issue, b.observed,
   t.id, t.row_version, b.linked_id IS NOT NULL, d.relevant,
   CASE WHEN d.relevant AND t.id IS NOT NULL THEN b.values END, CASE WHEN d.relevant THEN t.local END,
   CASE WHEN d.relevant THEN t.payment_base END, t.deleted_at IS NOT NULL,
-  extract(epoch FROM t.payment_observed_at)::float8, t.payment_sync_status
+  {seen}, t.payment_sync_status
 FROM b{planned}
 LEFT JOIN LATERAL (
   SELECT r.id, r.row_version, r.payment_base, r.deleted_at, r.payment_observed_at, r.payment_sync_status,
@@ -199,6 +212,13 @@ def _touch_sql(entity: EntityType) -> str:
   RETURNING t.id)"""
 
 
+def _standing_sql(entity: EntityType) -> str:
+    """Records that are not written, for they are conflicts already: whoever settles one meanwhile must not find it open again."""
+    return f"""standing AS (
+  SELECT t.id FROM unnest(%(standing)s::uuid[], %(standing_at)s::bigint[]) AS u(record_id, version)
+  JOIN {TABLES[entity]} t ON t.workspace_id = %(workspace)s AND t.id = u.record_id AND t.row_version = u.version FOR SHARE OF t)"""
+
+
 # The lines of a subscription follow what was written of it, which is not Stripe's where ours are kept.
 _LINES = "CASE WHEN jsonb_typeof(w.items) = 'array' THEN w.items ELSE '[]'::jsonb END"
 _ITEMS = f"""items AS (
@@ -252,8 +272,8 @@ _SETTLED = f"""settled AS (
 
 @cache
 def write_sql(entity: EntityType, parts: frozenset[str], *, moves: bool) -> str:
-    """`parts` name what the batch has of: creates, updates, touches, conflicts, settled. Counts fence, creates, updates, touches and
-    plan items; the watermark when it `moves`, as `MOVE` does otherwise.
+    """`parts` name what the batch has of: creates, updates, touches, standing, conflicts, settled. Counts fence, creates, updates, touches,
+    standing and plan items; the watermark when it `moves`, as `MOVE` does otherwise.
     """
     steps = [_FENCE]
     written = []
@@ -265,6 +285,7 @@ def write_sql(entity: EntityType, parts: frozenset[str], *, moves: bool) -> str:
         written.append("SELECT id, items FROM changed")
     if "touches" in parts:
         steps.append(_touch_sql(entity))
+    steps += [_standing_sql(entity)] if "standing" in parts else []
     if entity is EntityType.SUBSCRIPTIONS and written:
         steps.append(_ITEMS.format(written=" UNION ALL ".join(written)))
         steps += [_ITEMS_GONE] if "updates" in parts else []
@@ -278,6 +299,8 @@ def write_sql(entity: EntityType, parts: frozenset[str], *, moves: bool) -> str:
             ("created", "creates"),
             ("changed", "updates"),
             ("touched", "touches"),
+            # Before the conflicts, as whoever decides holds the record first.
+            ("standing", "standing"),
             ("planned", None),
             # Last, since landings wait for this row.
             *([("moved", None)] if moves else []),

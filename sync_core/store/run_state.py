@@ -31,8 +31,20 @@ class ConnectionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """A sync or dry run that began to look at the same account after another one had."""
+
+    id: UUID
+    began: float
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run as it stands, with the figures that workers noted before. Times are epoch seconds."""
+    """A run as it stands, with the figures that workers noted before. Times are epoch seconds.
+
+    `later` are those that looked at Stripe after this run, or the dry run that it applies, had begun to: it was put off or taken up again.
+    """
 
     config: RunConfig
     phase: Phase
@@ -42,6 +54,7 @@ class RunRow:
     task: Task | None
     stats: dict[str, Any]
     connection: ConnectionRow
+    later: tuple[Later, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +82,16 @@ FROM payment_sync_sessions s JOIN payment_connections c ON c.workspace_id = s.wo
 WHERE s.workspace_id = %(workspace)s AND s.id = %(session)s
 """
 
+_LATER = """
+SELECT l.id, extract(epoch FROM l.started_at)::float8, l.dry_run
+FROM payment_sync_sessions s JOIN payment_sync_sessions p ON p.workspace_id = s.workspace_id AND p.id = coalesce(s.source_session_id, s.id)
+JOIN payment_connections c ON c.workspace_id = s.workspace_id AND c.id = s.connection_id
+JOIN payment_connections k ON k.workspace_id = s.workspace_id AND k.account_id = c.account_id AND k.livemode = c.livemode
+JOIN payment_sync_sessions l ON l.workspace_id = s.workspace_id AND l.connection_id = k.id AND l.source_session_id IS NULL
+  AND l.id <> s.id AND l.started_at > p.started_at
+WHERE s.workspace_id = %(workspace)s AND s.id = %(session)s
+"""
+
 
 async def read_run(session: AsyncSession, workspace_id: UUID, session_id: UUID) -> RunRow:
     connection = await driver(session)
@@ -76,6 +99,8 @@ async def read_run(session: AsyncSession, workspace_id: UUID, session_id: UUID) 
     row = await cursor.fetchone()
     if row is None:
         raise LookupError(f"no run {session_id}")
+    cursor = await connection.execute(_LATER, {"workspace": workspace_id, "session": session_id})
+    later = tuple(Later(*found) for found in await cursor.fetchall())
     config, phase, source_id, range_start, ceiling, task, stats, *account = row
     return RunRow(
         RunConfig.from_json(config),
@@ -86,6 +111,7 @@ async def read_run(session: AsyncSession, workspace_id: UUID, session_id: UUID) 
         Task.from_json(task),
         stats,
         ConnectionRow(*account),
+        later,
     )
 
 

@@ -77,7 +77,6 @@ class Probe:
     entity: EntityType
     ok: bool
     newest_created: int | None
-    empty: bool
     missing_permission: str | None
     message: str
     server_date: int | None
@@ -196,11 +195,10 @@ class StripeSource:
         try:
             page = await self.list_page(entity, limit=1)
         except PermissionMissing as missing:
-            return Probe(entity, False, None, False, missing.permission, missing.message, None, missing.request_id)
+            return Probe(entity, False, None, missing.permission, missing.message, None, missing.request_id)
         newest = page.objects[0].get("created") if page.objects else None
-        empty = not page.objects and not page.has_more
         skew = page.server_date - page.requested_at
-        return Probe(entity, True, newest, empty, None, "", page.server_date, page.request_id, page.api_version, skew)
+        return Probe(entity, True, newest, None, "", page.server_date, page.request_id, page.api_version, skew)
 
     async def _page(self, path: str, params: Params, endpoint: str) -> Page:
         received = await self._get(path, params, endpoint)

@@ -12,12 +12,14 @@ import httpx
 import pytest
 
 from sync_core.domain.vocabulary import EntityType
+from sync_core.engine.staging import stage_page
 from sync_core.stripe_source import (
     STRIPE_VERSION,
     AuthRefused,
     CursorGone,
     Governor,
     LocalSlots,
+    Page,
     PermissionMissing,
     RequestRefused,
     StripeSource,
@@ -286,7 +288,7 @@ async def test_no_error_shows_the_key(
 
 
 async def test_a_cancelled_request_frees_its_place(source: Source, governor: Governor) -> None:
-    async with fake_wire(then=None) as wire:
+    async with fake_wire(then=page()[:-1]) as wire:
         arrived = asyncio.Event()
         wire.answer = lambda _: arrived.set()
         task = asyncio.create_task(source(wire).list_page(CUSTOMERS))
@@ -380,6 +382,37 @@ async def test_a_part_of_a_nested_list_never_passes_for_the_whole(source: Source
     assert len(wire.seen) == 5
 
 
+_CUT_SHORT = {"id": "in_1", "lines": {"object": "list", "data": _LINES[:10], "has_more": True}}
+_NOT_AGAIN = {"stripe-should-retry": "false"}
+REFUSALS = {
+    "a request that it will not answer": error(400, message="Nobody may"),
+    "a permission that lacks": error(403, message="Nobody may"),
+    "a failure of its own for this one": error(500, headers=_NOT_AGAIN, message="Nobody may"),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
+async def test_lines_that_stripe_does_not_give_make_an_error_of_their_invoice_alone(
+    source: Source, refusal: bytes
+) -> None:
+    listed = Page([_CUT_SHORT, {"id": "in_2"}], False, 1.0, 1, "req_1", False)
+    async with fake_wire(page(_LINES[:100], more=True), refusal) as wire:
+        rows = await stage_page(source(wire), EntityType.INVOICES, listed)
+
+    assert [row.external_id for row in rows] == ["in_1", "in_2"]
+    issue = rows[0].issue or {}
+    assert (rows[0].values, issue["reason"], issue["field"]) == (None, "fetch_failed", "lines")
+    assert issue["message"] == "Stripe does not give its lines: Nobody may"
+
+
+async def test_a_way_to_stripe_that_is_cut_makes_no_errors(http: httpx.AsyncClient, governor: Governor) -> None:
+    listed = Page([_CUT_SHORT], False, 1.0, 1, "req_1", False)
+    async with fake_wire(then=page()[:-1]) as wire:
+        stripe = StripeSource(api_key=KEY, base_url=wire.url, http=http, governor=governor, patience=0.0)
+        with pytest.raises(StripeUnavailable):
+            await stage_page(stripe, EntityType.INVOICES, listed)
+
+
 async def test_tiers_in_other_currencies_are_asked_for_by_name(source: Source) -> None:
     async with fake_wire(reply(200, {"id": "price_1"})) as wire:
         await source(wire).retrieve(EntityType.PRICES, "price_1", tiers_in=["eur", "jpy"])
@@ -430,8 +463,8 @@ async def test_probe(source: Source) -> None:
         filled, empty, refused = [await stripe.probe(EntityType.INVOICES) for _ in range(3)]
 
     assert all(("limit", "1") in seen.params for seen in wire.seen)
-    assert (filled.ok, filled.newest_created, filled.empty) == (True, 7, False)
-    assert (empty.ok, empty.newest_created, empty.empty) == (True, None, True)
+    assert (filled.ok, filled.newest_created) == (True, 7)
+    assert (empty.ok, empty.newest_created) == (True, None)
     assert (refused.ok, refused.missing_permission) == (False, "rak_invoice_read")
 
 
