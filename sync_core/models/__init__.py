@@ -2,7 +2,7 @@
 
 from sync_core.models.conflicts import Conflict, ConflictCount, ConflictDecision
 from sync_core.models.connections import Connection, WebhookEvent
-from sync_core.models.coordination import Lease, RateBucket, ReadMeter
+from sync_core.models.coordination import AccountUse, Lease, RateBucket, ReadMeter
 from sync_core.models.records import (
     Currency,
     Customer,
@@ -43,6 +43,7 @@ from sync_core.models.tenancy import (
 )
 
 __all__ = [
+    "AccountUse",
     "ApiKey",
     "AuditEntry",
     "Conflict",

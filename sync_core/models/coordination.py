@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, BigInteger, Column, Index, text
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
 from sqlmodel import Field, SQLModel
 
-from sync_core.models.base import check, int_col, text_col, time_col, uuid_col
+from sync_core.models.base import bool_col, check, int_col, text_col, time_col, uuid_col
 
 
 class Lease(SQLModel, table=True):
@@ -58,6 +58,21 @@ class RateBucket(SQLModel, table=True):
     slack_before: float = Field(default=0.01, sa_column=_seconds("0.01"))
     slack_at: float = Field(default=0.0, sa_column=_seconds("0"))
     cap: int | None = Field(default=None, sa_column=int_col(default=None, nullable=True))
+
+
+class AccountUse(SQLModel, table=True):
+    """Which connections there are to an account, in whatever workspace. A trigger writes it and no role reads it: to those who hold a key
+    of the account, `is_connected_elsewhere` says yes or no.
+    """
+
+    __tablename__ = "payment_account_uses"
+    __table_args__: ClassVar[Any] = (Index("ix_payment_account_uses_account", "account_id", "livemode", "is_sandbox"),)
+
+    workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    connection_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    account_id: str = Field(sa_column=text_col())
+    livemode: bool = Field(sa_column=bool_col(default=None))
+    is_sandbox: bool = Field(sa_column=bool_col(default=None))
 
 
 class ReadMeter(SQLModel, table=True):

@@ -1,4 +1,4 @@
-"""What a check of a connection finds: of its key, or of its webhooks."""
+"""What a check of a connection finds: of its key, or of what is known here without asking Stripe."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ class CheckName(Word):
     VERSION = "version", "API version"
     CLOCK = "clock", "Clocks agree"
     SCOPE = "scope", "Least privilege"
+    SHARED = "shared", "No other workspace"
     WEBHOOK = "webhook", "Webhook events"
 
 
-OF_KEY: Final = tuple(name for name in CheckName if name is not CheckName.WEBHOOK)
+OF_OURS: Final = (CheckName.SHARED, CheckName.WEBHOOK)
+OF_KEY: Final = tuple(name for name in CheckName if name not in OF_OURS)
 
 
 class CheckStatus(Word):
@@ -70,6 +72,20 @@ class Check:
             Part(EntityType(one["entity_type"]), one["ok"], one.get("permission")) for one in data.get("parts", ())
         )
         return cls(**(known | {"name": CheckName(data["name"]), "status": CheckStatus(data["status"]), "parts": parts}))
+
+
+def shared_check(*, elsewhere: bool, checked_at: int) -> Check:
+    """It says no more than that: whose the other workspace is, is not this one's to know."""
+    if not elsewhere:
+        message = "No other workspace here is connected to this account."
+        return Check(CheckName.SHARED, CheckStatus.PASSED, message, checked_at=checked_at)
+    return Check(
+        CheckName.SHARED,
+        CheckStatus.WARNING,
+        "Another workspace here is connected to this account, too.",
+        "Each keeps records of its own, and they share the account's rate limit and its monthly reads. If that is not meant, disconnect one.",
+        checked_at=checked_at,
+    )
 
 
 def webhook_check(*, has_secret: bool, last: tuple[datetime, str] | None, checked_at: int) -> Check:

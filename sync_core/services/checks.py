@@ -1,4 +1,4 @@
-"""What is asked of a Stripe key before it is kept: nine checks, each with its own result and its own way out; and whether webhooks come."""
+"""What is asked of a Stripe key before it is kept: nine checks, each with its own result and its own way out."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.errors import Refusal
-from sync_core.services.check_results import Check, webhook_check
+from sync_core.services.check_results import Check, shared_check, webhook_check
 from sync_core.services.session_views import epoch
 from sync_core.store import inbox
-from sync_core.store.connections import StoredConnection
+from sync_core.store.connections import StoredConnection, is_elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +80,13 @@ def refused(refusal: Refusal, checks: tuple[Check, ...]) -> ConnectRefusal:
 
 
 async def view_of(session: AsyncSession, workspace_id: UUID, found: StoredConnection) -> ConnectionView:
-    """What webhooks do is looked at each time: it costs Stripe nothing."""
+    """What is known here is looked at each time: it costs Stripe nothing."""
+    checked_at = epoch(found.checked_at) or 0
+    shared = shared_check(elsewhere=await is_elsewhere(session, found.id), checked_at=checked_at)
     webhook = webhook_check(
         has_secret=found.webhook_ciphertext is not None,
         last=await inbox.last(session, workspace_id),
-        checked_at=epoch(found.checked_at) or 0,
+        checked_at=checked_at,
     )
     return ConnectionView(
         id=found.id,
@@ -98,7 +100,7 @@ async def view_of(session: AsyncSession, workspace_id: UUID, found: StoredConnec
         key_last4=found.key_last4,
         former_last4=found.former_last4,
         has_webhook_secret=found.webhook_ciphertext is not None,
-        checks=(*(Check.from_json(check) for check in found.checks), webhook),
+        checks=(*(Check.from_json(check) for check in found.checks), shared, webhook),
         checked_at=epoch(found.checked_at),
         created_at=int(found.created_at.timestamp()),
         updated_at=int(found.updated_at.timestamp()),

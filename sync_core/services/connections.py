@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sync_core.errors import Refusal
 from sync_core.sandbox.keys import DEMO_KEY
 from sync_core.services.actor import Actor, Permission
-from sync_core.services.check_results import OF_KEY, CheckName, CheckStatus
+from sync_core.services.check_results import OF_KEY, OF_OURS, CheckName, CheckStatus
 from sync_core.services.checks import Bound, Examined, Report, examine
 from sync_core.services.connection_views import ConnectionView, ConnectRefusal, phrase, refused, view_of
 from sync_core.settings import Settings, get_settings
@@ -109,7 +109,7 @@ async def recheck(
         return NOT_CONNECTED
     key = store.reveal_key(actor.workspace_id, found.id, found.key_ciphertext, settings)
     new: dict[str, Any] = {}
-    if name is not CheckName.WEBHOOK:
+    if name not in OF_OURS:
         examined = await _examine(
             database, key, settings, is_sandbox=found.is_sandbox, bound=_bound(found), report=report, only=name
         )
@@ -123,9 +123,15 @@ async def recheck(
         if again is None:
             return NOT_CONNECTED
         view = await view_of(session, actor.workspace_id, again)
-    if report is not None and name in (None, CheckName.WEBHOOK):
-        report(view.checks[-1])
+    if report is not None:
+        _report_ours(view, report, name)
     return view
+
+
+def _report_ours(view: ConnectionView, report: Report, only: CheckName | None = None) -> None:
+    for check in view.checks:
+        if check.name in OF_OURS and only in (None, check.name):
+            report(check)
 
 
 def _works(new: Mapping[str, Any]) -> bool:
@@ -229,7 +235,7 @@ async def _connect(
         return refused(examined.refusal, examined.checks)
     kept = await _keep(database, workspace_id, label, key, examined, is_sandbox=is_sandbox, settings=settings)
     if report is not None and isinstance(kept, ConnectionView):
-        report(kept.checks[-1])
+        _report_ours(kept, report)
     return kept
 
 

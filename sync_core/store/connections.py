@@ -123,6 +123,7 @@ _FORGET_FORMER = text(
     "UPDATE payment_connections SET former_ciphertext = NULL, former_last4 = NULL, former_fingerprint = NULL"
     " WHERE workspace_id = :workspace AND id = :id AND key_fingerprint = :fingerprint AND former_ciphertext IS NOT NULL"
 )
+_ELSEWHERE = text("SELECT is_connected_elsewhere(:id)")
 _BUSY = text("SELECT session_id FROM payment_sync_leases WHERE workspace_id = :workspace")
 
 
@@ -209,6 +210,12 @@ async def forget_former(session: AsyncSession, workspace_id: UUID, connection_id
 async def disconnect(session: AsyncSession, workspace_id: UUID, connection_id: UUID) -> bool:
     found = await session.execute(_DISCONNECT, {"workspace": workspace_id, "id": connection_id})
     return found.scalar_one_or_none() is not None
+
+
+async def is_elsewhere(session: AsyncSession, connection_id: UUID) -> bool:
+    """Whether another workspace is connected to the account of this workspace's connection; nothing else can be asked about it."""
+    found: bool = (await session.execute(_ELSEWHERE, {"id": connection_id})).scalar_one()
+    return found
 
 
 async def open_run(session: AsyncSession, workspace_id: UUID) -> UUID | None:

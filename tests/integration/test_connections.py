@@ -28,7 +28,7 @@ from sync_core.store.crypto import Purpose, load_keyring
 from sync_core.store.database import Database
 from tests.conftest import make_workspace
 from tests.services import KEY, SANDBOX_KEY, actor_of, audit_actions, settings_for, small_sandbox
-from tests.support import config, enqueue
+from tests.support import config, enqueue, make_connection, rows
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +190,69 @@ async def test_disconnecting_needs_the_phrase_and_forgets_the_key(
     assert [bytes(one) for one in left] == [b""]
     again = await connected(database, workspace_id, settings)
     assert again.id == view.id
+
+
+async def test_another_workspace_of_the_account_is_told_as_a_yes_and_no_more(
+    database: Database, workspace_id: UUID, settings: Settings
+) -> None:
+    """Only to who holds a key of the account: neither to who has one of another, nor to who was refused, nor to who guesses an id."""
+    theirs = await make_workspace(database, "Rival Holdings")
+    stranger = await make_workspace(database, "Stranger")
+    alone = await connected(database, workspace_id, settings)
+    second = await connected(database, theirs, settings, "sk_test_theirs_0123456789zz")
+    other = await connected(database, stranger, settings, "sk_test_acct2_0123456789")
+    refused = await connections.connect(database, actor_of(stranger), KEY, settings=settings)
+    heard: list[Check] = []
+    first = await connections.recheck(
+        database, actor_of(workspace_id), CheckName.SHARED, settings=settings, report=heard.append
+    )
+
+    assert isinstance(first, ConnectionView)
+    assert isinstance(refused, ConnectRefusal)
+    assert second.account_id == first.account_id
+    assert [shared(one).status for one in (alone, second, first, other)] == [
+        CheckStatus.PASSED,
+        CheckStatus.WARNING,
+        CheckStatus.WARNING,
+        CheckStatus.PASSED,
+    ]
+    assert heard == [shared(first)]
+    told = json.dumps(first.to_json())
+    assert not [hint for hint in ("Rival", str(theirs), str(second.id), second.key_last4, "theirs") if hint in told]
+    assert CheckName.SHARED not in {check.name for check in refused.checks}
+    assert await is_elsewhere(database, workspace_id, alone.id)
+    assert not await is_elsewhere(database, stranger, alone.id), (
+        "a stranger who knows the connection's id learns nothing by it"
+    )
+
+    assert await connections.disconnect(database, actor_of(theirs), second.confirmation) is None
+    again = await connections.current(database, actor_of(workspace_id))
+    assert again is not None
+    assert shared(again).status is CheckStatus.PASSED
+
+
+def shared(view: ConnectionView) -> Check:
+    return next(check for check in view.checks if check.name is CheckName.SHARED)
+
+
+async def is_elsewhere(database: Database, workspace_id: UUID, connection_id: UUID) -> bool:
+    async with database.workspace(workspace_id) as session:
+        return await store.is_elsewhere(session, connection_id)
+
+
+async def test_another_mode_of_the_account_and_the_sandbox_are_others(database: Database, workspace_id: UUID) -> None:
+    found = {}
+    made = {name: await make_workspace(database, name) for name in ("live", "sandbox", "same")}
+    ids = {"first": await make_connection(database, workspace_id)}
+    for name, columns in (("live", "livemode = true"), ("sandbox", "is_sandbox = false"), ("same", "livemode = false")):
+        ids[name] = await make_connection(database, made[name])
+        await rows(database, made[name], f"UPDATE payment_connections SET {columns} RETURNING id")
+        found[name] = await is_elsewhere(database, workspace_id, ids["first"])
+    assert found == {"live": False, "sandbox": False, "same": True}
+
+    async with database.system() as session:
+        await session.execute(text("DELETE FROM workspaces WHERE id = :id"), {"id": made["same"]})
+    assert not await is_elsewhere(database, workspace_id, ids["first"])
 
 
 async def test_a_connection_in_use_is_not_disconnected(
