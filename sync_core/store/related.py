@@ -245,19 +245,22 @@ async def unstored(session: AsyncSession, scope: Scope, entity: EntityType) -> t
 # EXCEPT is never planned as a loop: 25,000 objects took 20 s as look-ups by whichever index looked good to a planner without statistics.
 _UNPLANNED = """
 SELECT count(*), (array_agg(external_id))[1:1000] FROM (
-  SELECT s.external_id FROM payment_sync_staged_objects s
+  SELECT s.external_id{place} FROM payment_sync_staged_objects s
   WHERE s.workspace_id = %(workspace)s AND s.session_id {queues} AND s.entity_type = %(entity)s
   EXCEPT
-  SELECT p.external_id FROM payment_sync_plan_items p
+  SELECT p.external_id{place} FROM payment_sync_plan_items p
   WHERE p.workspace_id = %(workspace)s AND p.session_id = %(session)s AND p.entity_type = %(entity)s
 ) u
 """
 
 
 async def unplanned(session: AsyncSession, scope: Scope, entity: EntityType) -> tuple[int, list[str]]:
-    """Landed without an action: none, if the planner did its work."""
+    """Landed without an action: none, if the planner did its work. A newer view has a place of its own, and so has its action; only
+    what a run makes up for of the plan that it applies is in two queues.
+    """
     connection = await driver(session)
-    sql = _UNPLANNED.format(queues=_QUEUE if scope.plan_id is None else _QUEUES)
+    own = scope.plan_id is None
+    sql = _UNPLANNED.format(queues=_QUEUE if own else _QUEUES, place=", seq" if own else "")
     cursor = await connection.execute(sql, scope.bound(entity))
     row = await cursor.fetchone()
     return (row[0], list(row[1] or [])) if row else (0, [])

@@ -19,7 +19,7 @@ from sync_core.store.database import Database
 from sync_core.store.runs import Task
 from tests import child, support, truth
 from tests.child import Child
-from tests.retrying import REPAIR, RETRY_ALL, again, break_customers, failed, forbid, requests
+from tests.retrying import REPAIR, RETRY_ALL, again, break_customers, failed, forbid, requests, workspace_of
 from tests.support import Ended, sync
 
 CUSTOMERS = EntityType.CUSTOMERS
@@ -285,6 +285,36 @@ async def test_a_repair_fetches_just_what_is_not_stored_any_more(
     assert repaired.status is SessionStatus.COMPLETED
     assert repaired.counters["invoices"]["verified"]["verified"] is True
     await truth.assert_equal_to(database, workspace_id, server.world.account())
+
+
+async def test_a_newer_view_that_was_never_planned_is_missing(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    """It took the place of one that was: that has an action, and its record is there."""
+    ended = await sync(database, workspace_id, server.url, support.config(CUSTOMERS))
+    passed_by = min(server.world.account().truth("customers"))
+    async with database.workspace(workspace_id) as session:
+        await session.execute(
+            text("UPDATE payment_sync_staged_objects SET seq = seq + 1 WHERE external_id = :id"), {"id": passed_by}
+        )
+        await session.execute(text("UPDATE payment_sync_entity_runs SET planned_seq = 1000, landed_seq = 1000"))
+
+    repaired = await again(database, server, ended, REPAIR)
+
+    assert requests(server)["GET /v1/customers/:id"] == 1
+    assert repaired.status is SessionStatus.COMPLETED
+    assert await unplanned_ids(database, repaired) == []
+
+
+async def unplanned_ids(database: Database, ended: Ended) -> list[str]:
+    found = await support.rows(
+        database,
+        await workspace_of(database, ended.session_id),
+        "SELECT s.external_id FROM payment_sync_staged_objects s JOIN payment_sync_plan_items p"
+        " USING (session_id, entity_type, external_id) WHERE s.session_id = :s AND p.seq <> s.seq",
+        s=ended.session_id,
+    )
+    return [row["external_id"] for row in found]
 
 
 async def test_a_repair_brings_nothing_back_that_stripe_knows_no_longer(
