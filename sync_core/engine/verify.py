@@ -25,13 +25,14 @@ from sync_core.engine.retry import Retry
 from sync_core.engine.tasks import together
 from sync_core.store import run_state
 from sync_core.store.landing import WindowRow, read_windows
-from sync_core.store.related import unplanned, unstored
-from sync_core.store.written import Written, written
+from sync_core.store.related import unplanned
+from sync_core.store.written import Found, Written, found, taken_by_lot
 
 _SHOWN = 100
 # Walks over all of an entity type: as many as keep PostgreSQL busy, and leave connections for the run's heartbeat.
 _LOOKS_AT_ONCE = 4
-# All values of so many records are compared, of a large entity type of a hundredth: by lot, and as quickly as so many are planned.
+# What the run has written is compared whole. Of what it found unchanged so many are, of a large entity type a hundredth: by lot, and as quickly
+# as so many are planned.
 _COMPARED = 1_000
 _COMPARED_OF = 100
 
@@ -67,16 +68,16 @@ class Verify:
             await self._drain()
         windows = await self._windows()
         chosen = [one for one, planner in self._planners.items() if run.requested(one) or planner.planned_seq]
-        found: dict[EntityType, Finding] = {}
+        seen: dict[EntityType, Finding] = {}
 
         async def look(entity: EntityType) -> None:
-            found[entity] = await self._check(entity, windows)
+            seen[entity] = await self._check(entity, windows)
 
         await together(*(look(entity) for entity in chosen))
         mended = False
         for entity in chosen:
             # What was mended of one may have changed another.
-            first = await self._check(entity, windows) if mended else found[entity]
+            first = await self._check(entity, windows) if mended else seen[entity]
             mended |= await self._verify(entity, windows, first)
 
     async def _windows(self) -> list[WindowRow]:
@@ -109,27 +110,27 @@ class Verify:
 
     async def _verify(self, entity: EntityType, windows: list[WindowRow], first: Finding) -> bool:
         """Mend what the `first` look found, and close the entity type. Whether anything was mended."""
-        run, held, found = self._run, self._run.held, first
-        if found.differing and self._is_repair:
-            await self._mend(entity, list(found.differing))
-            found = await self._check(entity, windows)
+        run, held, last = self._run, self._run.held, first
+        if last.differing and self._is_repair:
+            await self._mend(entity, list(last.differing))
+            last = await self._check(entity, windows)
         left: int | None = None
-        while found.missing and found.missing != left:
-            left = found.missing
-            await self._mend(entity, found.ids)
-            found = await self._check(entity, windows)
+        while last.missing and last.missing != left:
+            left = last.missing
+            await self._mend(entity, last.ids)
+            last = await self._check(entity, windows)
         hit("verify.checked")
 
         async def complete(session: AsyncSession) -> None:
             await run_state.set_entity_phase(session, held, entity, Phase.DONE)
-            message = "verified" if found.report["verified"] else _lack(found)
-            details = {"missing": found.report["missing_ids"]}
+            message = "verified" if last.report["verified"] else _lack(last)
+            details = {"missing": last.report["missing_ids"]}
             await run_state.note_event(
                 session, held, entity, EventType.SYNC_COMPLETED, message=message, details=details
             )
 
         await run.write(complete)
-        return found is not first
+        return last is not first
 
     async def _mend(self, entity: EntityType, ids: list[str]) -> None:
         """Fetch them anew and plan them again; what a plan is applied for asks Stripe only when that is to be repaired."""
@@ -169,8 +170,7 @@ class Verify:
         """A dry run stores nothing, so its plan is the proof."""
         scope, config = self._run.scope, self._run.row.config
         forgotten: tuple[int, list[str]] = (0, [])
-        stored: tuple[int, int, list[str]] = (0, 0, [])
-        values = Written()
+        stored, lot = Found(), Written()
 
         async def look_for_forgotten(session: AsyncSession) -> None:
             nonlocal forgotten
@@ -178,19 +178,17 @@ class Verify:
 
         async def look_for_stored(session: AsyncSession) -> None:
             nonlocal stored
-            stored = await unstored(session, scope, entity)
+            stored = await found(session, scope, entity)
 
-        async def look_at_values(session: AsyncSession) -> None:
-            nonlocal values
-            values = await written(session, scope, entity, self._lot(entity))
+        async def look_by_lot(session: AsyncSession) -> None:
+            nonlocal lot
+            lot = await taken_by_lot(session, scope, entity, self._lot(entity))
 
         looks = [look_for_stored]
         looks += [] if config.limit else [look_for_forgotten]
-        looks += [] if config.dry_run else [look_at_values]
+        looks += [] if config.dry_run else [look_by_lot]
         await together(*(self._look(look) for look in looks))
-        if config.dry_run:
-            stored = (stored[0], 0, [])
-        return _finding(windows, self._unread(entity, windows), forgotten, stored, values)
+        return _finding(windows, self._unread(entity, windows), forgotten, stored, stored.values.with_lot(lot))
 
     def _unread(self, entity: EntityType, windows: list[WindowRow]) -> tuple[Window, ...]:
         """What is stored of an entity type that was not asked for, as parents are, came without a window."""
@@ -206,15 +204,15 @@ def _finding(
     windows: list[WindowRow],
     gaps: Sequence[Window],
     unplanned_ones: tuple[int, list[str]],
-    stored: tuple[int, int, list[str]],
+    stored: Found,
     values: Written,
 ) -> Finding:
-    (forgotten, forgotten_ids), (expected, gone, gone_ids) = unplanned_ones, stored
-    missing = forgotten + gone
-    ids = forgotten_ids + gone_ids
+    forgotten, forgotten_ids = unplanned_ones
+    missing = forgotten + stored.missing
+    ids = [*forgotten_ids, *stored.ids]
     report = {
-        "expected": expected + forgotten,
-        "found": expected - gone,
+        "expected": stored.expected + forgotten,
+        "found": stored.expected - stored.missing,
         "missing": missing,
         "missing_ids": ids[:_SHOWN],
         "boundaries": len(seams(windows)),

@@ -221,27 +221,6 @@ async def naming(
     return [row[0] for row in await (await connection.execute(sql, bound)).fetchall()]
 
 
-@cache
-def _unstored_sql(entity: EntityType) -> str:
-    return f"""
-SELECT count(*), count(*) FILTER (WHERE id IS NULL), (array_agg(external_id) FILTER (WHERE id IS NULL))[1:1000]
-FROM (
-  SELECT p.external_id, (SELECT t.id FROM {TABLES[entity]} t WHERE {linked("t", "p.external_id")}) AS id
-  FROM payment_sync_plan_items p
-  WHERE p.workspace_id = %(workspace)s AND p.session_id = %(session)s AND p.entity_type = %(entity)s
-    AND p.action <> 'error' AND (p.reason_code IS NULL OR p.reason_code NOT IN ('email_match', 'gone')) OFFSET 0
-) found
-"""
-
-
-async def unstored(session: AsyncSession, scope: Scope, entity: EntityType) -> tuple[int, int, list[str]]:
-    """(ids that must be stored, how many are not, the first thousand of those): what landed against what is stored."""
-    connection = await driver(session)
-    cursor = await connection.execute(_unstored_sql(entity), scope.bound(entity))
-    row = await cursor.fetchone()
-    return (row[0], row[1], list(row[2] or [])) if row else (0, 0, [])
-
-
 # EXCEPT is never planned as a loop: 25,000 objects took 20 s as look-ups by whichever index looked good to a planner without statistics.
 _UNPLANNED = """
 SELECT count(*), (array_agg(external_id))[1:1000] FROM (

@@ -25,7 +25,7 @@ from sync_core.store import related
 from sync_core.store.database import Database, driver
 from sync_core.store.landing import Landing, new_window
 from sync_core.store.planning_sql import select_sql
-from sync_core.store.written import written_sql
+from sync_core.store.written import lot_sql
 from tests import support
 
 CUSTOMERS = EntityType.CUSTOMERS
@@ -169,7 +169,7 @@ async def test_a_place_of_a_plan_is_not_looked_for_along_the_plan(
     async with support.taken(database, session_id, server.url) as run, run.session() as session:
         connection = await driver(session)
         found = await connection.execute(
-            "EXPLAIN " + written_sql(EntityType.PRICES),
+            "EXPLAIN " + lot_sql(EntityType.PRICES),
             {**run.scope.bound(EntityType.PRICES), "actions": ["create"], "places": list(range(1, 1_000))},
         )
         plan = [row[0] for row in await found.fetchall()]

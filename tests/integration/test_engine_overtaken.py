@@ -41,6 +41,11 @@ def call_her(server: SandboxServer, name: str) -> None:
     server.world.account().update("customers", "cus_ada", {"name": name}, now=server.world.now())
 
 
+async def we_call_her(database: Database, workspace_id: UUID, name: str) -> None:
+    async with database.workspace(workspace_id) as session:
+        await session.execute(text("UPDATE customers SET name = :name"), {"name": name})
+
+
 async def name_of_ours(database: Database, workspace_id: UUID) -> str:
     (found,) = await support.rows(database, workspace_id, "SELECT name FROM customers")
     return str(found["name"])
@@ -105,8 +110,7 @@ async def test_what_a_later_sync_asks_about_is_not_asked_about_with_an_older_ans
     await sync(database, workspace_id, server.url, ASKING)
     call_her(server, "Ada for a day")
     dry = await sync(database, workspace_id, server.url, support.config(CUSTOMERS, dry_run=True))
-    async with database.workspace(workspace_id) as session:
-        await session.execute(text("UPDATE customers SET name = 'Ada of ours'"))
+    await we_call_her(database, workspace_id, "Ada of ours")
     call_her(server, "Ada at last")
     await sync(database, workspace_id, server.url, ASKING)
 
@@ -128,23 +132,55 @@ async def test_a_plan_is_applied_where_later_syncs_passed_its_objects_over(
     assert await name_of_ours(database, workspace_id) == "Ada again"
 
 
+def before_it_writes(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[object]]) -> list[object]:
+    """Once, when a batch is planned and not yet written; what came of it."""
+    done: list[object] = []
+
+    async def write_behind(*batch: Any, **more: Any) -> None:
+        if not done:
+            done.append(await act())
+        await write_plan(*batch, **more)
+
+    monkeypatch.setattr("sync_core.engine.planner.write_plan", write_behind)
+    return done
+
+
+@pytest.mark.parametrize("edited_before", [False, True], ids=["an update", "a conflict"])
+async def test_an_edit_made_while_a_run_plans_is_seen(
+    *,
+    database: Database,
+    workspace_id: UUID,
+    server: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    edited_before: bool,
+) -> None:
+    await sync(database, workspace_id, server.url, ASKING)
+    if edited_before:
+        await we_call_her(database, workspace_id, "Ada of ours")
+    call_her(server, "Ada of Stripe")
+
+    before_it_writes(monkeypatch, lambda: we_call_her(database, workspace_id, "Ada just now"))
+    ended = await sync(database, workspace_id, server.url, ASKING)
+
+    assert (ended.counters["customers"]["updated"], ended.counters["customers"]["conflicts"]) == (0, 1)
+    assert await name_of_ours(database, workspace_id) == "Ada just now"
+    (asked,) = await open_conflicts(database, workspace_id)
+    assert (asked["ours"], asked["theirs"]) == ("Ada just now", "Ada of Stripe")
+
+
 async def test_a_conflict_that_is_settled_while_a_run_plans_is_not_opened_again(
     database: Database, workspace_id: UUID, server: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await sync(database, workspace_id, server.url, ASKING)
-    async with database.workspace(workspace_id) as session:
-        await session.execute(text("UPDATE customers SET name = 'Ada of ours'"))
+    await we_call_her(database, workspace_id, "Ada of ours")
     call_her(server, "Ada of Stripe")
     await sync(database, workspace_id, server.url, ASKING)
     (asked,) = await open_conflicts(database, workspace_id)
-    decided = list[object]()
 
-    async def write_behind_a_person(*batch: Any, **more: Any) -> None:
-        if not decided:
-            decided.append(await conflicts.resolve(database, person(workspace_id), asked["id"], take_all=Choice.STRIPE))
-        await write_plan(*batch, **more)
-
-    monkeypatch.setattr("sync_core.engine.planner.write_plan", write_behind_a_person)
+    decided = before_it_writes(
+        monkeypatch,
+        lambda: conflicts.resolve(database, person(workspace_id), asked["id"], take_all=Choice.STRIPE),
+    )
     ended = await sync(database, workspace_id, server.url, ASKING)
 
     assert isinstance(decided[0], Resolved)

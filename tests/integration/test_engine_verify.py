@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from sync_core.domain.vocabulary import EntityType, SessionStatus, Strategy
+from sync_core.engine import verify
 from sync_core.sandbox.account import Account
 from sync_core.sandbox.blueprint import Blueprint, Sizes
 from sync_core.sandbox.server import SandboxServer
@@ -32,18 +33,29 @@ async def as_owner(database: Database, *statements: str) -> None:
             await connection.execute(text(statement))
 
 
-@pytest.mark.parametrize("strategy", [Strategy.FLAG, Strategy.OVERWRITE])
-async def test_a_record_that_was_stored_otherwise_than_planned_is_named(
-    *, database: Database, workspace_id: UUID, server: SandboxServer, strategy: Strategy
-) -> None:
-    """By a trigger of somebody else's here. A repair judges it by the strategy, as an edit made here."""
-    odd = min(server.world.account().truth("customers"))
+async def shorten(database: Database, odd: str, when: str) -> None:
+    """By a trigger of somebody else's."""
     await as_owner(
         database,
         "CREATE FUNCTION shorten() RETURNS trigger LANGUAGE plpgsql AS"
         f" $$ BEGIN IF NEW.external_id = '{odd}' THEN NEW.name := left(NEW.name, 3); END IF; RETURN NEW; END $$",
-        "CREATE TRIGGER shorten BEFORE INSERT ON customers FOR EACH ROW EXECUTE FUNCTION shorten()",
+        f"CREATE TRIGGER shorten BEFORE {when} ON customers FOR EACH ROW EXECUTE FUNCTION shorten()",
     )
+
+
+@pytest.mark.parametrize("strategy", [Strategy.FLAG, Strategy.OVERWRITE])
+async def test_a_record_that_was_stored_otherwise_than_planned_is_named(
+    *,
+    database: Database,
+    workspace_id: UUID,
+    server: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    strategy: Strategy,
+) -> None:
+    """Whatever the lot falls on. A repair judges it by the strategy, as an edit made here."""
+    monkeypatch.setattr(verify, "_COMPARED", 0)
+    odd = min(server.world.account().truth("customers"))
+    await shorten(database, odd, "INSERT")
 
     ended = await sync(database, workspace_id, server.url, support.config(CUSTOMERS, strategy=strategy))
 
@@ -63,6 +75,24 @@ async def test_a_record_that_was_stored_otherwise_than_planned_is_named(
     assert [row["external_id"] for row in kept] == ([odd] if strategy is Strategy.FLAG else [])
     if strategy is Strategy.OVERWRITE:
         await truth.assert_equal_to(database, workspace_id, server.world.account(), entities=[CUSTOMERS])
+
+
+async def test_so_is_one_that_was_written_over(
+    database: Database, workspace_id: UUID, server: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "_COMPARED", 0)
+    wanted, account = support.config(CUSTOMERS, strategy=Strategy.OVERWRITE), server.world.account()
+    await sync(database, workspace_id, server.url, wanted)
+    odd, other = sorted(account.truth("customers"))[:2]
+    for one in (odd, other):
+        account.update("customers", one, {"name": "Longer than that"}, now=server.world.now())
+    await shorten(database, odd, "UPDATE")
+
+    ended = await sync(database, workspace_id, server.url, wanted)
+
+    found = ended.counters["customers"]["verified"]
+    assert (found["values_compared"], found["differing_ids"]) == (2, [odd])
+    assert ended.status is SessionStatus.PARTIAL
 
 
 UNSEEN = {
