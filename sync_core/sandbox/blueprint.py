@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from sync_core.sandbox.ids import IdCoder
+from sync_core.sandbox.ids import LONG, SHORT, IdCoder
 from sync_core.sandbox.timeline import Timeline
 
 Json = dict[str, Any]
@@ -19,6 +19,14 @@ TEST_CLOCKS = 6
 DEFAULT_SEED = 7
 # Fixed, so that a sandbox started again tomorrow holds the same account: 2026-11-01 UTC.
 DEFAULT_UNTIL = 1_793_491_200
+# The first and the last day of the two years on which objects of a type are made.
+_DAYS = {
+    "customers": (0, SPAN_DAYS),
+    "products": (0, 400),
+    "prices": (2, 420),
+    "subscriptions": (20, SPAN_DAYS),
+    "invoices": (20, SPAN_DAYS),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +52,16 @@ class Blueprint:
     def start(self) -> int:
         return self.until - SPAN_DAYS * DAY
 
-    def coder(self, prefix: str, *, length: int = 14, space: str = "") -> IdCoder:
-        return IdCoder(prefix, f"{self.seed}{space}", length=length)
+    def short_ids(self, prefix: str, created: Callable[[int], int], *, space: str = "") -> IdCoder:
+        return IdCoder(prefix, f"{self.seed}{space}", created, length=SHORT)
 
-    def timeline(self, entity: str, count: int, *, first_day: int = 0, last_day: int = SPAN_DAYS) -> Timeline:
-        return Timeline(count, self.start + first_day * DAY, self.start + last_day * DAY, f"{self.seed}/{entity}")
+    def long_ids(self, prefix: str, created: Callable[[int], int], *, space: str = "") -> IdCoder:
+        return IdCoder(prefix, f"{self.seed}{space}", created, length=LONG)
+
+    def timeline(self, entity: str) -> Timeline:
+        first, last = _DAYS[entity]
+        count: int = getattr(self.sizes, entity)
+        return Timeline(count, self.start + first * DAY, self.start + last * DAY, f"{self.seed}/{entity}")
 
     def salt(self, entity: str) -> int:
         return sum(ord(letter) * 31**place for place, letter in enumerate(f"{entity}{self.seed}"[:12]))

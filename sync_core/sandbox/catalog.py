@@ -16,9 +16,10 @@ _CACHE = 32_768
 
 class Products(Source):
     def __init__(self, plan: Blueprint) -> None:
-        timeline = plan.timeline("products", plan.sizes.products, last_day=400)
-        super().__init__(plan.coder("prod"), plan.coder("prod", space="/hidden"), timeline, plan.salt("products"))
-        self._prices = plan.coder("price", length=24)
+        timeline = plan.timeline("products")
+        hidden = plan.short_ids("prod", timeline.of_hidden, space="/hidden")
+        super().__init__(plan.short_ids("prod", timeline.created), hidden, timeline, plan.salt("products"))
+        self._prices = plan.long_ids("price", plan.timeline("prices").created)
         self._price_count = plan.sizes.prices
 
     @property
@@ -179,9 +180,9 @@ class Prices(Source):
     """Hidden ones alternate: inline (made by price_data, never listed, retrievable) and deleted."""
 
     def __init__(self, plan: Blueprint, products: Products) -> None:
-        timeline = plan.timeline("prices", plan.sizes.prices, first_day=2, last_day=420)
-        coders = plan.coder("price", length=24), plan.coder("price", length=24, space="/hidden")
-        super().__init__(*coders, timeline, plan.salt("prices"))
+        timeline = plan.timeline("prices")
+        hidden = plan.long_ids("price", timeline.of_hidden, space="/hidden")
+        super().__init__(plan.long_ids("price", timeline.created), hidden, timeline, plan.salt("prices"))
         self._products = products
         self._blocks = max(1, self.size // len(KINDS))
         self._recurring = self._recurring_kinds()
@@ -241,7 +242,7 @@ class Prices(Source):
             "object": "price",
             "active": True,
             "billing_scheme": "per_unit",
-            "created": self.created(index) if self.size else self.timeline.created(0),
+            "created": self.timeline.of_hidden(index),
             "currency": "usd",
             "currency_options": None,
             "custom_unit_amount": None,

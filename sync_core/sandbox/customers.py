@@ -71,10 +71,11 @@ def skeleton(variant: int, rng: Random) -> Json:
 
 class Customers(Source):
     def __init__(self, plan: Blueprint) -> None:
-        timeline = plan.timeline("customers", plan.sizes.customers)
-        super().__init__(plan.coder("cus"), plan.coder("cus", space="/hidden"), timeline, plan.salt("customers"))
+        timeline = plan.timeline("customers")
+        hidden = plan.short_ids("cus", timeline.of_hidden, space="/hidden")
+        super().__init__(plan.short_ids("cus", timeline.created), hidden, timeline, plan.salt("customers"))
         self.deleted_size = max(3, self.size // 50) if self.size else 0
-        self.clocks = plan.coder("clock", length=24)
+        self.clocks = plan.long_ids("clock", timeline.of_hidden)
         rng = Random(f"{plan.seed}/customers")
         skeletons = [skeleton(variant, rng) for variant in range(_VARIANTS)]
         self._templates = [compile_template(body) for body in skeletons]

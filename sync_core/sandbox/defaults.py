@@ -10,7 +10,7 @@ import orjson
 from sync_core.sandbox.blueprint import DAY, Blueprint, Json, Sizes, Source
 from sync_core.sandbox.catalog import Prices, Products, plan_of
 from sync_core.sandbox.customers import Customers
-from sync_core.sandbox.ids import token
+from sync_core.sandbox.ids import LONG, SHORT, drawn
 from sync_core.sandbox.invoices import Invoices
 from sync_core.sandbox.subscriptions import Subscriptions
 
@@ -31,8 +31,9 @@ def _patterns() -> dict[str, bytes]:
 def complete(entity: str, fields: Json, *, serial: int, now: int, seed: str) -> Json:
     """A whole object of ``entity``. A subscription may give ``prices`` (whole price objects) for its items."""
     body: Json = orjson.loads(_patterns()[entity])
-    length = 14 if entity in ("customers", "products") else 24
-    object_id = fields.get("id") or f"{_PREFIXES[entity]}_{token(Random(f'{seed}/{entity}/{serial}'), length)}"
+    length = SHORT if entity in ("customers", "products") else LONG
+    created = fields.get("created", now)
+    object_id = fields.get("id") or f"{_PREFIXES[entity]}_{drawn(Random(f'{seed}/{entity}/{serial}'), created, length)}"
     body |= {"id": object_id, "created": now, "metadata": {}}
     if entity == "subscriptions":
         body |= {"start_date": now, "billing_cycle_anchor": now, "latest_invoice": None, "status": "active"}

@@ -167,11 +167,11 @@ _Line = tuple[str, int]
 
 class Invoices(Source):
     def __init__(self, plan: Blueprint, subscriptions: Subscriptions) -> None:
-        timeline = plan.timeline("invoices", plan.sizes.invoices, first_day=20)
-        coders = plan.coder("in", length=24), plan.coder("in", length=24, space="/hidden")
-        super().__init__(*coders, timeline, plan.salt("invoices"))
-        self._lines = plan.coder("il", length=24)
-        self._invoice_items = plan.coder("ii", length=24)
+        timeline = plan.timeline("invoices")
+        hidden = plan.long_ids("in", timeline.of_hidden, space="/hidden")
+        super().__init__(plan.long_ids("in", timeline.created), hidden, timeline, plan.salt("invoices"))
+        self._lines = plan.long_ids("il", lambda line: timeline.created(line // _LINE_SPAN))
+        self._invoice_items = plan.long_ids("ii", timeline.created)
         self.subscriptions = subscriptions
 
     @property

@@ -118,12 +118,12 @@ class Subscriptions(Source):
     """Hidden ones belong to customers bound to a test clock."""
 
     def __init__(self, plan: Blueprint, customers: Customers, prices: Prices) -> None:
-        timeline = plan.timeline("subscriptions", plan.sizes.subscriptions, first_day=20)
-        coders = plan.coder("sub", length=24), plan.coder("sub", length=24, space="/hidden")
-        super().__init__(*coders, timeline, plan.salt("subscriptions"))
+        timeline = plan.timeline("subscriptions")
+        hidden = plan.long_ids("sub", timeline.of_hidden, space="/hidden")
+        super().__init__(plan.long_ids("sub", timeline.created), hidden, timeline, plan.salt("subscriptions"))
         self._until = plan.until
-        self._items = plan.coder("si"), plan.coder("si", space="/hidden")
-        self._invoices = plan.coder("in", length=24)
+        self._items = tuple(plan.short_ids("si", self._item_created, space=space) for space in ("", "/hidden"))
+        self._invoices = plan.long_ids("in", plan.timeline("invoices").created)
         self._invoice_count = plan.sizes.invoices
         self.customers = customers
         self.prices = prices
@@ -156,6 +156,9 @@ class Subscriptions(Source):
         if wanted == _MANY_ITEMS:
             return currency, (prices * _MANY_ITEMS)[:_MANY_ITEMS]
         return currency, prices
+
+    def _item_created(self, item: int) -> int:
+        return self.created(item // _ITEM_SPAN)
 
     def item_id(self, index: int, place: int, *, hidden: bool = False) -> str:
         return self._items[hidden].encode(index * _ITEM_SPAN + place)

@@ -37,6 +37,10 @@ class Timeline:
         block, place = divmod(index, _BLOCK)
         return self._start + int((block + self._patterns[block % 6][place]) * self._step)
 
+    def of_hidden(self, index: int) -> int:
+        """When a hidden one was created: they share the times of those that are listed."""
+        return self.created(index % max(self.count, 1))
+
     def first_at_or_after(self, second: int) -> int:
         """The lowest index created at ``second`` or later; ``count`` when there is none."""
         return bisect_left(range(self.count), second, key=self.created)

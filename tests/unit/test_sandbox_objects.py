@@ -18,7 +18,7 @@ from sync_core.sandbox.account_object import account_object
 from sync_core.sandbox.blueprint import DEFAULT_UNTIL, Blueprint, Json, Sizes
 from sync_core.sandbox.collection import Window
 from sync_core.sandbox.demo import demo_overlap
-from sync_core.sandbox.ids import IdCoder
+from sync_core.sandbox.ids import LONG, SHORT, IdCoder, stamp
 from sync_core.sandbox.present import View
 from sync_core.sandbox.shapes import NEWEST
 from sync_core.sandbox.templates import ascii_json
@@ -30,6 +30,7 @@ FIXTURES = SHARED / "stripe" / "fixtures3.json"
 needs_shared = pytest.mark.skipif(not FIXTURES.exists(), reason="SHARED_DIR with recorded Stripe data is absent")
 
 SMALL = Blueprint()
+PREFIXES = {"customers": "cus_", "products": "prod_", "prices": "price_", "subscriptions": "sub_", "invoices": "in_"}
 ACCOUNT = Account.generated(SMALL)
 
 
@@ -265,7 +266,7 @@ def test_seconds_are_shared_often_and_now_and_then_by_more_than_a_page() -> None
 
 @pytest.mark.parametrize(("prefix", "length"), [("cus", 14), ("price", 24)])
 def test_ids_lead_back_to_their_index(prefix: str, length: int) -> None:
-    coder = IdCoder(prefix, "seed", length=length)
+    coder = IdCoder(prefix, "seed", _minutes_apart, length=length)
     indexes = [0, 1, 2, 99, 12_345, 999_999, 40_000_000]
     ids = [coder.encode(index) for index in indexes]
 
@@ -278,7 +279,56 @@ def test_ids_lead_back_to_their_index(prefix: str, length: int) -> None:
     "text", ["", "cus_", "cus_nobody", "prod_00000000000000", "cus_" + "ü" * 14, "cus_" + "0" * 15]
 )
 def test_foreign_ids_have_no_index(text: str) -> None:
-    assert IdCoder("cus", "seed").decode(text, 10**12) is None
+    assert IdCoder("cus", "seed", _minutes_apart).decode(text, 10**12) is None
+
+
+def test_an_id_of_another_time_has_no_index() -> None:
+    coder = IdCoder("cus", "seed", _minutes_apart)
+    other = IdCoder("cus", "seed", lambda index: _minutes_apart(index) + 60)
+
+    assert coder.decode(other.encode(7), 100) is None
+
+
+def _minutes_apart(index: int) -> int:
+    return DEFAULT_UNTIL - 60 * index
+
+
+@needs_shared
+@pytest.mark.parametrize(("length", "least"), [(SHORT, 14), (LONG, 40)], ids=["short", "long"])
+def test_recorded_ids_begin_with_their_time(length: int, least: int) -> None:
+    """Those of the recorded objects whose times nobody changed. By chance one in 238,328 would, or fewer."""
+    begun = {
+        object_id
+        for object_id, created in _recorded_times()
+        if len(letters := object_id.rpartition("_")[2]) == length
+        # The object is made up to a second after its id.
+        and any(letters.startswith(stamp(created - late, length)) for late in (0, 1, -1))
+    }
+
+    assert len(begun) >= least, sorted(begun)
+
+
+def _recorded_times() -> set[tuple[str, int]]:
+    found: set[tuple[str, int]] = set()
+    waiting = [json.loads(file.read_text()) for file in (SHARED / "stripe").rglob("*.json")]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if isinstance(value.get("id"), str) and isinstance(value.get("created"), int):
+                found.add((value["id"], value["created"]))
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return found
+
+
+@pytest.mark.parametrize("entity", ENTITIES)
+def test_generated_ids_begin_with_their_time(entity: str) -> None:
+    bodies = [body for body in all_of(entity) if body["id"].startswith(PREFIXES[entity])]
+    begins = [body["id"].removeprefix(PREFIXES[entity]) for body in bodies]
+
+    assert len(bodies) > 10
+    assert all(begin.startswith(stamp(body["created"], len(begin))) for begin, body in zip(begins, bodies, strict=True))
 
 
 @pytest.mark.parametrize("text", ["Zoë", "渋谷", "😀 smile", "50 % <<id>>", 'quote " and \\', "nul \x00"])
