@@ -44,9 +44,10 @@ log_timezone = 'UTC'
 """
 # After a crash with gigabytes of log to replay, the first start takes its time.
 _READY_SECONDS = 180.0
-# A million records and their indexes are three gigabytes; keys are random, and what the buffers do not hold is written and read all the time.
-_LEAST_BUFFERS_MB, _MOST_BUFFERS_MB = 128, 4_096
-_SHARE_OF_MEMORY = 8
+# Stripe's ids grow with time, so what a sync works on lies together, and what the buffers drop the system's cache still has. With three
+# gigabytes of them, in pages of 4 kB, the processor's own memory was what a sync of a million waited for.
+_LEAST_BUFFERS_MB, _MOST_BUFFERS_MB = 128, 512
+_BUFFERS_OF_MEMORY, _CACHE_OF_MEMORY = 8, 4
 _DRIVERS = ("postgresql", "postgres")
 
 
@@ -151,18 +152,13 @@ def _forget_the_dead(folder: Path) -> None:
 
 
 def _tune(folder: Path) -> None:
-    buffers = _buffers_mb()
-    (folder / _CONF).write_text(_TUNED.format(buffers=buffers, cache=2 * buffers))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    buffers = min(_MOST_BUFFERS_MB, max(_LEAST_BUFFERS_MB, memory // _BUFFERS_OF_MEMORY))
+    (folder / _CONF).write_text(_TUNED.format(buffers=buffers, cache=max(2 * buffers, memory // _CACHE_OF_MEMORY)))
     main = folder / "postgresql.conf"
     text = main.read_text()
     if _CONF not in text:
         main.write_text(f"{text}\ninclude_if_exists '{_CONF}'\n")
-
-
-def _buffers_mb() -> int:
-    """An eighth of the machine's memory, which also holds the dashboard and a browser. PostgreSQL takes it as it comes to use it."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-    return min(_MOST_BUFFERS_MB, max(_LEAST_BUFFERS_MB, memory // _SHARE_OF_MEMORY))
 
 
 def _wait_until_ready(server: Any) -> None:

@@ -191,7 +191,7 @@ def test_the_printed_address_can_be_used_and_a_short_command_does_not_stop_the_s
                 " FROM pg_settings WHERE name = 'shared_buffers'"
             ).fetchone()
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-        assert row == ("on", "on", min(4_096, max(128, memory // 8)))
+        assert row == ("on", "on", min(512, max(128, memory // 8)))
     finally:
         worker.communicate(timeout=120)
 
