@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from hypothesis import settings
 from sqlalchemy.engine import make_url
 
 from sync_core.settings import Settings
@@ -26,6 +27,9 @@ from sync_core.store.database import Database
 for _name in Settings.model_fields:
     os.environ.pop(_name.upper(), None)
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "localhost,127.0.0.1"
+# How long an example takes is the machine's affair.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 SHARED_DIR = Path(os.environ.get("SHARED_DIR", Path(__file__).resolve().parents[2] / "shared"))
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a random name is made in it

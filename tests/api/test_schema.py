@@ -96,7 +96,6 @@ async def headers_of(url: str) -> dict[str, str]:
 @schema.exclude(path="/metrics").parametrize()
 @settings(
     max_examples=20,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
 )

@@ -192,7 +192,6 @@ async def stopped_at(server: SandboxServer, cut: int | None, work: asyncio.Task[
 @pytest.mark.parametrize("shard", range(SHARDS))
 @settings(
     max_examples=max(1, EXAMPLES // SHARDS),
-    deadline=None,
     database=None,
     print_blob=True,
     phases=[Phase.explicit, Phase.generate, Phase.shrink],

@@ -74,7 +74,7 @@ def test_long_texts_are_told_apart_at_their_ends() -> None:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(a=st.text("ab ", max_size=30), b=st.text("ab ", max_size=30), times=st.sampled_from([1, 30]))
 def test_the_steps_lead_from_one_text_to_the_other(a: str, b: str, times: int) -> None:
     a, b = a * times, b * times

@@ -289,7 +289,7 @@ _WHOLE: dict[EntityType, Raw] = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(entity=st.sampled_from(EntityType), data=st.data())
 def test_whatever_is_sent_nothing_is_raised(entity: EntityType, data: st.DataObject) -> None:
     whole = _WHOLE[entity]
@@ -322,7 +322,7 @@ def _put(node: Any, path: tuple[Any, ...], value: Any) -> Any:
     return [_put(inner, path[1:], value) if place == path[0] else inner for place, inner in enumerate(node)]
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(entity=st.sampled_from(EntityType), data=st.data())
 def test_any_json_at_any_depth_is_mapped_or_refused(entity: EntityType, data: st.DataObject) -> None:
     """And what is mapped can be written: text that PostgreSQL takes, the same after a second reading."""

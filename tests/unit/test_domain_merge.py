@@ -372,7 +372,7 @@ _STORED = st.builds(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(strategies=_STRATEGIES, record=_STORED, theirs=_VALUES)
 def test_a_local_edit_is_overwritten_only_on_demand(strategies: Strategies, record: Stored, theirs: Values) -> None:
     decision = decide(CUSTOMERS, strategies, record, theirs, deleted=False, observed_at=NOW)
@@ -384,7 +384,7 @@ def test_a_local_edit_is_overwritten_only_on_demand(strategies: Strategies, reco
             assert decision.write[name] == record.local[name]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(strategies=_STRATEGIES, record=_STORED | st.none(), theirs=_VALUES)
 def test_a_decision_applied_decides_nothing_more(strategies: Strategies, record: Stored | None, theirs: Values) -> None:
     first = decide(CUSTOMERS, strategies, record, theirs, deleted=False, observed_at=NOW)
@@ -405,7 +405,7 @@ def test_a_decision_applied_decides_nothing_more(strategies: Strategies, record:
     assert again.action is Action.UNCHANGED or again.reason in (ReasonCode.LOCAL_EDIT_KEPT, ReasonCode.STRATEGY_SKIP)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(strategies=_STRATEGIES, record=_STORED | st.none(), theirs=_VALUES, deleted=st.booleans())
 def test_what_is_written_is_whole(
     strategies: Strategies, record: Stored | None, theirs: Values, *, deleted: bool
@@ -418,7 +418,7 @@ def test_what_is_written_is_whole(
     assert (decision.write is not None) <= (decision.action in (Action.CREATE, Action.UPDATE))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(strategies=_STRATEGIES, record=_STORED, theirs=_VALUES)
 def test_skipped_changes_never_turn_into_silent_overwrites(
     strategies: Strategies, record: Stored, theirs: Values
@@ -432,7 +432,7 @@ def test_skipped_changes_never_turn_into_silent_overwrites(
     assert second.write is None
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(base=_VALUES, ours=_VALUES, theirs=_VALUES)
 def test_the_algebra_of_three_ways(base: Values, ours: Values, theirs: Values) -> None:
     """Flagging, as git merges: what agrees is unchanged, who alone changed wins, and who is asked does not depend on the side."""

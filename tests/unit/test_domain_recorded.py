@@ -160,7 +160,7 @@ def _places(node: Any) -> Iterator[tuple[Any, Any]]:
         yield from _places(node[key])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_with_any_part_of_it_missing_or_of_another_kind_it_still_maps_or_gives_its_reason(data: st.DataObject) -> None:
     """What is staged of it fits its columns whatever it was."""

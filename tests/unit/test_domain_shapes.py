@@ -189,7 +189,7 @@ def test_a_price_keeps_tiers_package_and_other_currencies_as_sent() -> None:
 _AMOUNT = st.decimals(0, 10**12, places=12, allow_nan=False).map(lambda one: f"{one:f}")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(one=_AMOUNT, other=_AMOUNT)
 def test_one_spelling_an_amount_and_no_two_amounts_a_spelling(one: str, other: str) -> None:
     """Normalising hides zeros at the end, and never a twelfth digit."""

@@ -88,7 +88,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(steps=STEPS, caps=st.tuples(st.integers(1, 12), st.integers(1, 30)))
 def test_no_history_breaks_a_cap(steps: list[tuple[float, int, int, list[int], float]], caps: tuple[int, int]) -> None:
     """Any mixture of lanes, lots, returns and slowed caps: what is kept never exceeds the widest cap, in any second."""

@@ -53,7 +53,7 @@ def covers_exactly(windows: tuple[Window, ...], whole: Window) -> bool:
     )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(window=WINDOWS, at=st.floats(0, 1), parts=st.integers(0, 40), samples=st.lists(st.floats(0, 1), max_size=30))
 def test_what_is_left_is_covered_once(window: Window, at: float, parts: int, samples: list[float]) -> None:
     oldest = window.gte + int(at * (window.seconds - 1))
@@ -64,13 +64,13 @@ def test_what_is_left_is_covered_once(window: Window, at: float, parts: int, sam
     assert len(windows) == max(1, min(parts, oldest + 1 - window.gte))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(window=WINDOWS, parts=st.integers(1, 40))
 def test_a_range_is_tiled_whole(window: Window, parts: int) -> None:
     assert covers_exactly(tile(window, parts), window)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     created=st.lists(st.integers(0, 60), max_size=120),
     page=st.integers(1, 7),
@@ -108,7 +108,7 @@ def test_density_needs_two_seconds(samples: list[int]) -> None:
     assert cumulative_of(samples) is None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(samples=st.lists(st.integers(0, 1000), min_size=2, max_size=30), at=st.lists(st.integers(-10, 1010), min_size=2))
 def test_cumulative_density_never_falls(samples: list[int], at: list[int]) -> None:
     cumulative = cumulative_of(samples)
