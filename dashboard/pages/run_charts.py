@@ -22,7 +22,7 @@ _HEIGHT = 40
 class PaceChart:
     """`objects` and `requests` are SVG paths over `cells` seconds, 40 high; the rest is said beside them."""
 
-    cells: int = 0
+    cells: float = 0
     objects: str = ""
     requests: str = ""
     peak: str = ""
@@ -50,7 +50,7 @@ def pace_chart(found: PaceHistory) -> PaceChart:
     start, end = found.stretches[0].since, found.seconds
     mean = sum((until - since) * pace for since, until, pace in objects) / max(1, end - start)
     return PaceChart(
-        cells=end - start,
+        cells=round(end - start, 1),
         objects=_steps(objects, start, found.peak),
         requests=_steps(requests, start, found.peak_requests),
         peak=parts.rate(found.peak),
@@ -60,16 +60,21 @@ def pace_chart(found: PaceHistory) -> PaceChart:
     )
 
 
-def _steps(stretches: list[tuple[int, int, float]], start: int, peak: float) -> str:
+def _steps(stretches: list[tuple[float, float, float]], start: float, peak: float) -> str:
     """The outline of bars side by side, in whole units: it is sent every few seconds."""
     path, before = [f"M0 {_HEIGHT}"], _HEIGHT
     for since, until, value in stretches:
         height = _HEIGHT - round(_HEIGHT * value / peak) if peak else _HEIGHT
         if height != before:
-            path.append(f"H{since - start}V{height}")
+            path.append(f"H{_exact(since - start)}V{height}")
             before = height
-        path.append(f"H{until - start}")
+        path.append(f"H{_exact(until - start)}")
     return _joined(path)
+
+
+def _exact(seconds: float) -> str:
+    """To the tenth, of those that are not whole."""
+    return f"{seconds:.1f}".removesuffix(".0")
 
 
 def _joined(path: list[str]) -> str:
@@ -89,8 +94,8 @@ def pace_rows(found: PaceHistory, zone: str) -> list[PaceRow]:
         at = When.of(int(one.at), zone)
         rows.append(
             PaceRow(
-                key=str(one.since),
-                span=f"{one.since} to {one.until} s",
+                key=_exact(one.since),
+                span=f"{_exact(one.since)} to {_exact(one.until)} s",
                 at=at.text,
                 utc=at.utc,
                 objects=parts.rate(one.objects),

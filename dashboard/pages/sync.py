@@ -12,9 +12,9 @@ from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
 from dashboard.pages import sync_events, sync_problems
 from dashboard.pages.sync_problems import ProblemsState
-from dashboard.pages.sync_rows import COUNTED, FORETOLD, EntityRow, LaneRow, StepRow
+from dashboard.pages.sync_rows import COUNTED, FORETOLD, EntityRow, LaneRow
 from dashboard.pages.sync_state import SyncState
-from sync_core.domain.vocabulary import SessionStatus
+from sync_core.domain.vocabulary import SessionStatus, Step
 
 
 def view() -> rx.Component:
@@ -175,7 +175,7 @@ def headline() -> rx.Component:
             ),
         ),
         ui.progress_bar(SyncState.percent, label="Progress of the sync", text=SyncState.percent_text),
-        rx.el.ol(rx.foreach(SyncState.steps, step), class_name="stepper", aria_label="Phases"),
+        stepper(),
         rx.el.div(
             parts.figure("Records a second", SyncState.rate),
             parts.figure("Time", SyncState.elapsed),
@@ -246,27 +246,59 @@ def pace_card() -> rx.Component:
     )
 
 
-def step(one: rx.Var[StepRow]) -> rx.Component:
-    return rx.el.li(
-        rx.match(
-            one.state,
-            ("done", ui.icon("check", 14)),
-            ("now", ui.icon("circle-dot", 14)),
-            ("stopped", ui.icon("circle-stop", 14)),
-            ui.icon("circle", 14),
+def stepper() -> rx.Component:
+    return rx.cond(
+        SyncState.steps.length() > 0,
+        rx.el.div(
+            rx.el.ol(
+                rx.foreach(SyncState.steps, lambda one, at: step(one, SyncState.steps_took[at])),
+                class_name="stepper",
+                aria_label="Steps",
+                title=SyncState.zone,
+            ),
+            rx.cond(
+                SyncState.at_once != "",
+                rx.el.p(SyncState.at_once, class_name="muted small"),
+                rx.fragment(),
+            ),
         ),
-        one.label,
-        rx.cond(one.took != "", rx.el.span(one.took, class_name="muted xsmall tabular"), rx.fragment()),
-        rx.match(
-            one.state,
-            ("done", rx.el.span(", done", class_name="sr-only")),
-            ("now", rx.el.span(", now", class_name="sr-only")),
-            ("stopped", rx.el.span(", stopped here", class_name="sr-only")),
-            rx.fragment(),
-        ),
-        custom_attrs={"data-state": one.state},
-        key=one.label,
+        rx.fragment(),
     )
+
+
+def step(one: rx.Var[list[str]], took: rx.Var[str]) -> rx.Component:
+    name, state, span = (one[place] for place in range(3))
+    return rx.el.li(
+        rx.el.span(
+            rx.match(state, *[(word, ui.icon(icon, 14)) for word, icon in _STEP_ICONS.items()], ui.icon("circle", 14)),
+            rx.match(name, *[(one.value, one.label) for one in Step], name),
+            class_name="step-name",
+        ),
+        rx.el.span(
+            took,
+            rx.match(state, *_STEP_WORDS.items(), ""),
+            rx.el.span(rx.match(state, ("now", ", now"), ("next", "to come"), ""), class_name="sr-only"),
+            class_name="tabular",
+        ),
+        rx.cond(span != "", rx.el.span(span, class_name="muted xsmall tabular"), rx.fragment()),
+        custom_attrs={"data-state": state},
+        key=name,
+    )
+
+
+_STEP_ICONS = {
+    "done": "check",
+    "now": "circle-dot",
+    "waits": "clock",
+    "stopped": "circle-stop",
+    "idle": "minus",
+}
+_STEP_WORDS = {
+    "waits": ", goes on later",
+    "stopped": ", stopped",
+    "idle": "nothing to do",
+    "unreached": "not reached",
+}
 
 
 def entity(one: rx.Var[EntityRow], path: rx.Var[str], retried: rx.Var[str]) -> rx.Component:

@@ -15,7 +15,7 @@ from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
 from dashboard.pages import sync_rows as rows
 from dashboard.pages.run_charts import PaceChart, PaceRow
-from dashboard.pages.sync_rows import EntityRow, EventRow, LaneRow, ProblemRow, StepRow
+from dashboard.pages.sync_rows import EntityRow, EventRow, LaneRow, ProblemRow
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import EntityType, EventType, Phase, SessionStatus
 from sync_core.errors import Refusal
@@ -36,7 +36,7 @@ PROBLEMS_WITH_EVENTS = 4
 
 
 class SyncState(PageState):
-    """`said` is what a screen reader hears: phases, and every quarter of the way. While `held` the page stays as it is, until the run ends."""
+    """`said` is what a screen reader hears: steps, and every quarter of the way. While `held` the page stays as it is, until the run ends."""
 
     loaded: bool = False
     problem: str = ""
@@ -46,6 +46,7 @@ class SyncState(PageState):
     started: str = ""
     started_utc: str = ""
     by: str = ""
+    zone: str = ""
     source_href: str = ""
     compare_href: str = ""
     again_href: str = ""
@@ -79,7 +80,9 @@ class SyncState(PageState):
     is_missing: bool = False
     has_plan: bool = False
     is_dry: bool = False
-    steps: list[StepRow] = []
+    steps: list[list[str]] = []
+    steps_took: list[str] = []
+    at_once: str = ""
     lines: list[EntityRow] = []
     paths: list[str] = []
     retried: list[str] = []
@@ -130,7 +133,7 @@ class SyncState(PageState):
     async def _look(self, actor: Actor, session_id: UUID) -> None:
         view = await Watch(get_database(), actor, session_id).look()
         if isinstance(view, ProgressView):
-            self._show(view, may_run=actor.can(Permission.RUN_SYNC))
+            self._show(view, actor)
 
     async def _follow(self, session_id: UUID, found: SessionView | Refusal) -> Any:
         """The answer to taking a run up again: shown at once, so that an open run offers no second retry, then watched.
@@ -172,7 +175,7 @@ class SyncState(PageState):
             await asyncio.sleep(due - time.monotonic())
             async with self:
                 if not (self.held and view.is_open):
-                    self._show(view, may_run=actor.can(Permission.RUN_SYNC), bars=not around or not view.is_open)
+                    self._show(view, actor, bars=not around or not view.is_open)
                     self._put(**around)
             if not view.is_open:
                 break
@@ -252,6 +255,7 @@ class SyncState(PageState):
     def _head(self, found: SessionView, actor: Actor) -> None:
         started = When.of(found.started_at or found.created_at, actor.time_zone)
         self.session_id, self.title, self.about = str(found.id), kind_of(found), _configured(found)
+        self.zone = rows.clock_of(actor.time_zone, found.started_at or found.created_at)
         self.started, self.started_utc, self.by = started.text, started.utc, found.created_by
         self.source_href = parts.report_href(found.source_session_id) if found.source_session_id else ""
         self.compare_href = (
@@ -260,14 +264,15 @@ class SyncState(PageState):
         self.report_href = parts.report_href(found.id)
         self.limited = found.config.limit is not None
 
-    def _show(self, view: ProgressView, *, may_run: bool, bars: bool = True) -> None:
+    def _show(self, view: ProgressView, actor: Actor, *, bars: bool = True) -> None:
         """`bars`: also what is long and moves slowly, for which a message that brings something else has no room."""
+        may_run = actor.can(Permission.RUN_SYNC)
         pulse, tone = rows.pulse_text(view)
         if bars:
             self._put(paths=[parts.area(line.cells) for line in view.entities])
             self._put(retried=[rows.retried_text(line.retried) for line in view.entities])
-        self._announce(view)
         self._put(
+            said=rows.heard(view),
             status=view.status.value,
             pulse=pulse,
             pulse_tone=tone,
@@ -292,7 +297,9 @@ class SyncState(PageState):
             is_missing=any(line.verified is not None and line.verified.missing_ids for line in view.entities),
             has_plan=view.has_plan,
             is_dry=view.dry_run,
-            steps=rows.steps(view),
+            steps=rows.steps(view, actor.time_zone),
+            steps_took=rows.steps_took(view),
+            at_once=rows.at_once(view),
             lines=[rows.entity_row(line, is_open=view.is_open) for line in view.entities],
             tab=_tab(view, self.title),
             rest_href=self.source_href if self.limited and view.status is SessionStatus.COMPLETED else "",
@@ -300,13 +307,6 @@ class SyncState(PageState):
             review_href=f"/conflicts?run={view.session_id}",
             again_href=f"/syncs/new?like={view.session_id}" if may_run and not view.is_open else "",
         )
-
-    def _announce(self, view: ProgressView) -> None:
-        if not view.is_open:
-            self._put(said=view.status.label)
-            return
-        quarter = int((view.fraction or 0.0) * 4) * 25
-        self._put(said=f"{view.phase.label}, {quarter} percent" if quarter else view.phase.label)
 
     @rx.event
     async def hold(self) -> None:

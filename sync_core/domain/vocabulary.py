@@ -74,6 +74,19 @@ class Phase(Word):
     DONE = "done", "Done"
 
 
+class Step(Word):
+    """What people see a run go through; see `domain.steps`. Some are under way together."""
+
+    PREFLIGHT = "preflight", "Preflight"
+    WINDOWS = "windows", "Discover windows"
+    FETCH = "fetch", "Fetch"
+    DIFF = "diff", "Diff"
+    WRITE = "write", "Write"
+    RECONCILE = "reconcile", "Reconcile parents"
+    VERIFY = "verify", "Verify"
+    DONE = "done", "Done"
+
+
 class Action(Word):
     CREATE = "create", "Create"
     UPDATE = "update", "Update"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from sync_core.domain.steps import Steps
 from sync_core.domain.vocabulary import EntityType
 from sync_core.store.database import Database, DbRole
 from sync_core.store.patience import patiently
@@ -45,7 +47,11 @@ class Run:
     governor: Governor
     tally: Tally = field(default_factory=Tally)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    steps: Steps = field(init=False)
     _waits: dict[object, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.steps = Steps(self.row.stats, time.time)
 
     @property
     def trouble(self) -> str:

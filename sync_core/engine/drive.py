@@ -145,6 +145,7 @@ def _stats(run: Run) -> dict[str, Any]:
         "landed": run.tally.landed,
         "planned": run.tally.planned,
         "trouble": run.trouble,
+        "steps": run.steps.to_json(),
         "beat_at": time.time(),
     }
 
@@ -160,6 +161,7 @@ def _retries(now: dict[str, dict[str, Any]], before: dict[str, Any]) -> dict[str
 async def _close(run: Run, *, cancelled: bool = False, error: tuple[str, str] | None = None) -> SessionStatus | None:
     hit("finish.before")
     held = run.held
+    run.steps.pause()
 
     async def close(session: AsyncSession) -> SessionStatus:
         rows = await run_state.read_counters(session, held.workspace_id, held.session_id)
@@ -217,6 +219,7 @@ def _summary(groups: list[dict[str, Any]], error: tuple[str, str] | None) -> dic
 async def _put_off(run: Run, reason: str, attempts: int, *, most: int) -> SessionStatus | None:
     if attempts >= most:
         return await _close(run, error=("gave_up", f"Gave up after {attempts} attempts: {reason}"))
+    run.steps.pause()
     log.warning("run.put_off", session=str(run.held.session_id), reason=reason)
     left = await run.write(
         lambda session: run_state.put_off(

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from uuid import UUID
 
-from sync_core.domain.vocabulary import EntityType, WindowStatus
+from sync_core.domain.vocabulary import EntityType, Step, WindowStatus
 from sync_core.domain.windows import Window, estimate_remaining, restart_from, split
 from sync_core.engine.context import Run
 from sync_core.engine.embedded import Embedded
@@ -121,6 +121,7 @@ class EntityFetch:
         )
         opened = self._cut(after, newest, earlier)
         if opened:
+            self._run.steps.begin(Step.WINDOWS)
             after = replace(after, status=WindowStatus.SPLIT)
         await self._lander.submit(Landing(rows=rows, windows=[after], opened=opened, requests={self._entity: 1}))
         self._waiting.extend(opened)

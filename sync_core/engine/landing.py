@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.fields import ORDER
-from sync_core.domain.vocabulary import EntityType
+from sync_core.domain.vocabulary import EntityType, Step
 from sync_core.engine.context import Run
 from sync_core.engine.failpoints import hit
 from sync_core.engine.tasks import together
@@ -148,6 +148,7 @@ class Lander:
                 continue
             # What was staged before is left to its plan.
             await behind()
+            self._run.steps.begin(Step.DIFF)
             known[entity], new = await recognise(session, self._run.scope, entity, some)
             if len(new) > len(some) * (1 - _WORTH_ASKING):
                 self._unasked[entity] = _UNASKED

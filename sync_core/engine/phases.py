@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.fields import ORDER, PARENTS
-from sync_core.domain.vocabulary import EntityType, Phase, TaskKind, WindowStatus
+from sync_core.domain.vocabulary import EntityType, Phase, Step, TaskKind, WindowStatus
 from sync_core.engine.context import Run, log
 from sync_core.engine.embedded import Embedded
 from sync_core.engine.fetch import EntityFetch
@@ -58,6 +58,7 @@ class Phases:
 
     async def work(self) -> None:
         run, held = self._run, self._run.held
+        run.steps.begin(Step.PREFLIGHT)
         await run.write(lambda session: run_state.begin(session, held))
         entities, windows = await run.write(self._read)
         ends = await self._plan_ends()
@@ -76,10 +77,13 @@ class Phases:
             )
             for entity, row in entities.items()
         }
+        run.steps.end(Step.PREFLIGHT)
         await self._enter(Phase.FETCH, ORDER)
         verify = Verify(run, self.lander, planners)
         await together(self._fetch(entities, windows, verify), self._plan(planners))
+        run.steps.end(Step.DIFF, Step.WRITE, Step.RECONCILE)
         await verify.work()
+        run.steps.end(*Step)
         if run.row.config.dry_run:
             await run.write(lambda session: keep_hash(session, held))
 
@@ -111,7 +115,7 @@ class Phases:
                 await run_state.set_entity_phase(session, held, entity, phase)
             # Last: whoever cancels waits for this row, and counters may be held by a batch.
             if whole:
-                await run_state.set_phase(session, held, phase)
+                await run_state.set_phase(session, held, phase, steps=self._run.steps.to_json())
 
         await self._run.write(enter)
 
@@ -124,17 +128,22 @@ class Phases:
         if lists:
             await self._list(windows, embedded, *([] if failed else [self._ripen(related)]))
         if failed:
+            run.steps.begin(Step.RECONCILE)
             await Retry(run, self.lander, related).work()
             if lists:
                 await self._ripen(related)
+        run.steps.end(Step.RECONCILE)
         if lists:
             # While the rest is planned: what is late comes behind all that is closed.
             await verify.ask_again()
+            run.steps.pause(Step.VERIFY)
         for event in (*self._listed.values(), *self._ripe.values(), *self._grown.values(), self._complete):
             event.set()
 
     async def _list(self, windows: list[WindowRow], embedded: Embedded, *beside: Coroutine[Any, Any, None]) -> None:
         run = self._run
+        run.steps.begin(Step.WINDOWS)
+        run.steps.begin(Step.FETCH)
         for entity in run.row.config.entity_types:
             mine = [window for window in windows if window.entity is entity]
             open_ones = [window for window in mine if window.status is WindowStatus.OPEN]
@@ -145,6 +154,9 @@ class Phases:
             if entity in self._fetches:
                 await self._fetches[entity].work()
             self._listed[entity].set()
+            if all(listed.is_set() for listed in self._listed.values()):
+                run.steps.end_as_seen(Step.WINDOWS)
+                run.steps.end(Step.FETCH)
 
         await together(*(read(entity) for entity in ORDER), *beside)
 
@@ -168,6 +180,8 @@ class Phases:
     async def _close(self, entity: EntityType, places: tuple[int, int], related: Related) -> None:
         # One at a time: what another has just fetched may still wait for its own parents.
         async with self._looking:
+            if PARENTS[entity] and places[0] < places[1]:
+                self._run.steps.begin(Step.RECONCILE)
             await related.complete(entity, places)
             self._closed[entity] = {one: self.lander.landed_seq(one) for one in _lineage(entity)} | {entity: places[1]}
         self._grown[entity].set()

@@ -11,7 +11,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sync_core.domain.vocabulary import EntityType
+from sync_core.domain.vocabulary import EntityType, Step
 from sync_core.engine.context import Run, log
 from sync_core.engine.deciding import Decider
 from sync_core.engine.failpoints import hit
@@ -147,12 +147,15 @@ class Planner:
 
     def _begin(self, candidates: list[Candidate], before: _Writing | None) -> _Writing:
         assert self._claimed is not None
+        self._run.steps.begin(Step.DIFF)
         plan = self._decider.plan(candidates, self._head, self._claimed)
         scope = self._run.plan_scope if candidates[0].seq <= self._plan_upto else self._run.scope
         self._head = plan.upto
 
         async def write(session: AsyncSession) -> None:
             hit("plan.before_write")
+            if plan.writes and not scope.dry_run:
+                self._run.steps.begin(Step.WRITE)
             await write_plan(session, scope, self._entity, plan, behind=None if before is None else before.is_committed)
             hit("plan.before_commit")
 

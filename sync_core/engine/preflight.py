@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sync_core.domain.vocabulary import EntityType
+from sync_core.domain.vocabulary import EntityType, Step
 from sync_core.engine.context import Run
 from sync_core.engine.failpoints import hit
 from sync_core.errors import FatalRunError
@@ -33,6 +33,7 @@ async def preflight(run: Run) -> list[WindowRow]:
     start = _BEGINNING if config.start is None else config.start
     # Of a type that has nothing yet, too: its first object may have come while the probe was on its way, below the ceiling.
     windows = [new_window(probe.entity, start, ceiling) for probe in probes if start < ceiling]
+    run.steps.begin(Step.WINDOWS)
     hit("preflight.before_range")
     held = run.held
 

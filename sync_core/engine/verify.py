@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.fields import ORDER
-from sync_core.domain.vocabulary import EntityType, EventType, Phase, TaskKind
+from sync_core.domain.vocabulary import EntityType, EventType, Phase, Step, TaskKind
 from sync_core.domain.windows import Window
 from sync_core.engine.context import Run
 from sync_core.engine.failpoints import hit
@@ -62,7 +62,8 @@ class Verify:
     async def work(self) -> None:
         hit("verify.before")
         run, held = self._run, self._run.held
-        await run.write(lambda session: run_state.set_phase(session, held, Phase.VERIFY))
+        run.steps.begin(Step.VERIFY)
+        await run.write(lambda session: run_state.set_phase(session, held, Phase.VERIFY, steps=run.steps.to_json()))
         if self._asked is None:
             await self.ask_again()
             await self._drain()
@@ -94,6 +95,7 @@ class Verify:
         start, ceiling, task = run.row.range_start, run.row.ceiling, run.row.task
         if start is None or ceiling is None or (task is not None and task.kind is TaskKind.RETRY):
             return
+        run.steps.begin(Step.VERIFY)
         windows = await self._windows()
 
         async def ask(entity: EntityType) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 from uuid import UUID
@@ -23,8 +23,8 @@ _FORBIDDEN = Refusal("forbidden", "Your role may not look at syncs.", status=403
 class Stretch:
     """From `since` to `until` seconds of work: what was done a second. `at` is when it ended, in epoch seconds."""
 
-    since: int
-    until: int
+    since: float
+    until: float
     at: float
     objects: float
     requests: float
@@ -46,7 +46,7 @@ class PaceHistory:
         return max((one.requests for one in self.stretches), default=0.0)
 
     @property
-    def seconds(self) -> int:
+    def seconds(self) -> float:
         return self.stretches[-1].until if self.stretches else 0
 
 
@@ -61,11 +61,18 @@ async def read(database: Database, actor: Actor, session_id: UUID) -> PaceHistor
         entities = await store.read_entities(session, actor.workspace_id, session_id) if samples else []
     if samples and run.completed_at is not None:
         # What was done after the last sample is in the counters only.
-        last = samples[-1]
-        worked = last.slot + max(1, round(run.completed_at - last.at))
         done, requests = sum(one.processed for one in entities), sum(one.requests for one in entities)
-        samples.append(Sample(worked, run.completed_at, done, requests, last.throttled))
+        samples = _to_the_end(samples, Sample(0, run.completed_at, done, requests, samples[-1].throttled))
     return PaceHistory(stretches(samples))
+
+
+def _to_the_end(samples: Sequence[Sample], end: Sample) -> list[Sample]:
+    """Nothing is a pace over less than a second: such an end belongs to the seconds before it, and a run as short was done in one."""
+    last = samples[-1]
+    more = max(0.0, end.at - last.at)
+    if len(samples) == 1:
+        return [last, replace(end, slot=last.slot + max(1.0, more))]
+    return [*(samples if more >= 1 else samples[:-1]), replace(end, slot=last.slot + more)]
 
 
 def stretches(samples: Sequence[Sample], most: int = BARS) -> tuple[Stretch, ...]:

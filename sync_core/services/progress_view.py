@@ -17,6 +17,7 @@ from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.pace import Memory, Pace, Retried, retried_by_entity
 from sync_core.services.quota import Quota, quota_of
+from sync_core.services.run_steps import TimedStep, steps_of
 from sync_core.services.run_windows import FORBIDDEN, coverage, share_read
 from sync_core.services.session_views import stays
 from sync_core.services.sessions import NOT_FOUND
@@ -115,15 +116,6 @@ class EntityLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A phase on the way: `done`, `now` or `next`. `seconds` is how long it took until now, None before it began."""
-
-    phase: Phase
-    state: str
-    seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class ProgressView:
     """Seconds throughout; `eta` is the range of seconds left, None while it can't be believed, and `eta_why` the reason for which it has
     just jumped. `trouble`: what it waits for.
@@ -135,7 +127,7 @@ class ProgressView:
     dry_run: bool
     source_session_id: UUID | None
     limit: int | None
-    steps: tuple[Step, ...]
+    steps: tuple[TimedStep, ...]
     entities: tuple[EntityLine, ...]
     fraction: float | None
     rate: float | None
@@ -163,8 +155,8 @@ class ProgressView:
 
     @property
     def mean_rate(self) -> float | None:
-        """Objects a second from the start to now, or to the end."""
-        return sum(line.processed for line in self.entities) / self.elapsed if self.elapsed else None
+        """Objects a second from the start to now, or to the end; what took less than a second was done in one."""
+        return sum(line.processed for line in self.entities) / max(1.0, self.elapsed) if self.elapsed else None
 
     @property
     def has_ended(self) -> bool:
@@ -256,7 +248,7 @@ def view_of(
         dry_run=run.config.dry_run,
         source_session_id=run.source_session_id,
         limit=run.config.limit,
-        steps=_steps(run),
+        steps=steps_of(run),
         entities=lines,
         fraction=_whole(run, lines),
         rate=pace.rate() if run.status.is_open else None,
@@ -340,33 +332,6 @@ def _whole(run: WatchedRun, lines: Sequence[EntityLine]) -> float | None:
     if not weights or all(fraction is None for fraction, _ in weights):
         return None
     return sum((fraction or 0.0) * weight for fraction, weight in weights) / sum(weight for _, weight in weights)
-
-
-def phases_of(*, dry_run: bool, applied: bool) -> tuple[Phase, ...]:
-    """The phases that a run goes through; an applied plan fetches nothing."""
-    last = Phase.PLAN if dry_run else Phase.APPLY
-    return tuple(
-        phase for phase in (Phase.PREFLIGHT, Phase.FETCH, last, Phase.VERIFY) if not (applied and phase is Phase.FETCH)
-    )
-
-
-def _steps(run: WatchedRun) -> tuple[Step, ...]:
-    phases = phases_of(dry_run=run.config.dry_run, applied=run.source_session_id is not None)
-    order = tuple(Phase)
-    at = order.index(run.phase)
-    if run.phase is Phase.PLAN and not run.config.dry_run:
-        at = order.index(Phase.APPLY)
-    states = {-1: "done", 0: "now", 1: "next"}
-    signs = {phase: (order.index(phase) > at) - (order.index(phase) < at) for phase in phases}
-    return tuple(Step(phase, states[signs[phase]], _seconds_in(run, phase)) for phase in phases)
-
-
-def _seconds_in(run: WatchedRun, phase: Phase) -> float | None:
-    spent: float | None = (run.stats.get("phase_seconds") or {}).get(phase.value)
-    since = run.stats.get("phase_since")
-    if phase is not run.phase or since is None or not run.status.is_open:
-        return spent
-    return float(spent or 0.0) + max(0.0, run.now - float(since))
 
 
 def _elapsed(run: WatchedRun) -> float:

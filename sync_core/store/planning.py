@@ -201,6 +201,11 @@ class Plan:
     marked: set[UUID] = field(default_factory=set)
     standing: dict[UUID, int] = field(default_factory=dict)
 
+    @property
+    def writes(self) -> bool:
+        """Whether it changes a record's values."""
+        return bool(self.creates or self.updates)
+
 
 class BatchMoved(Exception):  # noqa: N818 - it is what happened, and planning again is all it takes
     """A record or the watermark changed between reading and writing; nothing was written."""

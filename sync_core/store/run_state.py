@@ -164,27 +164,13 @@ async def _fenced(session: AsyncSession, held: Held, sql: str, **bound: Any) -> 
         raise LeaseLost(f"the lease of run {held.session_id} was taken by another worker")
 
 
-_NOW = "extract(epoch FROM clock_timestamp())::float8"
-_LAST_BEAT = "coalesce((stats->>'beat_at')::float8, 0)"
-
-
-def _timed(until: str) -> str:
-    """`stats` with the time since the phase began added to it, and the clock started anew."""
-    return (
-        f"stats || jsonb_build_object('phase_since', {_NOW}, 'phase_seconds', coalesce(stats->'phase_seconds', '{{}}'::jsonb)"
-        " || jsonb_build_object(phase, coalesce((stats->'phase_seconds'->>phase)::float8, 0)"
-        f" + greatest(0, {until} - coalesce((stats->>'phase_since')::float8, {until}))))"
-    )
-
-
 async def begin(session: AsyncSession, held: Held) -> None:
-    """Of a run that another worker lost, the time after its last beat is nobody's work."""
     await _fenced(
         session,
         held,
         "UPDATE payment_sync_sessions SET status = 'running', started_at = coalesce(started_at, now()),"
         " completed_at = CASE WHEN dry_run AND task IS NOT NULL THEN completed_at END,"
-        f" error_summary = NULL, stats = {_timed(_LAST_BEAT)}"
+        " error_summary = NULL"
         " WHERE workspace_id = %(workspace)s AND id = %(session)s",
     )
 
@@ -203,12 +189,15 @@ async def set_range(session: AsyncSession, held: Held, start: int, ceiling: int,
     )
 
 
-async def set_phase(session: AsyncSession, held: Held, phase: Phase) -> None:
+async def set_phase(session: AsyncSession, held: Held, phase: Phase, *, steps: dict[str, Any]) -> None:
+    """With its `steps`, so that the screen hears of both at once."""
     await _fenced(
         session,
         held,
-        f"UPDATE payment_sync_sessions SET phase = %(phase)s, stats = {_timed(_NOW)} WHERE workspace_id = %(workspace)s AND id = %(session)s",
+        "UPDATE payment_sync_sessions SET phase = %(phase)s, stats = stats || jsonb_build_object('steps', %(steps)s::jsonb)"
+        " WHERE workspace_id = %(workspace)s AND id = %(session)s",
         phase=phase.value,
+        steps=Jsonb(steps),
     )
 
 
@@ -345,7 +334,7 @@ async def finish(
         session,
         held,
         "UPDATE payment_sync_sessions SET status = %(status)s::text, completed_at = coalesce(completed_at, now()),"
-        f" progress = %(progress)s::jsonb, error_summary = %(errors)s::jsonb, task = NULL, stats = (({_timed(_NOW)}) - 'phase_since') || %(stats)s::jsonb,"
+        " progress = %(progress)s::jsonb, error_summary = %(errors)s::jsonb, task = NULL, stats = stats || %(stats)s::jsonb,"
         " phase = CASE WHEN %(status)s::text IN ('completed', 'partial') THEN 'done' ELSE phase END"
         " WHERE workspace_id = %(workspace)s AND id = %(session)s",
         status=status.value,

@@ -110,7 +110,7 @@ class OpenWindow:
 class Sample:
     """The counters after `slot` seconds of work; `at` is epoch seconds."""
 
-    slot: int
+    slot: float
     at: float
     processed: int
     requests: int

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import text
 
 from dashboard.pages.sync_state import SyncState
-from sync_core.domain.vocabulary import EntityType, Role
+from sync_core.domain.vocabulary import EntityType, Role, Step
 from sync_core.services.progress_view import Watch
 from sync_core.store import database as database_module
 from sync_core.store import runs
@@ -27,10 +27,12 @@ from tests.services import actor_of
 from tests.support import config, enqueue, every, holds
 
 MOST_BYTES = 4_096
-NAMES = ("status", "percent", "lines", "steps", "requests", "throttled", "pulse_tone", "said")
+NAMES = ("status", "percent", "lines", "steps", "at_once", "requests", "throttled", "pulse_tone", "said")
+_NOW = {Step.WINDOWS, Step.FETCH, Step.DIFF, Step.WRITE, Step.RECONCILE}
 _STATS = {
     "requests": 900,
     "caps": {"global": 20.0},
+    "steps": {one.value: [1.7e9, 123456.78, 1.7e9 if one in _NOW else None, None] for one in Step},
     "throttled": {"global-rate": 41, "endpoint-rate": 7, "endpoint-concurrency": 2},
     "retries": {
         one.value: {"causes": {"rate": 41, "server": 12, "network": 7, "body": 1}, "until": 4e9} for one in EntityType
@@ -215,6 +217,8 @@ async def test_a_reload_a_second_tab_and_a_server_that_was_started_again_show_th
     one, other = seen
     assert one == other
     assert one["status"] == "running"
+    assert {name for name, state, _ in one["steps"] if state == "now"} == {step.value for step in _NOW}
+    assert one["at_once"].endswith("Reconcile parents are under way together.")
     assert [line["entity"] for line in one["lines"]] == [entity.value for entity in EntityType]
 
 

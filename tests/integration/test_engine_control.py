@@ -180,7 +180,7 @@ async def test_a_zombie_writes_nothing(database: Database, workspace_id: UUID, s
             await Planner(run, EntityType.CUSTOMERS, 0).batch()
         writes: tuple[Callable[[AsyncSession], Awaitable[None]], ...] = (
             lambda session: run_state.begin(session, held),
-            lambda session: run_state.set_phase(session, held, Phase.VERIFY),
+            lambda session: run_state.set_phase(session, held, Phase.VERIFY, steps={}),
             lambda session: run_state.set_range(session, held, 0, 1, skew=0.0),
             lambda session: run_state.recount(session, held, EntityType.CUSTOMERS, whole=True),
             lambda session: run_state.finish(session, held, SessionStatus.COMPLETED, progress={}, error_summary=None),

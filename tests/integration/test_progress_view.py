@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -11,18 +12,20 @@ import orjson
 import pytest
 from sqlalchemy import event, text
 
-from dashboard.pages.sync_rows import retried_text
+from dashboard.pages.sync_rows import at_once, heard, retried_text, steps
 from sync_core.domain.time_left import Look, Part, Range
-from sync_core.domain.vocabulary import EntityType, Phase, SessionStatus
+from sync_core.domain.vocabulary import EntityType, Phase, SessionStatus, Step
 from sync_core.errors import Refusal
 from sync_core.sandbox.launch import SandboxProcess
-from sync_core.services import findings, progress_view, run_windows
-from sync_core.services.pace import Pace, Retried, retried_by_entity
-from sync_core.services.progress_view import EntityLine, ProgressView, Pulse, Watch
+from sync_core.services import findings, run_windows
+from sync_core.services.pace import Memory, Pace, Retried, retried_by_entity
+from sync_core.services.progress_view import EntityLine, ProgressView, Pulse, Watch, view_of
+from sync_core.services.run_steps import StepState, steps_in, steps_of
 from sync_core.services.run_windows import Lanes, coverage
 from sync_core.store import runs
 from sync_core.store.database import Database
-from sync_core.store.watching import Stretch
+from sync_core.store.runs import RunConfig
+from sync_core.store.watching import Stretch, WatchedRun
 from tests.conftest import make_workspace
 from tests.services import actor_of, small_sandbox
 from tests.support import config, enqueue, holds, sync
@@ -93,7 +96,7 @@ async def test_a_finished_sync_is_verified_and_covered(
     found = await look(database, workspace_id, ended.session_id)
 
     assert (found.status, found.pulse, found.fraction, found.eta) == (SessionStatus.COMPLETED, Pulse.ENDED, 1.0, None)
-    assert [step.state for step in found.steps] == ["done"] * 4
+    assert [step.state for step in found.steps] == ["idle" if step is R else "done" for step in Step]
     customers = found.entities[0]
     assert customers.verified is not None
     assert customers.verified.is_complete
@@ -111,7 +114,7 @@ async def test_a_run_under_way_shows_what_is_read_of_the_range(database: Databas
     (customers,) = found.entities
     assert customers.cells == (0,) * 35 + (10,) * 25
     assert (customers.open_windows, customers.fraction) == (2, 0.28)
-    assert [step.state for step in found.steps] == ["done", "now", "next", "next"]
+    assert {step.state for step in found.steps} == {StepState.NEXT}
     assert found.page_age is not None
     assert 2.0 <= found.page_age <= 2.0 + since
     assert isinstance(lanes, Lanes)
@@ -466,6 +469,64 @@ async def test_an_applied_plan_is_counted_from_its_dry_run(
     assert found.fraction < 0.5
 
 
-def test_phases_of_an_applied_plan_leave_fetching_out() -> None:
-    assert Phase.FETCH not in progress_view.phases_of(dry_run=False, applied=True)
-    assert progress_view.phases_of(dry_run=True, applied=False)[2] is Phase.PLAN
+P, W, F, D, T, R, V, E = Step
+_ENDED, _OPEN, _PAUSED = [100.0, 4.0, None, 104.0], [101.0, 1.0, 105.0, None], [102.0, 2.5, None, None]
+_NOTED = {P: _ENDED, W: _ENDED, F: _OPEN, D: _OPEN, T: _OPEN, V: _PAUSED}
+
+
+@pytest.mark.parametrize(
+    ("status", "lease", "states", "seconds"),
+    [
+        ("running", 20.0, "done done now now now next waits next", 16.0),
+        # Since its last beat nobody has worked on it.
+        ("running", -1.0, "done done now now now next waits next", 6.0),
+        ("cancelled", None, "done done stopped stopped stopped unreached stopped unreached", 1.0),
+        ("completed", None, "done done stopped stopped stopped idle stopped done", 1.0),
+    ],
+    ids=["under way", "its worker lost", "cancelled", "completed"],
+)
+def test_steps_that_are_under_way_together_have_their_own_times(
+    status: str, lease: float | None, states: str, seconds: float
+) -> None:
+    run = run_at(120.0, SessionStatus(status), {"steps": _NOTED, "beat_at": 110.0}, lease=lease)
+    if status != "running":
+        run = replace(run, stats={"steps": _NOTED | {step: [101.0, 1.0, None, None] for step in (F, D, T)}})
+    found = steps_of(run)
+    assert [step.state.value for step in found] == states.split()
+    timed = {step.step: (step.began, step.seconds, step.ended) for step in found}
+    assert timed[P] == (100.0, 4.0, 104.0)
+    assert timed[F] == (101.0, seconds, None)
+    assert timed[V] == (102.0, 2.5, None)
+    assert timed[E][2] == (run.completed_at if status == "completed" else None)
+
+
+def test_a_run_of_before_steps_were_noted_shows_none() -> None:
+    assert steps_of(run_at(120.0, SessionStatus.COMPLETED, {}, lease=None)) == ()
+    assert {step.state for step in steps_of(run_at(1.0, SessionStatus.PENDING, {}, lease=None))} == {StepState.NEXT}
+
+
+def test_a_dry_run_writes_nothing_and_an_applied_plan_reads_no_list() -> None:
+    assert steps_in(dry_run=True, applied=False) == (P, W, F, D, R, V, E)
+    assert steps_in(dry_run=False, applied=True) == (P, D, T, R, V, E)
+
+
+def test_steps_under_way_together_are_said_in_one_sentence_and_heard_by_the_quarter() -> None:
+    view = replace(
+        view_of(run_at(120.0, SessionStatus.RUNNING, {"steps": _NOTED}, lease=9.0), [], [], [], Memory()), fraction=0.6
+    )
+    assert at_once(view) == "Fetch, Diff and Write are under way together."
+    assert heard(view) == "Fetch, Diff, Write: 50 percent"
+    assert heard(replace(view, fraction=0.7)) == heard(view)
+    assert steps(view, "Europe/Berlin")[:3:2] == [
+        ["preflight", "done", "01:01:40 to 01:01:44"],
+        ["fetch", "now", "since 01:01:41"],
+    ]
+
+
+def run_at(now: float, status: SessionStatus, stats: dict[str, Any], *, lease: float | None) -> WatchedRun:
+    return WatchedRun(
+        id=UUID(int=1), workspace_id=UUID(int=2), status=status, phase=Phase.FETCH, config=RunConfig((CUSTOMERS,)), stats=stats,
+        error_summary=None, source_session_id=None, range_start=0, ceiling=1, cancel_requested=False, created_by="ana@example.com",
+        created_at=0.0, started_at=99.0, completed_at=None if status.is_open else now, now=now, is_leased=True, lease_left=lease,
+        attempts=1, fence=1, worker="one", heard=None, livemode=None,
+    )  # fmt: skip

@@ -1,0 +1,85 @@
+"""The steps of a run as people see them: which are done, which are under way together, each with its own time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sync_core.domain.steps import Timer, read_timers
+from sync_core.domain.vocabulary import SessionStatus, Step
+from sync_core.store.watching import WatchedRun
+
+
+class StepState(StrEnum):
+    """`WAITS` has begun and goes on later; there was nothing to do for `IDLE`; a run that ended early did not reach what is `UNREACHED`."""
+
+    NEXT = "next"
+    NOW = "now"
+    WAITS = "waits"
+    DONE = "done"
+    IDLE = "idle"
+    STOPPED = "stopped"
+    UNREACHED = "unreached"
+
+
+@dataclass(frozen=True, slots=True)
+class TimedStep:
+    """`seconds` is how long it was at work until now, None before it began; `began` and `ended` are epoch seconds."""
+
+    step: Step
+    state: StepState
+    seconds: float | None
+    began: float | None
+    ended: float | None
+
+
+def steps_in(*, dry_run: bool, applied: bool) -> tuple[Step, ...]:
+    """A dry run writes nothing, an applied plan reads no list."""
+    without = {Step.WRITE} if dry_run else set()
+    without |= {Step.WINDOWS, Step.FETCH} if applied else set()
+    return tuple(step for step in Step if step not in without)
+
+
+def steps_of(run: WatchedRun) -> tuple[TimedStep, ...]:
+    """None of a run that ended before a worker noted its steps."""
+    timers = read_timers(run.stats)
+    if not timers and not run.status.is_open:
+        return ()
+    steps = steps_in(dry_run=run.config.dry_run, applied=run.source_session_id is not None)
+    return (*(_timed(step, timers.get(step), run) for step in steps[:-1]), _end(run))
+
+
+def _timed(step: Step, timer: Timer | None, run: WatchedRun) -> TimedStep:
+    if timer is None:
+        return TimedStep(step, _unbegun(run.status), None, None, None)
+    return TimedStep(step, _state(timer, run.status), timer.at_work(_until(run)), timer.began, timer.ended)
+
+
+def _unbegun(status: SessionStatus) -> StepState:
+    if status.is_open:
+        return StepState.NEXT
+    return StepState.IDLE if _came_to_its_end(status) else StepState.UNREACHED
+
+
+def _state(timer: Timer, status: SessionStatus) -> StepState:
+    if timer.ended is not None:
+        return StepState.DONE
+    if not status.is_open:
+        return StepState.STOPPED
+    return StepState.WAITS if timer.since is None else StepState.NOW
+
+
+def _until(run: WatchedRun) -> float:
+    """A worker that is lost does nothing more."""
+    is_held = run.lease_left is not None and run.lease_left > 0
+    return run.now if is_held else float(run.stats.get("beat_at") or 0.0)
+
+
+def _end(run: WatchedRun) -> TimedStep:
+    ended = run.completed_at if _came_to_its_end(run.status) else None
+    state = StepState.DONE if ended is not None else _unbegun(run.status)
+    return TimedStep(Step.DONE, state, None, None, ended)
+
+
+def _came_to_its_end(status: SessionStatus) -> bool:
+    return status in (SessionStatus.COMPLETED, SessionStatus.PARTIAL)
