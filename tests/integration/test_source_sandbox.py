@@ -50,7 +50,7 @@ def source(sandbox: SandboxProcess, http: httpx.AsyncClient, *, key: str = DEMO_
 
 
 class Noting(Governor):
-    """Knows when each request began."""
+    """Knows when each request's first bytes went. One that was let through too late is given another time, and counts at that."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -58,8 +58,20 @@ class Noting(Governor):
 
     async def admit(self, endpoint: str) -> Leave | None:
         leave = await super().admit(endpoint)
-        self.starts.append(time.monotonic())
-        return leave
+        return None if leave is None else _Noted(leave, self.starts)
+
+
+class _Noted(Leave):
+    def __init__(self, leave: Leave, starts: list[float]) -> None:
+        self._leave = leave
+        self._starts = starts
+
+    async def about_to_go(self) -> None:
+        await self._leave.about_to_go()
+
+    def gone(self) -> None:
+        self._starts.append(time.monotonic())
+        self._leave.gone()
 
 
 def governor_of(mode: Mode, *, unlimited: bool = False) -> Governor:
