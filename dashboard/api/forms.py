@@ -21,6 +21,7 @@ from sync_core.settings import Settings, get_settings
 from sync_core.store.database import Database, get_database
 
 KEY_FORM = "/forms/connection-key"
+DRAFT_FORM = "/forms/connection-draft"
 WEBHOOK_FORM = "/forms/webhook-secret"
 _MOST_FIELD_BYTES = 4096
 
@@ -35,6 +36,21 @@ def form_routes(
         key = _text(await _form(request), "api_key")
         return _back(f"attempt={attempts.begin_key(database(), actor, key, settings=settings())}")
 
+    async def connection_draft(request: Request) -> Response:
+        actor = await _actor(request, database())
+        if isinstance(actor, Response):
+            return actor
+        form = await _form(request)
+        attempt_id = attempts.begin_draft(
+            database(),
+            actor,
+            _text(form, "api_key"),
+            label=_text(form, "label"),
+            mode="live" if _text(form, "mode") == "live" else "test",
+            settings=settings(),
+        )
+        return _back(f"attempt={attempt_id}")
+
     async def webhook_secret(request: Request) -> Response:
         actor = await _actor(request, database())
         if isinstance(actor, Response):
@@ -45,6 +61,7 @@ def form_routes(
 
     return [
         Route(KEY_FORM, connection_key, methods=["POST"]),
+        Route(DRAFT_FORM, connection_draft, methods=["POST"]),
         Route(WEBHOOK_FORM, webhook_secret, methods=["POST"]),
     ]
 

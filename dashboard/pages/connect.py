@@ -9,11 +9,21 @@ from uuid import UUID
 import reflex as rx
 
 from dashboard.navigation import add_page
-from dashboard.pages.connect_rows import CapCard, Card, CheckRow, cap_card, card, check_rows, entered_cap
+from dashboard.pages.connect_rows import (
+    CapCard,
+    Card,
+    CheckRow,
+    DraftCard,
+    cap_card,
+    card,
+    check_rows,
+    draft_card,
+    entered_cap,
+)
 from dashboard.pages.connect_view import view
 from dashboard.state import PageState
 from sync_core.errors import Refusal
-from sync_core.services import attempts, connections, read_cap
+from sync_core.services import attempts, connection_drafts, connections, read_cap
 from sync_core.services.actor import Permission
 from sync_core.services.check_results import CheckName
 from sync_core.settings import get_settings
@@ -41,6 +51,9 @@ class ConnectState(PageState):
     confirm_problem: str = ""
     webhook_url: str = ""
     webhook_problem: str = ""
+    draft: DraftCard = DraftCard()
+    of_draft: bool = False
+    taking_up: bool = False
     cap: CapCard = CapCard()
     cap_problem: str = ""
     cap_filled: int = 0
@@ -61,7 +74,11 @@ class ConnectState(PageState):
         self.sandbox_offered = settings.demo
         self.webhook_url = f"{settings.origin}/api/v1/webhooks/stripe/{actor.workspace_id}"
         self.card = Card() if found is None else card(found, actor.time_zone)
-        self.checks = [] if found is None else check_rows(found.checks, running=False)
+        draft = await connection_drafts.current(get_database(), actor)
+        self.draft = DraftCard() if draft is None else draft_card(draft, actor.time_zone)
+        self.of_draft = found is None and draft is not None and bool(draft.checks)
+        checks = found.checks if found is not None else draft.checks if draft is not None else ()
+        self.checks = check_rows(checks, running=False) if checks else []
         cap = await read_cap.read(get_database(), actor)
         self._fill_cap(CapCard() if isinstance(cap, Refusal) else cap_card(cap, actor.time_zone))
 
@@ -73,7 +90,7 @@ class ConnectState(PageState):
     async def load(self) -> None:
         await self._show()
         self.problem = self.problem_mark = self.confirm_problem = self.webhook_problem = ""
-        self.examining = self._attempt_id() is not None
+        self.examining, self.taking_up = self._attempt_id() is not None, False
         if self.examining:
             self.checks = check_rows((), running=True)
         self.replacing = self.examining and bool(self.card.account_id)
@@ -98,10 +115,33 @@ class ConnectState(PageState):
         async with self:
             actor = await self._actor()
             attempt_id = attempts.begin_sandbox(get_database(), actor)
-            self.examining, self.problem, self.problem_mark = True, "", ""
-            self.checks = check_rows((), running=True)
+            self._examine()
         async for event in self._follow(attempt_id):
             yield event
+
+    @rx.event(background=True, supersedes=True)
+    async def take_up(self) -> Any:
+        """Go on with the key that was left for later."""
+        async with self:
+            attempt_id = attempts.begin_take_up(get_database(), await self._actor())
+            self._examine(taking_up=True)
+        async for event in self._follow(attempt_id):
+            yield event
+
+    def _examine(self, *, taking_up: bool = False) -> None:
+        self.taking_up = taking_up
+        self.examining, self.problem, self.problem_mark = True, "", ""
+        self.checks = check_rows((), running=True)
+
+    @rx.event
+    async def discard_draft(self) -> None:
+        refused = await connection_drafts.discard(get_database(), await self._actor())
+        if refused is not None:
+            self._refuse(refused)
+        else:
+            self._say("Discarded. The key that was saved is forgotten.")
+        self.problem = self.problem_mark = ""
+        await self._show()
 
     async def _follow(self, attempt_id: UUID) -> Any:
         seen = -1
@@ -115,19 +155,24 @@ class ConnectState(PageState):
                     seen = len(found.checks)
                     self.checks = check_rows(found.checks, running=True)
             await asyncio.sleep(_LOOK_SECONDS)
-        if found is not None and found.connected:
+        if found is not None and (found.connected or found.saved):
             yield rx.redirect("/connect", replace=True)
 
     async def _conclude(self, found: attempts.AttemptView | None) -> None:
         self.examining = False
-        if found is None or found.connected:
+        if found is None or found.connected or found.saved:
             await self._show()
         if found is not None and found.connected:
             self.problem = ""
             self._say(f"Connected to {self.card.title}.")
+        elif found is not None and found.saved:
+            self.problem = ""
+            self._say(f"Saved for {connection_drafts.DAYS} days. Nothing is connected by it.")
         elif found is not None and found.refusal is not None:
             self.problem = found.refusal.message
-            self.problem_mark = "This key was not kept." if found.refusal.field == "api_key" else ""
+            self.problem_mark = ""
+            if found.refusal.field == "api_key" and not self.taking_up:
+                self.problem_mark = "This key was not kept."
             self.checks = check_rows(found.checks, running=False)
             self.replacing = bool(self.card.account_id)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sync_core.errors import Refusal
 from sync_core.services.check_results import Check, CheckName, CheckStatus
+from sync_core.services.connection_drafts import DraftView
 from sync_core.services.connection_views import ConnectionView
 from sync_core.services.read_cap import ReadCap
 from sync_core.services.record_views import When
@@ -51,6 +52,29 @@ class Card:
     since: When = _NEVER
     webhook: bool = False
     confirmation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftCard:
+    """A connection that was begun and left. An empty `title` means that there is none."""
+
+    title: str = ""
+    mode: str = ""
+    masked_key: str = ""
+    by: str = ""
+    saved: When = _NEVER
+    expires: When = _NEVER
+
+
+def draft_card(draft: DraftView, time_zone: str) -> DraftCard:
+    return DraftCard(
+        title=draft.label or "Begun, and left for later",
+        mode=draft.mode,
+        masked_key=draft.masked_key,
+        by=draft.created_by,
+        saved=When.of(draft.created_at, time_zone),
+        expires=When.of(draft.expires_at, time_zone),
+    )
 
 
 @dataclass(frozen=True, slots=True)

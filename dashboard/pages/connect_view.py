@@ -9,6 +9,7 @@ import reflex as rx
 from dashboard import components as ui
 from dashboard.api.forms import KEY_FORM, WEBHOOK_FORM
 from dashboard.pages.connect_cap import read_cap
+from dashboard.pages.connect_draft import save_for_later, saved_draft
 from dashboard.state import ShellState
 from sync_core.services.actor import Permission
 from sync_core.services.check_results import CheckStatus
@@ -42,6 +43,7 @@ def _body(state: Any) -> rx.Component:
     return rx.el.div(
         ui.stack(
             rx.cond(connected, _account(state), rx.fragment()),
+            rx.cond(state.draft.title != "", saved_draft(state), rx.fragment()),
             rx.cond(
                 state.may_manage,
                 rx.cond(~connected | state.replacing, _key_form(state), rx.fragment()),
@@ -111,7 +113,13 @@ def _key_form(state: Any) -> rx.Component:
     replacing = state.card.account_id != ""
     return ui.card(
         rx.el.div(
-            rx.el.h2(rx.cond(replacing, "Replace the key", "Connect with a key")),
+            rx.el.h2(
+                rx.cond(
+                    replacing,
+                    "Replace the key",
+                    rx.cond(state.draft.masked_key != "", "Connect with another key", "Connect with a key"),
+                )
+            ),
             rx.el.p(
                 rx.cond(
                     replacing,
@@ -149,6 +157,7 @@ def _key_form(state: Any) -> rx.Component:
                     rx.fragment(),
                 ),
             ),
+            save_for_later(state),
             action=KEY_FORM,
             method="post",
             on_submit=None,
@@ -198,9 +207,9 @@ def _checks(state: Any) -> rx.Component:
                         state.examining | (state.problem != ""),
                         rx.cond(state.examining, "Asking Stripe…", "Of the key that was refused."),
                         rx.cond(
-                            state.card.checked.text != "",
-                            rx.fragment("Last run ", ui.moment(state.card.checked.text, state.card.checked.utc)),
-                            rx.fragment(),
+                            state.of_draft,
+                            "Of the key that was left for later.",
+                            _last_run(state),
                         ),
                     ),
                     class_name="muted small",
@@ -216,6 +225,11 @@ def _checks(state: Any) -> rx.Component:
         ),
         flush=True,
     )
+
+
+def _last_run(state: Any) -> rx.Component:
+    at = state.card.checked
+    return rx.cond(at.text != "", rx.fragment("Last run ", ui.moment(at.text, at.utc)), rx.fragment())
 
 
 def _check(state: Any, row: Any, can_recheck: Any) -> rx.Component:

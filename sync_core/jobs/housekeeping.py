@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from sync_core.store import conflict_counts, upkeep
+from sync_core.store import conflict_counts, connection_drafts, upkeep
 from sync_core.store.database import Database
 from sync_core.store.runs import RunConfig, enqueue
 
@@ -32,12 +32,13 @@ async def start_scheduled(database: Database) -> None:
 
 
 async def prune(database: Database) -> None:
-    """Staged objects and events of runs that ended long ago; the records and conflicts stay. What conflicts were counted by is folded."""
+    """Staged objects and events of runs that ended long ago; the records and conflicts stay. What conflicts were counted by is folded, and connections begun and left are forgotten."""
     async with database.system() as session:
         workspaces = await upkeep.workspace_ids(session)
     for workspace_id in workspaces:
         async with database.workspace(workspace_id) as session:
             gone = await upkeep.forget_old_runs(session, workspace_id)
             await conflict_counts.tidy(session, workspace_id)
+            await connection_drafts.forget_expired(session, workspace_id)
         if gone:
             log.info("prune.forgot", workspace=str(workspace_id), staged=gone)

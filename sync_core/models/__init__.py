@@ -1,7 +1,7 @@
 """All tables. Importing this package fills `SQLModel.metadata`, which Alembic compares with the database."""
 
 from sync_core.models.conflicts import Conflict, ConflictCount, ConflictDecision
-from sync_core.models.connections import Connection, WebhookEvent
+from sync_core.models.connections import Connection, ConnectionDraft, WebhookEvent
 from sync_core.models.coordination import AccountUse, Lease, RateBucket, ReadMeter
 from sync_core.models.records import (
     Currency,
@@ -57,6 +57,7 @@ __all__ = [
     "ConflictRule",
     "ConflictViewer",
     "Connection",
+    "ConnectionDraft",
     "Currency",
     "Customer",
     "CustomerWallet",

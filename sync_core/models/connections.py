@@ -65,6 +65,25 @@ class Connection(SQLModel, table=True):
     disconnected_at: datetime | None = Field(default=None, sa_column=time_col())
 
 
+class ConnectionDraft(SQLModel, table=True):
+    """A connection that was begun and left, one of a workspace at the most. Its key is an envelope like a connection's, bound to `id`."""
+
+    __tablename__ = "payment_connection_drafts"
+    __table_args__: ClassVar[Any] = (workspace_fk(),)
+
+    workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
+    id: UUID = Field(sa_column=uuid_col())
+    label: str = Field(default="", sa_column=text_col(default=""))
+    livemode: bool = Field(sa_column=bool_col(default=None))
+    key_kind: str | None = Field(default=None, sa_column=text_col(nullable=True))
+    key_last4: str | None = Field(default=None, sa_column=text_col(nullable=True))
+    key_ciphertext: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    checks: list[Any] = Field(default_factory=list, sa_column=jsonb_col(nullable=False, default="[]"))
+    created_by: str = Field(default="", sa_column=text_col(default=""))
+    created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
+    expires_at: datetime = Field(sa_column=time_col(nullable=False))
+
+
 class WebhookEvent(SQLModel, table=True):
     """The inbox: a signed event is stored before it is answered, and worked on afterwards."""
 

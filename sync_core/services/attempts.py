@@ -15,11 +15,12 @@ from uuid import UUID, uuid4
 import structlog
 
 from sync_core.errors import Refusal
-from sync_core.services import connections
+from sync_core.services import connection_drafts, connections
 from sync_core.services.actor import Actor
 from sync_core.services.check_results import Check
 from sync_core.services.checks import Report
-from sync_core.services.connection_views import ConnectionView, ConnectRefusal
+from sync_core.services.connection_drafts import DraftView, Mode
+from sync_core.services.connection_views import ConnectionView
 from sync_core.settings import Settings
 from sync_core.store.database import Database
 
@@ -32,12 +33,16 @@ _BROKEN: Final = Refusal("internal_error", "Something went wrong here. It has be
 
 @dataclass(frozen=True, slots=True)
 class AttemptView:
-    """`checks` so far, in their order; `refusal` and `connected` once it is done."""
+    """`checks` so far, in their order; `refusal`, `connected` or `saved` (as a draft) once it is done."""
 
     checks: tuple[Check, ...]
     done: bool
     refusal: Refusal | None
     connected: bool
+    saved: bool
+
+
+Result = ConnectionView | DraftView | Refusal
 
 
 @dataclass(slots=True)
@@ -45,7 +50,7 @@ class _Attempt:
     workspace_id: UUID
     began: float
     checks: list[Check] = field(default_factory=list)
-    result: ConnectionView | Refusal | None = None
+    result: Result | None = None
     task: asyncio.Task[None] | None = None
 
 
@@ -61,6 +66,23 @@ def begin_sandbox(database: Database, actor: Actor, *, settings: Settings | None
     return _begin(actor, lambda report: connections.connect_sandbox(database, actor, settings=settings, report=report))
 
 
+def begin_draft(
+    database: Database, actor: Actor, api_key: str, *, label: str, mode: Mode, settings: Settings | None = None
+) -> UUID:
+    """Keep a key for later, and examine it."""
+
+    async def save(report: Report) -> DraftView | Refusal:
+        return await connection_drafts.save(
+            database, actor, api_key, label=label, mode=mode, settings=settings, report=report
+        )
+
+    return _begin(actor, save)
+
+
+def begin_take_up(database: Database, actor: Actor, *, settings: Settings | None = None) -> UUID:
+    return _begin(actor, lambda report: connection_drafts.take_up(database, actor, settings=settings, report=report))
+
+
 def read(actor: Actor, attempt_id: UUID) -> AttemptView | None:
     """None for another workspace's, and for one that was forgotten."""
     found = _attempts.get(attempt_id)
@@ -72,10 +94,11 @@ def read(actor: Actor, attempt_id: UUID) -> AttemptView | None:
         done=result is not None,
         refusal=result if isinstance(result, Refusal) else None,
         connected=isinstance(result, ConnectionView),
+        saved=isinstance(result, DraftView),
     )
 
 
-def _begin(actor: Actor, connect: Callable[[Report], Awaitable[ConnectionView | ConnectRefusal]]) -> UUID:
+def _begin(actor: Actor, connect: Callable[[Report], Awaitable[Result]]) -> UUID:
     _forget_old()
     attempt_id = uuid4()
     attempt = _attempts[attempt_id] = _Attempt(actor.workspace_id, time.monotonic())
@@ -83,7 +106,7 @@ def _begin(actor: Actor, connect: Callable[[Report], Awaitable[ConnectionView | 
     return attempt_id
 
 
-async def _run(attempt: _Attempt, connect: Callable[[Report], Awaitable[ConnectionView | ConnectRefusal]]) -> None:
+async def _run(attempt: _Attempt, connect: Callable[[Report], Awaitable[Result]]) -> None:
     try:
         attempt.result = await connect(attempt.checks.append)
     except Exception as failure:

@@ -21,6 +21,7 @@ from sync_core.services.check_results import OF_KEY, OF_OURS, CheckName, CheckSt
 from sync_core.services.checks import Bound, Examined, Report, examine
 from sync_core.services.connection_views import ConnectionView, ConnectRefusal, phrase, refused, view_of
 from sync_core.settings import Settings, get_settings
+from sync_core.store import connection_drafts
 from sync_core.store import connections as store
 from sync_core.store.audit import record
 from sync_core.store.connections import Identity, SealedKey, StoredConnection
@@ -223,17 +224,29 @@ async def open_source(
         await governor.close()
 
 
+async def examined(
+    database: Database, workspace_id: UUID, key: str, *, settings: Settings, report: Report | None = None
+) -> Examined:
+    """What the checks find of a key, beside what this workspace is connected to. Nothing is kept."""
+    async with database.workspace(workspace_id) as session:
+        before = await store.active(session, workspace_id)
+    is_sandbox = _is_sandbox(key, settings)
+    return await _examine(database, key, settings, is_sandbox=is_sandbox, bound=_bound(before), report=report)
+
+
+def _is_sandbox(key: str, settings: Settings) -> bool:
+    return settings.demo and key.startswith(_SANDBOX_KEYS)
+
+
 async def _connect(
     database: Database, workspace_id: UUID, label: str, api_key: str, *, settings: Settings, report: Report | None
 ) -> ConnectionView | ConnectRefusal:
     key = api_key.strip()
-    is_sandbox = settings.demo and key.startswith(_SANDBOX_KEYS)
-    async with database.workspace(workspace_id) as session:
-        before = await store.active(session, workspace_id)
-    examined = await _examine(database, key, settings, is_sandbox=is_sandbox, bound=_bound(before), report=report)
-    if examined.refusal is not None:
-        return refused(examined.refusal, examined.checks)
-    kept = await _keep(database, workspace_id, label, key, examined, is_sandbox=is_sandbox, settings=settings)
+    found = await examined(database, workspace_id, key, settings=settings, report=report)
+    if found.refusal is not None:
+        return refused(found.refusal, found.checks)
+    is_sandbox = _is_sandbox(key, settings)
+    kept = await _keep(database, workspace_id, label, key, found, is_sandbox=is_sandbox, settings=settings)
     if report is not None and isinstance(kept, ConnectionView):
         _report_ours(kept, report)
     return kept
@@ -290,6 +303,7 @@ async def _keep(
         sealed = _sealed(key, examined, workspace_id, connection_id, settings)
         checks = [check.to_json() for check in examined.checks]
         await store.save(session, workspace_id, connection_id, identity=identity, key=sealed, checks=checks)
+        await connection_drafts.drop(session, workspace_id)
         action = "connection.key_replaced" if before is not None else "connection.connected"
         details = {"account_id": identity.account_id, "livemode": identity.livemode, "last4": sealed.last4}
         await record(session, workspace_id, label, action, target=str(connection_id), details=details)

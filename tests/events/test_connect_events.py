@@ -11,7 +11,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from dashboard.api.forms import KEY_FORM, WEBHOOK_FORM, form_routes
+from dashboard.api.forms import DRAFT_FORM, KEY_FORM, WEBHOOK_FORM, form_routes
 from dashboard.pages.connect import ConnectState
 from sync_core.domain.vocabulary import Role
 from sync_core.sandbox.launch import SandboxProcess
@@ -36,7 +36,13 @@ def settings(sandbox: SandboxProcess, tmp_path: Path, database: Database, monkey
     """The process's own settings and database, as the server has them."""
     found = settings_for(sandbox, tmp_path, demo=True)
     monkeypatch.setattr(database_module, "_database", database)
-    for module in ("dashboard.pages.connect", "dashboard.pages.new_sync", "sync_core.services.connections"):
+    for module in (
+        "dashboard.pages.connect",
+        "dashboard.pages.new_sync",
+        "sync_core.services.connections",
+        "sync_core.services.connection_drafts",
+        "sync_core.services.read_cap",
+    ):
         monkeypatch.setattr(f"{module}.get_settings", lambda: found)
     return found
 
@@ -129,6 +135,34 @@ async def test_the_sandbox_connects_by_one_click(owner: Browser) -> None:
 
     assert owner.of(ConnectState, "card")["sandbox"] is True
     assert set(owner.redirects) == {"/connect"}
+
+
+async def test_a_key_is_left_for_later_taken_up_and_discarded(owner: Browser, forms: httpx.AsyncClient) -> None:
+    for key in ("rk_test_no_invoices_01234567", KEY):
+        fields = {"api_key": key, "label": "ask Ben", "mode": "live"}
+        answer = await forms.post(DRAFT_FORM, data=fields, headers={"cookie": owner.cookie})
+        owner.path = answer.headers["location"]
+        await owner.send(ConnectState, "load")
+        await owner.send(ConnectState, "watch")
+        draft = owner.of(ConnectState, "draft")
+        assert (draft["title"], draft["mode"], draft["masked_key"]) == ("ask Ben", "test", f"rk_test_…{key[-4:]}")
+        assert owner.of(ConnectState, "card")["account_id"] == ""
+        failed = [name for name, status in statuses(owner).items() if status == "failed"]
+        await owner.send(ConnectState, "take_up")
+        assert failed == (["permissions"] if key != KEY else [])
+        assert bool(owner.of(ConnectState, "problem")) is bool(failed)
+        assert owner.of(ConnectState, "problem_mark") == ""
+        assert key not in owner.everything
+    assert owner.of(ConnectState, "card")["title"] == "Sandbox Industries"
+    assert owner.of(ConnectState, "draft")["title"] == ""
+
+    answer = await forms.post(DRAFT_FORM, data={"label": "next"}, headers={"cookie": owner.cookie})
+    owner.path = answer.headers["location"]
+    await owner.send(ConnectState, "load")
+    await owner.send(ConnectState, "watch")
+    assert (owner.of(ConnectState, "draft")["title"], owner.of(ConnectState, "draft")["masked_key"]) == ("next", "")
+    await owner.send(ConnectState, "discard_draft")
+    assert owner.of(ConnectState, "draft")["title"] == ""
 
 
 async def test_checks_run_again(owner: Browser, forms: httpx.AsyncClient, sandbox: SandboxProcess) -> None:
@@ -229,6 +263,9 @@ async def test_a_viewer_sees_but_changes_nothing(
         assert viewer.of(ConnectState, "may_manage") in (None, False)
 
         await pasted(forms, viewer, "sk_test_rolled_0123456789")
+        await forms.post(DRAFT_FORM, data={"api_key": KEY}, headers={"cookie": viewer.cookie})
+        await viewer.send(ConnectState, "take_up")
+        await viewer.send(ConnectState, "discard_draft")
         await viewer.send(ConnectState, "recheck", name="")
         await viewer.send(ConnectState, "save_cap", form={"requests_per_second": "1"})
         assert viewer.of(ConnectState, "cap")["says"].startswith("20 of")
