@@ -192,6 +192,24 @@ async def test_a_conflict_is_opened_once_refreshed_when_stripe_moves_and_closed_
     assert (await the_record(database, workspace_id))["status"] == "synced"
 
 
+async def test_what_both_sides_agree_on_is_where_the_next_change_starts(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    """Ours was edited, and Stripe's came to the same: if only Stripe changes then, there is nothing to ask."""
+    await sync(database, workspace_id, server.url, customers())
+    await change(database, workspace_id, "UPDATE customers SET name = 'Ada of Stripe'")
+    await theirs_changes(server)
+    agreed = await sync(database, workspace_id, server.url, customers())
+    assert agreed.counters["customers"]["unchanged"] == 1
+    server.world.account().update("customers", "cus_ada", {"name": "Ada again"}, now=server.world.now())
+
+    await sync(database, workspace_id, server.url, customers())
+
+    record = await the_record(database, workspace_id)
+    assert (record["name"], record["base"], record["status"]) == ("Ada again", "Ada again", "synced")
+    assert await conflicts(database, workspace_id) == []
+
+
 async def test_the_narrowest_strategy_wins(database: Database, workspace_id: UUID, server: SandboxServer) -> None:
     await sync(database, workspace_id, server.url, customers())
     await change(database, workspace_id, "UPDATE customers SET name = 'Ada of ours', phone = '1'")
@@ -262,17 +280,19 @@ async def test_no_match_by_email_makes_a_new_record(
     assert len(await support.rows(database, workspace_id, "SELECT id FROM customers")) == own + 1
 
 
+@pytest.mark.parametrize("dry_run", [False, True], ids=["real", "dry"])
 async def test_two_objects_never_claim_one_record(
-    database: Database, workspace_id: UUID, server: SandboxServer
+    *, database: Database, workspace_id: UUID, server: SandboxServer, dry_run: bool
 ) -> None:
     server.world.account().create("customers", {"id": "cus_eva", "name": "Eva", "email": "ada@example.com"}, now=THEN)
     await own_customer(database, workspace_id, "Ada of ours", "ada@example.com")
 
-    ended = await sync(database, workspace_id, server.url, customers(strategy=Strategy.OVERWRITE))
+    ended = await sync(database, workspace_id, server.url, customers(strategy=Strategy.OVERWRITE, dry_run=dry_run))
 
     counters = ended.counters["customers"]
     assert (counters["updated"], counters["created"]) == (1, 1)
-    assert await support.stored_ids(database, workspace_id, EntityType.CUSTOMERS) == {"cus_ada", "cus_eva"}
+    linked = await support.stored_ids(database, workspace_id, EntityType.CUSTOMERS)
+    assert linked == (set() if dry_run else {"cus_ada", "cus_eva"})
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from sync_core.domain.fields import ORDER
 from sync_core.domain.vocabulary import EntityType, SessionStatus, Strategy
@@ -92,6 +94,17 @@ async def test_a_dry_run_writes_nothing_and_counts_what_the_real_run_does(
 
     assert dry.status is real.status is SessionStatus.COMPLETED
     assert figures(dry) == figures(real)
+
+
+async def test_a_dry_run_could_not_write_a_record_if_it_tried(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    session_id = await support.enqueue(database, workspace_id, support.config(dry_run=True))
+    async with support.taken(database, session_id, server.url) as run:
+        for table in (*TABLES.values(), "subscription_items"):
+            with pytest.raises(DBAPIError, match="permission denied"):
+                async with run.session() as session:
+                    await session.execute(text(f"DELETE FROM {table}"))
 
 
 async def test_an_applied_plan_gives_what_a_direct_run_gives_and_asks_stripe_nothing(
