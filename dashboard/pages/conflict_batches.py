@@ -28,6 +28,7 @@ from sync_core.store.database import get_database
 
 HISTORY = f"{PATH}/history"
 BATCHES = f"{PATH}/batches"
+_STANDS = "Stands"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def batch_row(one: PastBatch, zone: str) -> BatchRow:
         actor=one.actor,
         at=at.text,
         utc=at.utc,
-        outcome=", ".join(filter(None, parts)) or "stands",
+        outcome=(", ".join(filter(None, parts)) or _STANDS).capitalize(),
         undoable=one.undone < one.rows,
     )
 
@@ -218,7 +219,7 @@ def _history_row(row: Any) -> rx.Component:
         rx.el.td(rx.cond(row.href != "", ui.link(row.what, row.href), rx.el.span(row.what))),
         rx.el.td(row.actor, custom_attrs={"data-label": "By"}),
         rx.el.td(ui.moment(row.at, row.utc), custom_attrs={"data-label": "When"}),
-        rx.el.td(row.outcome, custom_attrs={"data-label": "State"}),
+        rx.el.td(_outcome(row), custom_attrs={"data-label": "State"}),
         rx.el.td(
             rx.cond(
                 row.undoable & HistoryState.may_resolve,
@@ -228,6 +229,10 @@ def _history_row(row: Any) -> rx.Component:
         ),
         key=row.id,
     )
+
+
+def _outcome(row: Any) -> rx.Component:
+    return rx.cond(row.outcome == _STANDS, ui.pill(_STANDS, "success", "check"), ui.pill(row.outcome))
 
 
 def batch_view() -> rx.Component:

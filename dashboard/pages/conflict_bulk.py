@@ -223,6 +223,7 @@ def bulk_dialog() -> rx.Component:
             rx.match(
                 BulkState.stage,
                 ("rule", ui.button("Preview", variant="primary", on_click=BulkState.look)),
+                ("import", ui.button("Preview", variant="primary", type="submit", form="import-decisions")),
                 ("preview", apply_buttons()),
                 ("working", ui.button("Stop", icon_name="square", on_click=BulkState.stop)),
                 (
@@ -318,7 +319,7 @@ def import_form() -> rx.Component:
             ),
             hint="CSV or JSON, as exported: id, revision, field, choice (local, stripe, base or custom), value.",
         ),
-        ui.button("Preview", variant="primary", type="submit"),
+        id="import-decisions",
         on_submit=BulkState.look_at_import,
         class_name="stack",
     )

@@ -108,7 +108,7 @@ def ignored_fields() -> rx.Component:
             "Ours stays, whatever strategy a sync uses, and a difference is no conflict. New records still get Stripe's value.",
             class_name="muted small",
         ),
-        rx.cond(IgnoredState.rows.length() > 0, _table(), rx.fragment()),
+        rx.cond(IgnoredState.rows.length() > 0, _table(), rx.el.p("No field is ignored.", class_name="muted")),
         rx.cond(IgnoredState.places != "", rx.el.p(IgnoredState.places, class_name="muted small"), rx.fragment()),
         rx.cond(IgnoredState.may_manage, _form(), rx.fragment()),
         title="Ignored fields",

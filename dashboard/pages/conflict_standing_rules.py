@@ -280,13 +280,14 @@ def _import_dialog() -> rx.Component:
                 hint="JSON, as exported. They come behind the others, and are off until you switch them on.",
                 error=RulesState.import_problem,
             ),
-            ui.button("Import", variant="primary", type="submit"),
+            id="import-rules",
             on_submit=RulesState.bring_in,
             class_name="stack",
         ),
         title="Import rules",
         about="A rule changes nothing until it is switched on.",
         on_close=RulesState.close_import,
+        actions=[ui.button("Import", variant="primary", type="submit", form="import-rules")],
     )
 
 

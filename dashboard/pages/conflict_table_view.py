@@ -150,7 +150,9 @@ def last_run(state: Any) -> rx.Component:
 def nothing(state: Any) -> rx.Component:
     return rx.cond(
         state.chosen.length() > 0,
-        ui.empty_state("Nothing matches", "No conflict fits these filters.", "Clear all", state.plain_url),
+        ui.empty_state(
+            "Nothing matches", "No conflict fits these filters.", "Show all", state.plain_url, icon_name="search-x"
+        ),
         rx.cond(
             state.snoozed,
             ui.empty_state("Nothing is snoozed", "What you put off waits here until its time comes."),

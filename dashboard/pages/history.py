@@ -13,10 +13,11 @@ from dashboard import components as ui
 from dashboard.navigation import add_page
 from dashboard.pages import run_parts as parts
 from dashboard.pages.history_filters import Filters
-from dashboard.state import PageState
+from dashboard.state import PageState, ShellState
 from sync_core.domain.vocabulary import Action, EntityType, SessionStatus
 from sync_core.errors import Refusal
 from sync_core.services import history, sessions
+from sync_core.services.actor import Permission
 from sync_core.services.history import PastRun
 from sync_core.services.record_views import When
 from sync_core.store.database import get_database
@@ -159,7 +160,13 @@ def view() -> rx.Component:
         ),
         current="/syncs",
         lead="Every dry run and every sync, with what it did.",
-        actions=[ui.button_link("New sync", "/syncs/new", variant="primary", icon_name="circle-plus")],
+        actions=[
+            rx.cond(
+                ShellState.may[Permission.RUN_SYNC.value] & (HistoryState.runs.length() > 0),
+                ui.button_link("New sync", "/syncs/new", variant="primary", icon_name="circle-plus"),
+                rx.fragment(),
+            )
+        ],
     )
 
 
@@ -266,7 +273,11 @@ def nothing() -> rx.Component:
     return rx.cond(
         HistoryState.narrowed,
         ui.empty_state(
-            "Nothing matches", "No sync is all of this: take something back, or show all.", "Show all", "/syncs"
+            "Nothing matches",
+            "No sync is all of this: take something back, or show all.",
+            "Show all",
+            "/syncs",
+            icon_name="search-x",
         ),
         ui.empty_state(
             "No syncs yet",

@@ -96,7 +96,7 @@ def body() -> rx.Component:
                 caption="Objects by entity type and action: earlier, later, difference",
             ),
             title="Outcomes",
-            about="The earlier sync, then the later one, then the difference.",
+            about="Where they differ: the earlier sync, the later one, and the difference.",
             flush=True,
             class_name="reflow counted pairs",
         ),
@@ -125,7 +125,7 @@ def side(one: rx.Var[RunRow], index: rx.Var[int]) -> rx.Component:
             parts.figure("Took", one.took),
             parts.figure("Objects", one.total),
             parts.figure("Pace", one.rate),
-            class_name="figures wide",
+            class_name="figures pairs",
         ),
         key=one.session_id,
     )
@@ -137,14 +137,18 @@ def count_row(one: rx.Var[CountRow]) -> rx.Component:
         rx.foreach(
             one.cells,
             lambda cell: ui.number_cell(
-                rx.el.span(
-                    rx.el.span(cell[1], class_name="muted"),
-                    " ",
-                    rx.el.span("to", class_name="sr-only"),
-                    ui.icon("arrow-right", 12),
-                    " ",
-                    rx.el.strong(cell[2]),
-                    rx.cond(cell[3] != "", rx.el.div(cell[3], class_name="xsmall"), rx.fragment()),
+                rx.cond(
+                    cell[1] == cell[2],
+                    rx.el.span(cell[1], rx.el.span(" in both", class_name="sr-only"), class_name="muted"),
+                    rx.el.span(
+                        rx.el.span(cell[1], class_name="muted"),
+                        " ",
+                        rx.el.span("to", class_name="sr-only"),
+                        ui.icon("arrow-right", 12),
+                        " ",
+                        rx.el.strong(cell[2]),
+                        rx.cond(cell[3] != "", rx.el.div(cell[3], class_name="xsmall"), rx.fragment()),
+                    ),
                 ),
                 cell[0],
             ),

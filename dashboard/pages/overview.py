@@ -144,7 +144,7 @@ class OverviewState(PageState):
         total = sum(one.total.value for one in found.standings)
         self.records = parts.counted(overview.Count(total, is_exact=exact))
         good = sum(one.in_sync.value for one in found.standings)
-        self.in_sync = f"{good / total:.0%} in sync" if total else "none yet"
+        self.in_sync = f"{good / total:.0%} in sync" if total else "None yet"
 
     def _show_runs(self, found: Overview, zone: str) -> None:
         self.running = found.running is not None
@@ -252,7 +252,7 @@ def tiles() -> rx.Component:
             ui.tile(
                 "Last sync",
                 ui.moment(OverviewState.last_at, OverviewState.last_utc),
-                about=rx.fragment(OverviewState.last_about, " ", ui.session_status_pill(OverviewState.last_status)),
+                about=ui.row(OverviewState.last_about, ui.session_status_pill(OverviewState.last_status)),
                 icon_name="refresh-cw",
                 href=OverviewState.last_href,
             ),

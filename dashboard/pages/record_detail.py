@@ -58,7 +58,13 @@ def body() -> rx.Component:
 def facts_card() -> rx.Component:
     return ui.card(
         rx.el.dl(
-            ui.key_value("Sync", sync_pill(_CARD.status, _CARD.deleted)),
+            ui.key_value(
+                "Sync",
+                ui.row(
+                    sync_pill(_CARD.status, _CARD.deleted),
+                    rx.cond(_CARD.conflict_href != "", ui.link("Review", _CARD.conflict_href), rx.fragment()),
+                ),
+            ),
             ui.key_value(
                 "Stripe id",
                 rx.cond(
@@ -89,10 +95,10 @@ def facts_card() -> rx.Component:
 
 def values_card() -> rx.Component:
     return ui.card(
-        ui.data_table(
-            (ui.Column("Field"), ui.Column("Here"), ui.Column("Last sync")),
-            rx.foreach(_CARD.fields, field_row),
-            caption="Values here and at the last sync",
+        rx.cond(
+            _CARD.has_base,
+            values(ui.Column("Field"), ui.Column("Here"), ui.Column("Last sync")),
+            values(ui.Column("Field"), ui.Column("Here")),
         ),
         title="Values",
         about=rx.cond(
@@ -110,6 +116,10 @@ def values_card() -> rx.Component:
     )
 
 
+def values(*columns: ui.Column) -> rx.Component:
+    return ui.data_table(columns, rx.foreach(_CARD.fields, field_row), caption="Values here and at the last sync")
+
+
 def field_row(one: Any) -> rx.Component:
     return rx.el.tr(
         rx.el.th(one.label, scope="row", class_name="nowrap"),
@@ -121,10 +131,14 @@ def field_row(one: Any) -> rx.Component:
             ),
             custom_attrs={"data-label": "Here"},
         ),
-        rx.el.td(
-            _value(one.synced, one),
-            class_name=rx.cond(one.differs, "", "muted"),
-            custom_attrs={"data-label": "Last sync"},
+        rx.cond(
+            _CARD.has_base,
+            rx.el.td(
+                _value(one.synced, one),
+                class_name=rx.cond(one.differs, "", "muted"),
+                custom_attrs={"data-label": "Last sync"},
+            ),
+            rx.fragment(),
         ),
         key=one.label,
     )
@@ -168,7 +182,7 @@ def child_card(one: Any) -> rx.Component:
     return ui.card(
         rx.cond(
             one.rows.length() > 0,
-            rx.el.ul(rx.foreach(one.rows, lambda row: child(row, one.base)), class_name="record-list"),
+            rx.el.ul(rx.foreach(one.rows, lambda row: child(row, one)), class_name="record-list"),
             rx.el.p("None.", class_name="muted"),
         ),
         title=one.label,
@@ -177,13 +191,25 @@ def child_card(one: Any) -> rx.Component:
     )
 
 
-def child(row: Any, base: Any) -> rx.Component:
+def child(row: Any, among: Any) -> rx.Component:
     return rx.el.li(
-        ui.link(row.title, base + row.record_id),
-        rx.foreach(row.cells, lambda one: rx.el.span(one.text, title=one.hint, class_name="muted small")),
-        rx.el.span(ui.moment(row.created, row.created_utc), class_name="muted small"),
+        ui.link(row.title, among.base + row.record_id),
+        rx.cond(row.note != "", rx.el.span(row.note, class_name="muted small"), rx.fragment()),
         sync_pill(row.status, row.deleted),
+        rx.el.p(
+            rx.foreach(row.cells, lambda cell, place: fact(among.columns[place].label, cell)),
+            rx.el.span("Created ", ui.moment(row.created, row.created_utc)),
+            class_name="record-facts muted small",
+        ),
         key=row.record_id,
+    )
+
+
+def fact(label: Any, one: Any) -> rx.Component:
+    return rx.cond(
+        one.text == "—",
+        rx.fragment(),
+        rx.el.span(label, " ", rx.cond(one.hint != "", ui.moment(one.text, one.hint), rx.fragment(one.text))),
     )
 
 

@@ -30,6 +30,7 @@ _HINTS = {
 
 _DELETED = "deleted"
 _LONGEST = 70
+_LONGEST_HINT = 160
 _ROWS = 25
 """With one message; one is at most 16 kB."""
 
@@ -55,7 +56,7 @@ class Heading:
 @dataclass(frozen=True, slots=True)
 class Line:
     """Of one record, and short: many of them are one message. A cell is its text, a quieter
-    second line, and UTC where it is a time; `sync` is a SyncStatus or "deleted"."""
+    second line, and UTC where it is a time; `sync` is a SyncStatus or "deleted". `whole` is a title too long to be shown."""
 
     id: str
     title: str
@@ -63,6 +64,7 @@ class Line:
     cells: list[list[str]]
     sync: str
     stripe_id: str
+    whole: str
 
 
 def line(row: Row) -> Line:
@@ -74,22 +76,25 @@ def line(row: Row) -> Line:
         cells=[*cells, [row.created, "", row.created_utc]],
         sync=_DELETED if row.deleted else row.status,
         stripe_id=row.external_id,
+        whole=clipped(row.title, _LONGEST_HINT) if len(row.title) > _LONGEST else "",
     )
 
 
-def clipped(text: str) -> str:
+def clipped(text: str, longest: int = _LONGEST) -> str:
     """The record's own page has all of it."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rstrip()}…"
+    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
 
 
 def headings(query: RecordQuery, page: RecordsPage) -> list[Heading]:
-    own = [_heading(query, one.label, one.sort, number=one.number) for one in page.columns]
+    title, *own = (_heading(query, one.label, one.sort, number=one.number) for one in page.columns)
     turned = Sort.OLDEST if query.sort is Sort.NEWEST else Sort.NEWEST
     way = {Sort.NEWEST: "descending", Sort.OLDEST: "ascending"}.get(query.sort, "none")
     return [
+        title,
+        # Where columns are cut for want of room, this is not the one.
+        Heading("Sync", "", "none", number=False),
         *own,
         Heading("Created", query.having(sort=turned).url, way, number=False),
-        Heading("Sync", "", "none", number=False),
         Heading("Stripe id", "", "none", number=False),
     ]
 
@@ -292,7 +297,7 @@ def table() -> rx.Component:
         tab_index=0,
         role="region",
         aria_label="Records",
-        class_name="table-scroll reflow",
+        class_name="table-scroll reflow records",
     )
 
 
@@ -308,30 +313,40 @@ def heading(one: Any) -> rx.Component:
 def record_row(row: Any) -> rx.Component:
     return rx.el.tr(
         rx.el.th(
-            ui.link(row.title, "/records/" + RecordsState.kind + "/" + row.id),
-            rx.cond(row.note != "", rx.el.div(row.note, class_name="muted xsmall"), rx.fragment()),
+            ui.link(row.title, "/records/" + RecordsState.kind + "/" + row.id, title=row.whole),
+            rx.cond(
+                row.note != "", rx.el.div(row.note, title=row.note, class_name="muted xsmall truncate"), rx.fragment()
+            ),
             scope="row",
-            style={"minWidth": "160px"},
+        ),
+        rx.el.td(
+            rx.cond(row.sync == _DELETED, ui.pill("Deleted", "neutral", "trash-2"), ui.sync_status_pill(row.sync)),
+            custom_attrs={"data-label": "Sync"},
         ),
         rx.foreach(row.cells, cell),
-        rx.el.td(
-            rx.cond(row.sync == _DELETED, ui.pill("Deleted", "neutral", "trash-2"), ui.sync_status_pill(row.sync))
-        ),
-        rx.el.td(
-            rx.cond(row.stripe_id != "", ui.id_chip(row.stripe_id, label="Copy Stripe id"), rx.fragment()),
-            style={"maxWidth": "170px"},
+        # Ids of a kind begin alike, so their ends are shown.
+        rx.cond(
+            row.stripe_id != "",
+            rx.el.td(
+                ui.id_chip(row.stripe_id, label="Copy Stripe id"),
+                class_name="ends",
+                custom_attrs={"data-label": "Stripe id"},
+            ),
+            rx.el.td("—", class_name="blank muted"),
         ),
         key=row.id,
     )
 
 
 def cell(one: Any, place: Any) -> rx.Component:
-    """Its column's heading says whether it is a number; the first one is the row's own."""
+    """Its column's heading says whether it is a number; the first two are the row's own."""
     return rx.el.td(
         rx.cond(one[2] != "", ui.moment(one[0], one[2]), rx.el.span(one[0])),
-        rx.cond(one[1] != "", rx.el.div(one[1], class_name="muted xsmall"), rx.fragment()),
-        class_name=rx.cond(RecordsState.headings[place + 1].number, "number nowrap", "nowrap"),
-        custom_attrs={"data-label": RecordsState.headings[place + 1].label},
+        rx.cond(one[1] != "", rx.el.div(one[1], title=one[1], class_name="muted xsmall truncate"), rx.fragment()),
+        class_name=rx.cond(
+            RecordsState.headings[place + 2].number, "number nowrap", rx.cond(one[0] == "—", "blank", "")
+        ),
+        custom_attrs={"data-label": RecordsState.headings[place + 2].label},
     )
 
 

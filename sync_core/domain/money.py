@@ -71,11 +71,12 @@ def format_money(minor: int | None, currency: str | None) -> str:
     if code is None:
         return f"{minor:,} {currency}".rstrip() if currency else f"{minor:,}"
     sign = "-" if minor < 0 else ""
-    return f"{sign}{_prefix(code)}{_major(abs(minor), code)}"
+    return f"{sign}{currency_prefix(code)}{_major(abs(minor), code)}"
 
 
-def _prefix(code: str) -> str:
-    return _SYMBOLS.get(code) or f"{code} "
+def currency_prefix(code: str | None) -> str:
+    """What stands before an amount: `$`, `KWD `, nothing for no currency."""
+    return _SYMBOLS.get(code) or f"{code} " if code else ""
 
 
 def _major(minor: int, code: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sync_core.domain.fields import FIELDS, JsonValue
 from sync_core.domain.money import format_money
-from sync_core.domain.vocabulary import Choice, EntityType, EventType, ReasonCode
+from sync_core.domain.vocabulary import Choice, EntityType, EventType, ReasonCode, SyncStatus
 from sync_core.services.record_edits import editable
 from sync_core.services.record_views import (
     COLUMNS,
@@ -48,7 +48,7 @@ class Related:
 
 @dataclass(frozen=True, slots=True)
 class ChildList:
-    """`base` and a row's id make its address; `all_href` is empty when everything is shown."""
+    """`base` and a row's id make its address; `columns` are of the rows' cells; `all_href` is empty when everything is shown."""
 
     label: str
     base: str
@@ -92,6 +92,7 @@ class Card:
     version: int
     external_id: str
     stripe_url: str
+    conflict_href: str
     has_base: bool
     has_raw: bool
     differing: int
@@ -115,6 +116,7 @@ class Card:
             "status_label",
             "external_id",
             "stripe_url",
+            "conflict_href",
         )
         switches = ("deleted", "editable", "has_base", "has_raw")
         lists = ("fields", "parents", "children", "lines", "history")
@@ -145,6 +147,7 @@ def card(detail: RecordDetail, zone: str) -> Card:
         version=state.row_version,
         external_id=state.external_id or "",
         stripe_url=_stripe_url(detail),
+        conflict_href=_conflict_href(detail),
         has_base=state.base is not None,
         has_raw=times.raw is not None,
         differing=sum(one.differs for one in fields),
@@ -202,6 +205,14 @@ def _stripe_url(detail: RecordDetail) -> str:
     return f"https://dashboard.stripe.com/{state.account}/{mode}{_STRIPE_PATHS[detail.entity]}/{state.external_id}"
 
 
+def _conflict_href(detail: RecordDetail) -> str:
+    """The latest conflict about the record while it has one."""
+    found = [one for one in detail.history if one.kind == "conflict"]
+    if detail.state.status is not SyncStatus.CONFLICT or not found:
+        return ""
+    return f"/conflicts/{max(found, key=lambda one: one.occurred_at).conflict_id}"
+
+
 def _related(field: str, detail: RecordDetail, titles: tuple[str, str], where: str) -> Related:
     label = next(one.label for one in FIELDS[detail.entity] if one.name == field)
     return Related(label, *titles, where)
@@ -209,13 +220,29 @@ def _related(field: str, detail: RecordDetail, titles: tuple[str, str], where: s
 
 def _child_list(detail: RecordDetail, children: Children, zone: str) -> ChildList:
     search = detail.state.external_id or str(detail.state.record_id)
+    rows = [_below(detail.entity, children.entity, row(children.entity, one, zone)) for one in children.rows]
+    columns = list(COLUMNS[children.entity])
     return ChildList(
         label=children.entity.label,
         base=href(children.entity, ""),
-        columns=list(COLUMNS[children.entity]),
-        rows=[row(children.entity, one, zone) for one in children.rows],
+        columns=columns[-len(rows[0].cells) :] if rows else columns,
+        rows=rows,
         all_href=f"/records/{children.entity.value}?q={search}" if children.more else "",
     )
+
+
+def _below(parent: EntityType, entity: EntityType, one: Row) -> Row:
+    """Without what the parent's own page says: called by what tells it from its like."""
+    match parent, entity:
+        case EntityType.CUSTOMERS, EntityType.SUBSCRIPTIONS:
+            return replace(one, title=one.cells[0].text, note="", cells=one.cells[1:])
+        case _, EntityType.PRICES:
+            amount, billed, *others = one.cells
+            return replace(one, title=", ".join(filter(None, (amount.text, billed.text.lower()))), cells=others)
+        case _, EntityType.INVOICES:
+            return replace(one, cells=one.cells[1:])
+        case _:
+            return one
 
 
 def _lines(detail: RecordDetail) -> list[LineRow]:

@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sync_core.domain.fields import FIELDS, Field, JsonValue, Kind, Values
-from sync_core.domain.money import EXPONENTS, format_money, normalise_decimal
+from sync_core.domain.money import EXPONENTS, currency_prefix, format_money, normalise_decimal
 from sync_core.domain.vocabulary import EntityType
 from sync_core.store.record_lists import ListedRecord, Sort
 
@@ -148,7 +148,7 @@ def _unless_same(note: str | None, title: str | None) -> str:
 def _cells(entity: EntityType, data: Mapping[str, Any], zone: str) -> list[Cell]:
     match entity:
         case EntityType.CUSTOMERS:
-            return [Cell(data["email"] or NOTHING), Cell(data["phone"] or NOTHING)]
+            return [Cell(data["email"] or NOTHING), Cell((data["phone"] or NOTHING).replace(" ", "\N{NO-BREAK SPACE}"))]
         case EntityType.PRODUCTS:
             return [_sold(data), Cell(f"{data['prices']:,}", number=True)]
         case EntityType.PRICES:
@@ -193,7 +193,8 @@ def amount_text(data: Mapping[str, Any]) -> str:
     if data["unit_amount_decimal"] is not None:
         # Below the minor unit: fractions of a cent are shown as they are, never rounded.
         exponent = EXPONENTS.get(data["currency"] or "", 0)
-        return f"{normalise_decimal(Decimal(data['unit_amount_decimal']).scaleb(-exponent))} {data['currency'] or ''}".strip()
+        amount = normalise_decimal(Decimal(data["unit_amount_decimal"]).scaleb(-exponent))
+        return f"{currency_prefix(data['currency'])}{amount}"
     if data["billing_scheme"] == "tiered":
         return "By tiers"
     return "Customer chooses" if data["custom"] else NOTHING

@@ -204,6 +204,7 @@ WRONG = {
     "conflict": (f"/conflicts/{NOBODY}", "No such conflict"),
     "no conflicts": ("/conflicts?q=nobody+at+all", "Nothing matches"),
     "record": (f"/records/customers/{NOBODY}", "Not found"),
+    "page": ("/nowhere/at/all", "There is no such page"),
     "no records": ("/records/customers?q=nobody+at+all", "Nothing matches"),
 }
 

@@ -16,6 +16,7 @@ from sync_core.domain.vocabulary import EntityType, Role, SyncStatus
 from sync_core.errors import Refusal
 from sync_core.services import records
 from sync_core.services.actor import Actor
+from sync_core.services.record_cards import card
 from sync_core.services.record_edits import Typed
 from sync_core.services.records import Overtaken, RecordQuery, RecordsPage, Saved
 from sync_core.store import record_lists
@@ -441,6 +442,11 @@ async def test_a_customer_shows_what_hangs_on_it(database: Database, workspace_i
     found = await detail(database, actor, CUSTOMERS, customer)
     counts: dict[EntityType, tuple[int, bool]] = {one.entity: (len(one.rows), one.more) for one in found.children}
     assert counts == {EntityType.SUBSCRIPTIONS: (1, False), EntityType.INVOICES: (10, True)}
+    below = {one.label: one for one in card(found, "UTC").children}
+    # What the customer's own page says is not said again of each.
+    assert [column.label for column in below["Invoices"].columns] == ["Total", "To pay", "State", "Due"]
+    assert [len(one.cells) for one in below["Invoices"].rows] == [4] * 10
+    assert [column.label for column in below["Subscriptions"].columns] == ["Price", "State", "Period ends"]
     child = await detail(database, actor, EntityType.SUBSCRIPTIONS, subscription)
     assert [(one.field, one.record.record_id) for one in child.parents] == [("customer", customer)]
     values: dict[str, JsonValue] = child.state.local
