@@ -27,6 +27,7 @@ from sync_core.store.values_sql import (
     TABLES,
     assignments,
     columns,
+    own_parent,
     parent_id,
     parents_expression,
     quoted,
@@ -196,7 +197,7 @@ def _held(row: dict[str, Any]) -> Held:
 
 
 def _record_sets(entity: EntityType) -> str:
-    """Every column of a record from a row `v`; a parent that no Stripe id names is kept, unless `parents` says what it is to be."""
+    """Every column of a record from a row `v`; a parent of our own, which no Stripe id names, is kept, unless `parents` says what it is to be."""
     refs = {quoted(one): one for one in FIELDS[entity] if one.kind is Kind.REF}
     return ", ".join(
         f"{name} = CASE WHEN v.values->>'{refs[name].name}' IS NULL THEN {_own_parent(refs[name])} ELSE {expression} END"
@@ -211,9 +212,7 @@ def _own_parent(one: Field) -> str:
     assert one.parent is not None
     ours = f"v.parents->>'{one.name}'"
     found = f"(SELECT p.id FROM {TABLES[one.parent]} p WHERE p.workspace_id = %(workspace)s AND p.id = ({ours})::uuid)"
-    return (
-        f"CASE WHEN v.parents ? '{one.name}' AND {ours} IS NULL THEN NULL ELSE coalesce({found}, t.{quoted(one)}) END"
-    )
+    return f"CASE WHEN v.parents ? '{one.name}' AND {ours} IS NULL THEN NULL ELSE coalesce({found}, {own_parent(one, 't')}) END"
 
 
 _LINK = (

@@ -12,6 +12,7 @@ from sync_core.store.values_sql import (
     columns,
     compared,
     linked,
+    own_parent,
     quoted,
     values_expression,
 )
@@ -179,8 +180,7 @@ def _written(entity: EntityType) -> str:
 def _update_sql(entity: EntityType) -> str:
     kept = {quoted(one): one for one in FIELDS[entity] if one.kind is Kind.REF}
     sets = ", ".join(
-        # Our own parent that is not in Stripe has no id there: a reference without one is kept, never emptied.
-        f"{name} = CASE WHEN u.values->>'{kept[name].name}' IS NULL THEN t.{name} ELSE {expression} END"
+        f"{name} = CASE WHEN u.values->>'{kept[name].name}' IS NULL THEN {own_parent(kept[name], 't')} ELSE {expression} END"
         if name in kept
         else f"{name} = {expression}"
         for name, expression in assignments(entity, "u")

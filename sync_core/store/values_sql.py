@@ -112,6 +112,17 @@ def parent_id(field: Field, source: str) -> str:
     )
 
 
+def own_parent(field: Field, alias: str) -> str:
+    """Our id of a record's parent that is not in Stripe, or null. No Stripe id names it: where values name none, it is kept, and one of Stripe's
+    is not.
+    """
+    assert field.parent is not None
+    return (
+        f"(SELECT ref.id FROM {TABLES[field.parent]} ref WHERE ref.workspace_id = {alias}.workspace_id"
+        f" AND ref.id = {alias}.{quoted(field)} AND ref.external_id IS NULL)"
+    )
+
+
 def linked(alias: str, external_id: str) -> str:
     """The condition that a record is the one linked to a Stripe id of the bound account."""
     return (

@@ -65,7 +65,8 @@ class Found:
 @cache
 def found_sql(entity: EntityType, *, values: bool) -> str:
     """A record carries the digest of Stripe's values, which are its base then, as long as nobody has written it otherwise. One that this run
-    created, and nobody wrote since, has to have it.
+    created, and nobody wrote since, has to have it. What was passed over without a record, or not linked, need
+    not be there.
     """
     written = (
         f"CASE WHEN p.action NOT IN ('{Action.CREATE.value}', '{Action.UPDATE.value}') OR t.deleted_at IS NOT NULL THEN NULL"
@@ -80,7 +81,8 @@ FROM (
   LEFT JOIN LATERAL (SELECT t.id, {written if values else "NULL::boolean"} AS differs FROM {TABLES[entity]} t
     WHERE {linked("t", "p.external_id")} OFFSET 0) t ON true
   WHERE p.workspace_id = %(workspace)s AND p.session_id = %(session)s AND p.entity_type = %(entity)s
-    AND p.action <> 'error' AND (p.reason_code IS NULL OR p.reason_code NOT IN ('email_match', 'gone')) OFFSET 0
+    AND p.action <> 'error' AND (p.action = 'update' OR p.reason_code IS NULL OR p.reason_code NOT IN ('email_match', 'gone', 'not_for_sync'))
+  OFFSET 0
 ) found
 """
 

@@ -11,12 +11,14 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from sync_core.domain.merge import Strategies
-from sync_core.domain.vocabulary import EntityType, SessionStatus, Strategy
+from sync_core.domain.vocabulary import Choice, EntityType, SessionStatus, Strategy
 from sync_core.engine import planner
 from sync_core.sandbox.account import Account
 from sync_core.sandbox.server import SandboxServer
+from sync_core.services import conflicts as services
 from sync_core.store.database import Database
-from tests import support
+from tests import support, truth
+from tests.conflict_data import person
 from tests.support import sync
 from tests.unit import _stripe_objects as make
 
@@ -291,6 +293,7 @@ async def test_two_objects_never_claim_one_record(
 
     counters = ended.counters["customers"]
     assert (counters["updated"], counters["created"]) == (1, 1)
+    assert counters["verified"]["expected"] == 2, "who was linked must be there, too"
     linked = await support.stored_ids(database, workspace_id, EntityType.CUSTOMERS)
     assert linked == (set() if dry_run else {"cus_ada", "cus_eva"})
 
@@ -375,6 +378,34 @@ async def test_the_lines_of_a_subscription_are_ours_where_its_items_are(database
 
         await sync(database, workspace_id, server.url, support.config(strategy=Strategy.OVERWRITE))
         assert await support.rows(database, workspace_id, lines) == [{"lines": "si_1 2, si_2 3"}]
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["overwritten", "decided"])
+async def test_a_reference_that_stripe_empties_is_emptied(
+    *, database: Database, workspace_id: UUID, asked: bool
+) -> None:
+    """And the next sync finds nothing to do."""
+    of_it = {"type": "subscription_details", "subscription_details": {"subscription": "sub_1"}}
+    made = {"customers": [make.customer()], "products": [make.product()], "prices": [make.price()]}
+    account = Account.from_objects(
+        {**made, "subscriptions": [make.subscription()], "invoices": [make.invoice(parent=of_it)]}
+    )
+    wanted = support.config(strategy=Strategy.FLAG if asked else Strategy.OVERWRITE)
+    async with SandboxServer(account) as server:
+        await sync(database, workspace_id, server.url, wanted)
+        [raw] = account.truth_objects("invoices")
+        account.update("invoices", raw["id"], {"parent": None}, now=server.world.now())
+        if asked:
+            await change(database, workspace_id, "UPDATE invoices SET payment_base = NULL")
+        changed = await sync(database, workspace_id, server.url, wanted)
+        if asked:
+            [row] = await support.rows(database, workspace_id, "SELECT id FROM payment_sync_conflicts")
+            await services.resolve(database, person(workspace_id), row["id"], take_all=Choice.STRIPE)
+        again = await sync(database, workspace_id, server.url, wanted)
+
+    assert changed.status is again.status is SessionStatus.COMPLETED
+    assert again.counters["invoices"]["unchanged"] == 1
+    await truth.assert_equal_to(database, workspace_id, account)
 
 
 async def test_an_edit_since_the_dry_run_is_not_overwritten(

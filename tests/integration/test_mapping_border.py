@@ -306,6 +306,18 @@ async def test_an_object_whose_parts_stripe_will_not_tell_is_an_error_until_it_d
     assert "in_25" not in await support.stored_ids(database, workspace_id, EntityType.INVOICES)
 
 
+async def test_a_preview_of_an_invoice_is_passed_over_and_not_missed(database: Database, workspace_id: UUID) -> None:
+    account = Account.from_objects(
+        {"customers": [make.customer()], "invoices": [make.invoice(), make.invoice(id="upcoming_in_1")]}
+    )
+    async with SandboxServer(account) as server:
+        ended = await sync(database, workspace_id, server.url, support.config())
+
+    assert ended.status is SessionStatus.COMPLETED
+    counted = ended.counters["invoices"]
+    assert (counted["created"], counted["skipped"], counted["verified"]["expected"]) == (1, 1, 1)
+
+
 async def test_half_a_surrogate_pair_and_nul_cross_the_wire(database: Database, workspace_id: UUID) -> None:
     """What a careless client wrote into Stripe: JSON that Python's and Rust's readers refuse, and text that PostgreSQL does."""
     broken = "\\ud83e\\u0000end"
