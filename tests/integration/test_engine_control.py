@@ -17,8 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sync_core.domain.vocabulary import EntityType, Phase, SessionStatus
 from sync_core.engine.context import Run
 from sync_core.engine.drive import drive
+from sync_core.engine.landing import Lander
 from sync_core.engine.planner import Planner
 from sync_core.engine.staging import stage, stage_page
+from sync_core.engine.tasks import ended
 from sync_core.errors import LeaseLost
 from sync_core.jobs.child import run_once
 from sync_core.sandbox.account import Account
@@ -148,6 +150,34 @@ async def test_the_newest_look_at_an_object_wins_whichever_lands_last(
     assert [(row["at"], row["name"]) for row in found] == [(3, "first")] * 6
     news = [max(turn for turn, look in enumerate(order) if is_news(order[:turn], look)) for order in orders]
     assert [(row["seq"] - 1) // len(orders) for row in found] == news, "what shows nothing new is not planned again"
+
+
+async def test_of_looks_that_land_together_the_newest_wins(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    orders = list(permutations([(1.0, "first"), (2.0, "second"), (3.0, "third")]))
+    session_id = await support.enqueue(database, workspace_id, support.config(EntityType.CUSTOMERS))
+    async with support.taken(database, session_id, server.url) as run:
+        lander = Lander(run)
+        landings = [
+            Landing(
+                rows=[
+                    stage(EntityType.CUSTOMERS, customer(id=f"cus_{place}", name=name), observed_at=at, request_id=None)
+                    for place, (at, name) in enumerate(looks)
+                ]
+            )
+            for looks in zip(*orders, strict=True)
+        ]
+        given = [asyncio.create_task(lander.submit(one)) for one in landings]
+        await asyncio.sleep(0)
+        work = asyncio.create_task(lander.work())
+        await asyncio.gather(*given)
+        await ended([work])
+
+    found = await support.rows(
+        database, workspace_id, "SELECT \"values\"->>'name' AS name FROM payment_sync_staged_objects"
+    )
+    assert [row["name"] for row in found] == ["third"] * len(orders)
 
 
 def is_news(before: Sequence[Look], look: Look) -> bool:

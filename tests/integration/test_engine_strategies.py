@@ -229,6 +229,7 @@ async def test_the_narrowest_strategy_wins(database: Database, workspace_id: UUI
     found = await support.rows(database, workspace_id, "SELECT name, phone FROM customers")
     assert found == [{"name": "Ada of ours", "phone": "2"}]
     assert ended.counters["customers"]["updated"] == 1
+    assert ended.status is SessionStatus.COMPLETED, "what is kept of ours is not held to Stripe's values"
 
 
 OWN = "INSERT INTO customers (workspace_id, name, email) VALUES (:w, :name, :email)"
