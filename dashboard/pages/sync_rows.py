@@ -96,9 +96,9 @@ def _span(one: TimedStep, zone: str) -> str:
     return text if one.ended is not None else f"since {text}"
 
 
-def clock_of(zone: str, moment: datetime) -> str:
+def clock_of(zone: str, moment: int) -> str:
     """Which clock the steps' times are of."""
-    return f"By the clock of {zone}: UTC{moment.astimezone(ZoneInfo(zone)).isoformat()[-6:]}"
+    return f"By the clock of {zone}: UTC{datetime.fromtimestamp(moment, ZoneInfo(zone)).isoformat()[-6:]}"
 
 
 def at_once(view: ProgressView) -> str:
