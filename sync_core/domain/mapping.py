@@ -228,8 +228,10 @@ _NESTED = {EntityType.SUBSCRIPTIONS: "items", EntityType.INVOICES: "lines"}
 
 def nested_gap(entity: EntityType, raw: Raw) -> str | None:
     """What Stripe left out of the object and tells when asked, so that it must be asked before the object is mapped:
-    a nested list cut short, or the tiers of a price in its other currencies.
+    a nested list cut short, or the tiers of a price in its other currencies. Of what has no id nothing can be asked.
     """
+    if type(raw.get("id")) is not str:
+        return None
     if entity is EntityType.PRICES:
         return "currency_options" if untold_currencies(raw) else None
     name = _NESTED.get(entity)

@@ -10,7 +10,16 @@ from typing import Any
 
 import orjson
 
-from sync_core.domain.mapping import Mapped, Unmappable, clean, digest, map_object, nested_gap, untold_currencies
+from sync_core.domain.mapping import (
+    Unmappable,
+    clean,
+    digest,
+    known_as,
+    map_object,
+    nested_gap,
+    untold_currencies,
+)
+from sync_core.domain.shapes import Raw
 from sync_core.domain.vocabulary import EntityType, ReasonCode
 from sync_core.store.landing import StagedRow
 from sync_core.stripe_source import (
@@ -82,20 +91,8 @@ async def stage_retrieved(
 
 def stage_gone(entity: EntityType, external_id: str, found: Retrieved) -> StagedRow:
     """That Stripe knows it no longer is a view of an object, too."""
-    return StagedRow(
-        entity=entity,
-        external_id=external_id,
-        seq=0,
-        created=None,
-        livemode=False,
-        deleted=False,
-        related=True,
-        observed_at=found.requested_at,
-        request_id=found.request_id,
-        values=None,
-        raw=as_json({"id": external_id}),
-        issue={"reason": ReasonCode.GONE.value, "field": None, "message": None},
-    )
+    gone = Unmappable(external_id, ReasonCode.GONE, None, "Stripe knows it no longer")
+    return _aside(entity, {"id": external_id}, gone, found.requested_at, found.request_id, related=True)
 
 
 def stage(
@@ -112,30 +109,37 @@ def stage(
     `whole` is what the object came to, where Stripe had left something out.
     """
     if isinstance(whole, Lost):
-        mapped: Mapped | Unmappable = Unmappable(str(raw["id"]), ReasonCode.FETCH_FAILED, whole.part, whole.why)
-    else:
-        raw = whole or raw
-        mapped = map_object(entity, raw)
-    if isinstance(mapped, Mapped):
-        return StagedRow(
-            entity=entity,
-            external_id=mapped.external_id,
-            seq=0,
-            created=mapped.created,
-            livemode=mapped.livemode,
-            deleted=mapped.deleted,
-            related=related,
-            observed_at=observed_at,
-            request_id=request_id,
-            values=mapped.packed,
-            raw=as_json(raw),
-            digest=None if mapped.deleted else digest(entity, mapped),
-        )
+        lost = Unmappable(known_as(raw["id"]), ReasonCode.FETCH_FAILED, whole.part, whole.why)
+        return _aside(entity, raw, lost, observed_at, request_id, related=related)
+    raw = whole or raw
+    mapped = map_object(entity, raw)
+    if isinstance(mapped, Unmappable):
+        return _aside(entity, raw, mapped, observed_at, request_id, related=related)
+    return StagedRow(
+        entity=entity,
+        external_id=mapped.external_id,
+        seq=0,
+        created=mapped.created,
+        livemode=mapped.livemode,
+        deleted=mapped.deleted,
+        related=related,
+        observed_at=observed_at,
+        request_id=request_id,
+        values=mapped.packed,
+        raw=as_json(raw),
+        digest=None if mapped.deleted else digest(entity, mapped),
+    )
+
+
+def _aside(
+    entity: EntityType, raw: Raw, why: Unmappable, observed_at: float, request_id: str | None, *, related: bool
+) -> StagedRow:
+    """An object without values, and the reason."""
     text = as_json(raw)
     return StagedRow(
         entity=entity,
         # What has no id of its own is known by all that it is: read twice, it is one error.
-        external_id=mapped.external_id or f"no id, {blake2b(text, digest_size=8).hexdigest()}",
+        external_id=why.external_id or f"no id, {blake2b(text, digest_size=8).hexdigest()}",
         seq=0,
         created=None,
         livemode=False,
@@ -145,7 +149,7 @@ def stage(
         request_id=request_id,
         values=None,
         raw=text,
-        issue={"reason": mapped.reason.value, "field": mapped.field, "message": mapped.message},
+        issue={"reason": why.reason.value, "field": why.field, "message": why.message},
     )
 
 

@@ -17,6 +17,16 @@ from sync_core.store.values_sql import (
     values_expression,
 )
 
+_BY_EMAIL = (
+    "CASE WHEN linked_id IS NOT NULL THEN linked_id ELSE (SELECT CASE WHEN count(*) = 1 THEN (array_agg(m.id))[1] END"
+    " FROM (SELECT c.id FROM customers c WHERE c.workspace_id = %(workspace)s AND c.email_key = linked.email_key"
+    " AND c.external_id IS NULL AND c.deleted_at IS NULL LIMIT 2) m) END"
+)
+_PLANNED = (
+    " LEFT JOIN LATERAL (SELECT i.action, i.record_version FROM payment_sync_plan_items i WHERE i.workspace_id = %(workspace)s"
+    " AND i.session_id = %(plan)s AND i.entity_type = %(entity)s AND i.external_id = b.external_id OFFSET 0) p ON true"
+)
+_SEEN = "extract(epoch FROM t.payment_observed_at)::float8"
 # What a later run has done with its own look at an object says that this one is old, though nothing was written where it changed nothing. One
 # that was passed over, or could not be stored, is known to nobody; what a dry run saw is stored where it is what was stored already.
 _LOOKED_SINCE = f"""(SELECT max(l.began) FROM unnest(%(later)s::uuid[], %(later_began)s::float8[], %(later_dry)s::boolean[]) AS l(id, began, dry)
@@ -33,23 +43,12 @@ def select_sql(
     """`some` takes those bound as %(only)s, and leaves the rest of the queue out; `overtaken` asks what the runs bound as `later` saw."""
     table = TABLES[entity]
     ours, theirs, base = (compared(entity, one) for one in ("t.local", "b.values", "t.payment_base"))
-    by_key = (
-        "CASE WHEN linked_id IS NOT NULL THEN linked_id ELSE (SELECT CASE WHEN count(*) = 1 THEN (array_agg(m.id))[1] END"
-        " FROM (SELECT c.id FROM customers c WHERE c.workspace_id = %(workspace)s AND c.email_key = linked.email_key"
-        " AND c.external_id IS NULL AND c.deleted_at IS NULL LIMIT 2) m) END"
-        if by_email
-        else "linked_id"
-    )
-    seen = "extract(epoch FROM t.payment_observed_at)::float8"
-    if overtaken:
-        seen = f"CASE WHEN d.relevant AND t.id IS NOT NULL THEN greatest({seen}, {_LOOKED_SINCE}) END"
+    by_key = _BY_EMAIL if by_email else "linked_id"
     key = "lower(values->>'email') COLLATE \"C\"" if by_email else "NULL::text"
-    planned = (
-        " LEFT JOIN LATERAL (SELECT i.action, i.record_version FROM payment_sync_plan_items i WHERE i.workspace_id = %(workspace)s"
-        " AND i.session_id = %(plan)s AND i.entity_type = %(entity)s AND i.external_id = b.external_id OFFSET 0) p ON true"
-        if applied
-        else ""
-    )
+    planned = _PLANNED if applied else ""
+    seen = _SEEN
+    if overtaken:
+        seen = f"CASE WHEN d.relevant AND t.id IS NOT NULL THEN greatest({_SEEN}, {_LOOKED_SINCE}) END"
     # Each record is found by a subquery of its own: with no statistics yet, a join would be planned as a walk over the table for
     # every row. Row-level security lets only plain comparisons choose an index, hence keys that are worked out a step earlier.
     return f"""

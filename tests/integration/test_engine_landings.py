@@ -183,6 +183,9 @@ async def test_a_place_of_a_plan_is_not_looked_for_along_the_plan(
     [
         pytest.param({"dry_run": True, "applied": False}, "pp", id="a-dry-run-looks-for-planned-parents"),
         pytest.param({"dry_run": False, "applied": True}, "i", id="an-applied-plan-looks-for-what-was-planned"),
+        pytest.param(
+            {"dry_run": False, "applied": False, "overtaken": True}, "i", id="what-was-put-off-looks-for-later-runs"
+        ),
     ],
 )
 async def test_what_is_planned_is_found_by_its_key(
@@ -202,7 +205,7 @@ async def test_what_is_planned_is_found_by_its_key(
         " SELECT :workspace, :session, CAST(:entity AS text), CAST(:entity AS text) || n, n, 'create'"
     )
     await with_new_prices(database, "payment_sync_plan_items", items, whose, prices)
-    entity = EntityType.PRICES if planned["applied"] else EntityType.SUBSCRIPTIONS
+    entity = EntityType.SUBSCRIPTIONS if planned["dry_run"] else EntityType.PRICES
     async with support.taken(database, session_id, server.url) as run, run.session() as session:
         connection = await driver(session)
         found = await connection.execute(

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sync_core.domain.fields import ORDER
 from sync_core.domain.vocabulary import EntityType, SessionStatus, Strategy
+from sync_core.engine import phases
 from sync_core.sandbox.account import Account
 from sync_core.sandbox.blueprint import Blueprint, Sizes
 from sync_core.sandbox.server import SandboxServer
@@ -19,6 +20,7 @@ from sync_core.store.database import Database
 from sync_core.store.values_sql import TABLES
 from tests import support, truth
 from tests.support import sync
+from tests.unit import _stripe_objects as make
 
 SIZES = Sizes(240, 12, 40, 60, 80)
 COUNTED = ("created", "updated", "unchanged", "skipped", "conflicts", "failed")
@@ -158,6 +160,35 @@ EMBEDDING = {
     "children-alone": {"entities": (EntityType.SUBSCRIPTIONS, EntityType.INVOICES), "later": False},
     "since-a-day": {"entities": ORDER, "later": True},
 }
+
+
+async def test_nothing_is_planned_before_its_parents_are_there_however_much_lands_meanwhile(
+    database: Database, workspace_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each invoice has a subscription of its own, to be fetched by id, which takes longer than the next pages."""
+    monkeypatch.setattr(phases, "BATCH", 10)
+    parents = {"customers": [make.customer()], "products": [make.product()], "prices": [make.price()]}
+    subscriptions = [make.subscription(id=f"sub_{place}") for place in range(120)]
+    invoices = [
+        make.invoice(
+            id=f"in_{place}",
+            parent={"type": "subscription_details", "subscription_details": {"subscription": f"sub_{place}"}},
+        )
+        for place in range(120)
+    ]
+    account = Account.from_objects({**parents, "subscriptions": subscriptions, "invoices": invoices})
+    async with SandboxServer(account) as server:
+        server.world.faults.replace(
+            [
+                {"kind": "slow", "match": "GET /v1/invoices", "delay_ms": 40},
+                {"kind": "slow", "match": "GET /v1/subscriptions/:id", "delay_ms": 120},
+            ]
+        )
+        wanted = support.config(EntityType.INVOICES, batch_size=10, concurrent_batches=1)
+        ended = await sync(database, workspace_id, server.url, wanted)
+
+    assert ended.status is SessionStatus.COMPLETED
+    assert ended.counters["invoices"]["created"] == 120
 
 
 async def test_a_parent_that_many_children_lack_is_asked_for_once(

@@ -405,6 +405,22 @@ async def test_lines_that_stripe_does_not_give_make_an_error_of_their_invoice_al
     assert issue["message"] == "Stripe does not give its lines: Nobody may"
 
 
+async def test_what_has_no_id_is_asked_for_nothing_and_is_one_error_however_often_it_is_read(source: Source) -> None:
+    nameless = {name: value for name, value in _CUT_SHORT.items() if name != "id"} | {"object": "price"}
+    async with fake_wire() as wire:
+        read = [
+            await stage_page(
+                source(wire),
+                EntityType.INVOICES,
+                Page([{"id": "in_2"}] * place + [nameless], False, 1.0, 1, f"req_{place}", False),
+            )
+            for place in range(2)
+        ]
+
+    assert wire.seen == []
+    assert read[0][0].external_id == read[1][1].external_id
+
+
 async def test_a_way_to_stripe_that_is_cut_makes_no_errors(http: httpx.AsyncClient, governor: Governor) -> None:
     listed = Page([_CUT_SHORT], False, 1.0, 1, "req_1", False)
     async with fake_wire(then=page()[:-1]) as wire:
