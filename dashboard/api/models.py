@@ -372,6 +372,7 @@ class Estimate(BaseModel):
     entities: dict[str, dict[str, Any]]
     records: int
     requests: int
+    requests_between: dict[str, int]
     seconds: dict[str, int]
     reads: dict[str, float]
     warning: str | None

@@ -164,7 +164,12 @@ class ConnectState(PageState):
             await self._show()
         if found is not None and found.connected:
             self.problem = ""
-            self._say(f"Connected to {self.card.title}.")
+            former = self.card.former
+            self._say(
+                f"Key replaced. {former} is kept until the new one has worked."
+                if former
+                else f"Connected to {self.card.title}."
+            )
         elif found is not None and found.saved:
             self.problem = ""
             self._say(f"Saved for {connection_drafts.DAYS} days. Nothing is connected by it.")

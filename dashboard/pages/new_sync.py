@@ -25,8 +25,10 @@ from dashboard.pages.new_sync_form import (
     form_of,
     form_of_preset,
     mistakes,
+    parents_left_out,
     preset_row,
     request_of,
+    with_parents,
 )
 from dashboard.pages.new_sync_view import view
 from dashboard.pages.run_parts import parsed_id
@@ -50,6 +52,7 @@ _MOST_CHARACTERS = 20
 
 class NewSyncState(PageState):
     entities: list[EntityCard] = []
+    left_out: str = ""
     filled: int = 0
     chosen: list[str] = []
     span: str = "all"
@@ -107,6 +110,7 @@ class NewSyncState(PageState):
         """What follows from the form: the cards' notes, and that an estimate is of another one."""
         await self._mark_mistakes()
         self.entities, self.exceptions = entity_cards(self._form()), field_exceptions(self._form())
+        self.left_out = parents_left_out(self._form())
         self.estimate_stale = self.estimate.ready
         asked = await self._asked(dry_run=True)
         if isinstance(asked, StartRequest):
@@ -199,6 +203,12 @@ class NewSyncState(PageState):
             others = [one for one in self.chosen if one != name]
             self.chosen = [*others, name] if chosen else others
             await self._refresh()
+
+    @rx.event
+    async def add_parents(self) -> None:
+        """All that the chosen types refer to; the boxes are made anew."""
+        self.chosen, self.filled = with_parents(self._form()), self.filled + 1
+        await self._refresh()
 
     @rx.event
     async def set_span(self, span: str) -> None:

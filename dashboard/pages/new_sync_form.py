@@ -224,7 +224,7 @@ def entity_cards(form: Form) -> list[EntityCard]:
             about=_ABOUT[entity],
             needs=_listed(NEEDS[entity]),
             chosen=entity.value in form.chosen,
-            note=f"The {_listed(missing[entity])} that they refer to are fetched one by one."
+            note=f"Of {_listed(missing[entity])} only those come along that they refer to."
             if entity in missing
             else "",
             strategy=form.by_entity.get(entity.value, ""),
@@ -236,8 +236,10 @@ def entity_cards(form: Form) -> list[EntityCard]:
 def estimate_card(found: Estimate) -> EstimateCard:
     return EstimateCard(
         ready=True,
-        records=_about(found.records, exact=all(one.guess.exact for one in found.entities)),
-        requests=f"{found.requests:,}",
+        records=more_or_less(
+            found.records, sum(one.guess.low for one in found.entities), sum(one.guess.high for one in found.entities)
+        ),
+        requests=more_or_less(found.requests, found.requests_low, found.requests_high),
         duration=duration(found.seconds_low, found.seconds_high),
         rows=[
             EstimateRow(
@@ -329,12 +331,36 @@ def _date(moment: int, zone: ZoneInfo) -> str:
     return datetime.fromtimestamp(moment, zone).date().isoformat()
 
 
-def _about(count: int, *, exact: bool) -> str:
-    if exact or count < 100:
+def more_or_less(count: int, low: int, high: int) -> str:
+    """A guess with how far it may be out, to two digits: “12,000 ± 1,800”. What was counted is said as it is."""
+    off = max(high - count, count - low, 0)
+    if not off:
         return f"{count:,}"
-    step = 10 ** (len(str(count)) - 2)
-    return f"about {round(count / step) * step:,}"
+    step = 10 ** max(0, len(str(off)) - 2)
+    return f"{round(count / step) * step:,} ± {-(-off // step) * step:,}"
+
+
+def parents_left_out(form: Form) -> str:
+    """Why what was left out had better come too; empty where nothing was."""
+    missing = missing_parents([entity for entity in ORDER if entity.value in form.chosen])
+    if not missing:
+        return ""
+    needed = tuple(one for one in ORDER if any(one in parents for parents in missing.values()))
+    children = _listed(tuple(missing))
+    return (
+        f"{children[0].upper()}{children[1:]} are stored with the {_listed(needed)} that they refer to. Left out, only those"
+        " come along, some of them by a request each; listed, all of them come, a hundred in a request."
+    )
+
+
+def with_parents(form: Form) -> list[str]:
+    """What is chosen, and all that it refers to, however far up."""
+    chosen = [entity for entity in ORDER if entity.value in form.chosen]
+    while missing := {parent for parents in missing_parents(chosen).values() for parent in parents}:
+        chosen = [entity for entity in ORDER if entity in missing or entity in chosen]
+    return [entity.value for entity in chosen]
 
 
 def _listed(entities: tuple[EntityType, ...]) -> str:
-    return " and ".join(entity.label.lower() for entity in entities)
+    words = [entity.label.lower() for entity in entities]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

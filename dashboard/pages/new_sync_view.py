@@ -107,6 +107,17 @@ def _entities(state: Any) -> rx.Component:
             ui.field_error("entity_types", state.error_entities),
             class_name="fieldset",
         ),
+        rx.cond(
+            state.left_out != "",
+            ui.callout(
+                state.left_out,
+                ui.button(
+                    "Add them", small=True, icon_name="plus", on_click=state.add_parents, style={"marginTop": "8px"}
+                ),
+                kind="info",
+            ),
+            rx.fragment(),
+        ),
     )
 
 
@@ -162,7 +173,9 @@ def _range(state: Any) -> rx.Component:
         rx.el.div(
             rx.el.h2("Created when"),
             rx.el.p(
-                "By the day on which Stripe created an object. What an object refers to comes along, however old.",
+                "By the day on which Stripe created an object, not the day on which it changed: Stripe lists by creation only. So what is"
+                " older than the range and changed in it is not read, except for what an object in it refers to. To take up every"
+                " change, read everything.",
                 class_name="muted small",
             ),
         ),

@@ -99,10 +99,14 @@ class EntityEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """`seconds_low` to `seconds_high` is how long the run is thought to take; `warning` is set when it costs much of the month's reads."""
+    """`seconds_low` to `seconds_high` is how long the run is thought to take, `requests_low` to `requests_high` what it asks of Stripe;
+    `warning` is set when it costs much of the month's reads.
+    """
 
     entities: tuple[EntityEstimate, ...]
     requests: int
+    requests_low: int
+    requests_high: int
     seconds_low: float
     seconds_high: float
     reads: Reads
@@ -128,6 +132,7 @@ class Estimate:
             },
             "records": self.records,
             "requests": self.requests,
+            "requests_between": {"low": self.requests_low, "high": self.requests_high},
             "seconds": {"low": round(self.seconds_low), "high": round(self.seconds_high)},
             "reads": self.reads.to_json(),
             "warning": self.warning,
@@ -240,10 +245,14 @@ def _estimate(
     requests = sum(one.requests for one in entities)
     lowest = {entity: one.low for entity, one in sampled.guesses.items()}
     highest = {entity: one.high for entity, one in sampled.guesses.items()}
+    fewest, most = (
+        sum(sum(sampled.reads(entity, count, config)) for entity, count in counts.items())
+        for counts in (lowest, highest)
+    )
     low = _seconds(lowest, config, sampled, cap)
     high = _seconds(highest, config, sampled, cap)
     reads = replace(before, run=requests)
-    return Estimate(entities, requests, low, high * 1.3 + 1, reads, reads.warning(warn_share))
+    return Estimate(entities, requests, fewest, most, low, high * 1.3 + 1, reads, reads.warning(warn_share))
 
 
 def _requests(records: int, config: RunConfig) -> int:

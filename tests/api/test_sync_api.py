@@ -260,6 +260,8 @@ async def test_an_estimate(call: Client, api_sandbox: SandboxProcess) -> None:
 
     assert answer.status_code == 200
     assert answer.json()["entities"]["products"]["records"] == len(api_sandbox.truth("products"))
+    requests = answer.json()["requests"]
+    assert answer.json()["requests_between"] == {"low": requests, "high": requests}, "all was counted"
 
 
 @pytest.mark.usefixtures("connected")

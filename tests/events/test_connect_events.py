@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 
 from dashboard.api.forms import DRAFT_FORM, KEY_FORM, WEBHOOK_FORM, form_routes
 from dashboard.pages.connect import ConnectState
+from dashboard.state import PageState
 from sync_core.domain.vocabulary import Role
 from sync_core.sandbox.launch import SandboxProcess
 from sync_core.services import connections
@@ -127,6 +128,15 @@ async def test_another_account_is_refused_and_the_old_one_stays(owner: Browser, 
     assert "disconnect it first" in owner.of(ConnectState, "problem")
     assert owner.of(ConnectState, "card") == before
     assert owner.of(ConnectState, "replacing") is True
+
+
+async def test_a_key_that_is_replaced_is_said_to_be(owner: Browser, forms: httpx.AsyncClient) -> None:
+    await pasted(forms, owner, KEY)
+    assert owner.of(PageState, "notice") == "Connected to Sandbox Industries."
+
+    await pasted(forms, owner, "sk_test_rolled_0123456789zz")
+
+    assert owner.of(PageState, "notice") == f"Key replaced. …{KEY[-4:]} is kept until the new one has worked."
 
 
 async def test_the_sandbox_connects_by_one_click(owner: Browser) -> None:

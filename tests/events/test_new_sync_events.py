@@ -94,6 +94,14 @@ async def test_an_estimate_that_breaks_is_not_waited_for(
 async def test_a_dry_run_starts_and_leads_to_its_page(owner: Browser, database: Database, workspace_id: UUID) -> None:
     for name in ("invoices", "subscriptions", "prices", "products"):
         await owner.send(NewSyncState, "choose_entity", name=name, chosen=False)
+    assert owner.of(NewSyncState, "left_out") == ""
+    await owner.send(NewSyncState, "choose_entity", name="prices", chosen=True)
+    assert owner.of(NewSyncState, "left_out").startswith("Prices are stored with the products")
+    await owner.send(NewSyncState, "add_parents")
+    assert owner.of(NewSyncState, "chosen") == ["customers", "products", "prices"]
+    assert owner.of(NewSyncState, "left_out") == ""
+    for name in ("prices", "products"):
+        await owner.send(NewSyncState, "choose_entity", name=name, chosen=False)
     await owner.send(NewSyncState, "set_strategy", value="flag")
     await owner.send(NewSyncState, "set_entity_strategy", name="customers", value="overwrite")
     await owner.send(NewSyncState, "set_batch_size", value="50")

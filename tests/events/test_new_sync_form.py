@@ -15,7 +15,10 @@ from dashboard.pages.new_sync_form import (
     entity_cards,
     form_of,
     mistakes,
+    more_or_less,
+    parents_left_out,
     request_of,
+    with_parents,
 )
 from sync_core.errors import Refusal
 from sync_core.services.start_request import StartRequest, checked
@@ -124,10 +127,52 @@ def test_every_mistake_is_named_at_once() -> None:
 def test_cards_say_what_comes_along() -> None:
     cards = {card.name: card for card in entity_cards(Form(chosen=("prices", "customers", "invoices")))}
 
-    assert cards["prices"].note == "The products that they refer to are fetched one by one."
-    assert cards["invoices"].note == "The subscriptions that they refer to are fetched one by one."
+    assert cards["prices"].note == "Of products only those come along that they refer to."
+    assert cards["invoices"].note == "Of subscriptions only those come along that they refer to."
     assert cards["customers"].note == cards["subscriptions"].note == ""
     assert [name for name, card in cards.items() if card.chosen] == ["customers", "prices", "invoices"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "whole", "says"),
+    [
+        pytest.param(("prices",), ["products", "prices"], "Prices are stored with the products", id="one step"),
+        pytest.param(
+            ("invoices",),
+            ["customers", "products", "prices", "subscriptions", "invoices"],
+            "Invoices are stored with the customers and subscriptions",
+            id="all the way up",
+        ),
+        pytest.param(
+            ("prices", "subscriptions", "invoices"),
+            ["customers", "products", "prices", "subscriptions", "invoices"],
+            "Prices, subscriptions and invoices are stored with the customers and products",
+            id="several",
+        ),
+        pytest.param(("customers", "products"), ["customers", "products"], "", id="nothing left out"),
+        pytest.param((), [], "", id="nothing chosen"),
+    ],
+)
+def test_what_the_chosen_types_refer_to_is_offered(chosen: tuple[str, ...], whole: list[str], says: str) -> None:
+    form = Form(chosen=chosen)
+
+    assert with_parents(form) == whole
+    assert parents_left_out(form).startswith(says)
+    assert bool(parents_left_out(form)) is bool(says)
+    assert parents_left_out(Form(chosen=tuple(with_parents(form)))) == ""
+
+
+@pytest.mark.parametrize(
+    ("count", "low", "high", "said"),
+    [
+        pytest.param(1234, 1234, 1234, "1,234", id="counted"),
+        pytest.param(12_345, 10_600, 13_000, "12,300 ± 1,800", id="guessed"),
+        pytest.param(41, 38, 43, "41 ± 3", id="few"),
+        pytest.param(1_234_567, 1_000_000, 1_300_000, "1,230,000 ± 240,000", id="many"),
+    ],
+)
+def test_a_guess_says_how_far_it_may_be_out(count: int, low: int, high: int, said: str) -> None:
+    assert more_or_less(count, low, high) == said
 
 
 @pytest.mark.parametrize(
