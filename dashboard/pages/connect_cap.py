@@ -56,6 +56,7 @@ def _form(state: Any) -> rx.Component:
             "requests_per_second",
             key=state.cap_filled.to(str),
             default_value=state.cap.entered,
+            placeholder=state.cap.default,
             hint=state.cap.hint,
             error=state.cap_problem,
             input_mode="numeric",

@@ -91,6 +91,7 @@ class CapCard:
     says: str = ""
     each: str = ""
     entered: str = ""
+    default: str = ""
     hint: str = ""
     percent: int = 0
     elsewhere: bool = False
@@ -103,6 +104,7 @@ def cap_card(cap: ReadCap, time_zone: str) -> CapCard:
         says=f"{cap.per_second} of the {cap.most} requests a second that Stripe allows",
         each=f"{cap.each_list} of {cap.each_list_most} for any one list",
         entered=str(cap.per_second) if cap.is_chosen else "",
+        default=str(cap.default),
         hint=f"A whole number from 1 to {cap.most}. Empty: the default, {cap.default}.",
         percent=round(100 * cap.per_second / cap.most),
         elsewhere=cap.chosen_elsewhere,

@@ -221,8 +221,8 @@ def _unreachable(away: StripeUnavailable) -> Check:
     return Check(
         CheckName.REACHABLE,
         CheckStatus.FAILED,
-        f"{away.message}.",
-        "Check this server's way to Stripe's API and try again. The key was not kept.",
+        f"{away.message.rstrip('.')}.",
+        "Check this server's way to Stripe's API and try again.",
         "stripe_unreachable",
     )
 

@@ -287,6 +287,37 @@ async def test_checks_run_again_one_by_one(
     assert [check.name for check in heard] == list(CheckName)
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "says"),
+    [
+        pytest.param(CheckName.KEY_FORMAT, "pk_test_0123456789abcdef", "publishable", id="format"),
+        pytest.param(CheckName.ACCEPTED, "sk_test_revoked_0123456789", "revoked", id="accepted"),
+        pytest.param(CheckName.ACCOUNT, "sk_test_acct2_0123456789", "belongs to", id="account"),
+        pytest.param(CheckName.MODE, "sk_live_ours_0123456789ab", "in test mode", id="mode"),
+        pytest.param(CheckName.PERMISSIONS, "rk_test_no_invoices_01234567", "rak_invoice_read", id="permissions"),
+    ],
+)
+async def test_a_check_by_itself_fails_with_its_reason_and_passes_again(
+    *, database: Database, workspace_id: UUID, settings: Settings, name: CheckName, key: str, says: str
+) -> None:
+    """What was kept has gone bad since; the other checks' results stay as they were."""
+    view = await connected(database, workspace_id, settings)
+    for kept, status in ((key, CheckStatus.FAILED), (KEY, CheckStatus.PASSED)):
+        sealed = load_keyring(settings).seal(
+            kept, workspace_id=workspace_id, connection_id=view.id, purpose=Purpose.API_KEY
+        )
+        async with database.workspace(workspace_id) as session:
+            await session.execute(text("UPDATE payment_connections SET key_ciphertext = :sealed"), {"sealed": sealed})
+
+        again = await connections.recheck(database, actor_of(workspace_id), name, settings=settings)
+
+        assert isinstance(again, ConnectionView)
+        changed = {new.name for old, new in zip(view.checks, again.checks, strict=True) if old.status != new.status}
+        found = next(check for check in again.checks if check.name is name)
+        assert (found.status, changed) == (status, {name} if status is CheckStatus.FAILED else set())
+        assert status is CheckStatus.PASSED or says in found.message
+
+
 async def metered(database: Database) -> int:
     async with database.system() as session:
         found = await session.execute(text("SELECT coalesce(sum(reads), 0) FROM payment_sync_read_meter"))
@@ -308,6 +339,7 @@ LISTS = [f"GET /v1/{entity.value}" for entity in EntityType]
         pytest.param(CheckName.VERSION, LISTS[:1], id="version"),
         pytest.param(CheckName.CLOCK, LISTS[:1], id="clock"),
         pytest.param(CheckName.SCOPE, [], id="scope"),
+        pytest.param(CheckName.SHARED, [], id="shared"),
         pytest.param(CheckName.WEBHOOK, [], id="webhook"),
     ],
 )
@@ -374,6 +406,7 @@ async def test_a_stripe_that_does_not_answer_is_said(database: Database, workspa
 
     assert isinstance(refused, ConnectRefusal)
     assert (refused.code, refused.status) == ("stripe_unreachable", 502)
+    assert ".." not in refused.message
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
