@@ -76,10 +76,28 @@
     document.documentElement.classList.toggle("arriving", awaited !== "");
   };
 
+  // Of more tabs than there is room for, the one that is chosen is in sight, and the one that the keyboard is on.
+  let chosenTab = "";
+
+  const bringIntoSight = (tab) => {
+    const [box, frame] = [tab, tab.closest(".tabs")].map((one) => one.getBoundingClientRect());
+    tab.closest(".tabs").scrollLeft += Math.min(0, box.left - frame.left) + Math.max(0, box.right - frame.right);
+  };
+
+  const showChosenTab = () => {
+    const tab = document.querySelector('.tabs > [aria-current="page"]');
+    if (!tab || tab.href === chosenTab) return;
+    chosenTab = tab.href;
+    bringIntoSight(tab);
+  };
+
   const settle = () => (arriving = false);
   document.addEventListener("pointerdown", settle, true);
   document.addEventListener("keydown", settle, true);
-  document.addEventListener("focusin", (event) => hold(event.target));
+  document.addEventListener("focusin", (event) => {
+    hold(event.target);
+    if (event.target.matches(".tabs > *")) bringIntoSight(event.target);
+  });
 
   new MutationObserver(() => {
     document.querySelectorAll("dialog[data-modal]").forEach(openDialog);
@@ -87,6 +105,7 @@
     const title = document.querySelector("[data-page-title]")?.textContent;
     if (title && document.title !== title) document.title = title;
     arrive();
+    showChosenTab();
     keepFocus();
   }).observe(document.documentElement, {
     childList: true,

@@ -245,7 +245,7 @@ def applied(one: rx.Var[AppliedRow]) -> rx.Component:
         " ",
         ui.session_status_pill(one.status),
         " ",
-        ui.link("Compare", one.compare, aria_label="Compare the plan with what applied " + one.label),
+        ui.link("Compare with the plan", one.compare, aria_label="Compare with the plan: " + one.label),
         class_name="row",
         key=one.href,
     )

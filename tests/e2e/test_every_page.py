@@ -6,7 +6,7 @@ The way by keyboard comes first: what it leaves behind is what the pages are loo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -172,6 +172,66 @@ def test_dialogs(open_page: Opener) -> None:
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_have_count(0)
     assert "\n".join(wrong) == ""
+
+
+def by_button(name: str) -> Callable[[Page], None]:
+    return lambda page: page.get_by_role("button", name=name).first.click()
+
+
+def open_navigation(page: Page) -> None:
+    """Both, as they are on a phone: the way to the others, and the person's own menu in it."""
+    page.set_viewport_size({"width": 360, "height": 900})
+    page.get_by_role("button", name="Navigation").click()
+    page.locator("summary[aria-label=Account]").click()
+
+
+def unfold_all(page: Page) -> None:
+    """A record in its row, the filters as a phone has them, and what the keys are."""
+    page.locator("[data-fold]").first.click()
+    page.locator("#keys > summary").click()
+    page.set_viewport_size({"width": 360, "height": 900})
+    page.locator(".facet-toggle").click()
+
+
+def edit_a_customer(page: Page) -> None:
+    page.goto(first_link(page, "/records/customers"))
+    page.get_by_role("button", name="Edit").click()
+
+
+OPENED: dict[str, tuple[str, Callable[[Page], None], str]] = {
+    "navigation": ("/", open_navigation, "details.menu[open] .menu-list"),
+    "export": ("report", lambda page: page.locator("details.menu > summary.button").click(), ".menu-list.below"),
+    "field": ("report", lambda page: page.locator("th[scope=row] > button").first.click(), "dialog[open] table"),
+    "unfolded": ("/conflicts", unfold_all, "[data-fold][aria-expanded=true]"),
+    "ignore": ("conflict", by_button("Ignore"), "dialog[open] .dialog-actions"),
+    "preset": ("/syncs/new", by_button("Save as preset"), "dialog[open] input"),
+    "edit": ("/records", edit_a_customer, "form input[name=email]"),
+}
+
+
+def test_what_opens(open_page: Opener, made: Made) -> None:
+    page = open_page()
+    wrong: list[str] = []
+    sign_in(page, path="/")
+    paths = {"report": made.dry_run, "conflict": made.conflict}
+    for name, (path, opens, shown) in OPENED.items():
+        visit(page, paths.get(path, path))
+        opens(page)
+        expect(page.locator(shown).first).to_be_visible()
+        wrong += wrong_with(page, f"open-{name}")
+        wrong += [f"{name}: out of the window"] * opens_outside(page)
+    assert "\n".join(wrong) == ""
+
+
+def opens_outside(page: Page) -> bool:
+    """Whether a menu is cut by a phone's edge."""
+    page.set_viewport_size({"width": 360, "height": 900})
+    return bool(
+        page.evaluate(
+            "() => [...document.querySelectorAll('details[open] > .menu-list')].some((one) =>"
+            " one.checkVisibility() && (one.getBoundingClientRect().left < 0 || one.getBoundingClientRect().right > innerWidth))"
+        )
+    )
 
 
 def test_dialogs_of_a_report(open_page: Opener, served: Served, made: Made) -> None:
