@@ -24,11 +24,11 @@ FROM generate_series(:start, :start + :count - 1) i
 """
 _CONFLICTS = """
 INSERT INTO payment_sync_conflicts (workspace_id, session_id, entity_type, record_id, external_id, label, reason_code, fields, local,
-  base, theirs, record_version, observed_at, created_at)
+  base, theirs, record_version, observed_at, created_at, customer_id)
 SELECT t.workspace_id, :session, 'customers', t.id, t.external_id, t.name, 'both_changed', '{name}',
   jsonb_build_object('email', email, 'name', name, 'phone', phone, 'description', description, 'metadata', metadata), payment_base,
   payment_base || jsonb_build_object('name', replace(name, 'Ours', 'Stripe')), t.row_version, now(),
-  timestamptz '2026-01-01' + substr(external_id, 5)::int * interval '1 second'
+  timestamptz '2026-01-01' + substr(external_id, 5)::int * interval '1 second', t.id
 FROM customers t WHERE t.workspace_id = :workspace
   AND t.external_id IN (SELECT 'cus_' || i FROM generate_series(:start, :start + :count - 1) i)
 """

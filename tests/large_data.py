@@ -32,7 +32,7 @@ FROM (SELECT i, now() - i * interval '6 hours' AS at FROM generate_series(1, %(r
 _CUSTOMERS = f"""
 INSERT INTO customers ({_LINK}, payment_sync_status, deleted_at, email, name, phone, metadata, payment_base)
 SELECT {_LINKED.format("cus_")}, CASE WHEN i <= %(conflicts)s THEN 'conflict' WHEN i %% 20 = 0 THEN 'local_edit' ELSE 'synced' END,
-  CASE WHEN i %% 97 = 0 AND i > %(conflicts)s THEN now() END, md5(i::text) || '@example.com',
+  CASE WHEN i %% 97 = 0 AND (i > %(conflicts)s OR i %% 10 = 0) THEN now() END, md5(i::text) || '@example.com',
   CASE WHEN i %% 50 > 0 THEN initcap(left(md5('name ' || i), 8)) || ' Ltd ' || i END, '+49 30 ' || i, '{{"plan": "gold"}}',
   jsonb_build_object('email', md5(i::text) || '@example.com', 'name', 'Base ' || i, 'phone', NULL, 'description', NULL,
     'metadata', '{{"plan": "gold"}}'::jsonb)
@@ -48,16 +48,24 @@ FROM generate_series(1, %(invoices)s) i
 _REASON = "(ARRAY['both_changed', 'both_changed', 'no_base', 'email_match'])[1 + n %% 4]"
 _CONFLICTS = f"""
 INSERT INTO payment_sync_conflicts (workspace_id, session_id, entity_type, record_id, external_id, label, reason_code, fields, local, base,
-  theirs, record_version, observed_at, created_at, status, assignee, snoozed_until, resolved_by, resolved_at)
+  theirs, record_version, observed_at, created_at, status, assignee, snoozed_until, resolved_by, resolved_at, customer_id)
 SELECT workspace_id, (%(sessions)s::uuid[])[1 + n %% 5], 'customers', id, external_id, coalesce(name, email), {_REASON},
   CASE n %% 4 WHEN 0 THEN '{{name}}'::text[] WHEN 1 THEN '{{name,phone}}' WHEN 2 THEN '{{email}}' ELSE '{{description,metadata}}' END,
   jsonb_build_object('email', email, 'name', name, 'phone', phone, 'description', NULL, 'metadata', metadata), payment_base,
   payment_base || jsonb_build_object('name', 'Stripe ' || n), row_version, now(), timestamptz '2026-11-01' + n * interval '1 second',
   CASE WHEN n %% 10 = 0 THEN 'resolved' ELSE 'open' END, CASE WHEN n %% 11 = 0 THEN 'ana@example.com' END,
   CASE WHEN n %% 23 = 0 THEN now() + interval '3 days' END, CASE WHEN n %% 10 = 0 THEN 'ana@example.com' END,
-  CASE WHEN n %% 10 = 0 THEN now() END
+  CASE WHEN n %% 10 = 0 THEN now() END, id
 FROM (SELECT *, CASE WHEN payment_account = 'acct_large' THEN substr(external_id, 5)::int END AS n FROM customers
   WHERE workspace_id = %(workspace)s AND payment_sync_status = 'conflict' AND payment_account = 'acct_large') changed
+"""
+_TICKS = """
+WITH somebody AS (INSERT INTO users (email, password_hash) VALUES ('large@example.com', '-') RETURNING id),
+  one AS (INSERT INTO memberships (workspace_id, user_id, role) SELECT %(workspace)s, id, 'admin' FROM somebody RETURNING user_id)
+INSERT INTO payment_sync_conflict_reviews (workspace_id, conflict_id, user_id, sides)
+SELECT c.workspace_id, c.id, one.user_id, hashtextextended(c.local::text || c.theirs::text || c.theirs_deleted::text, 0)
+FROM payment_sync_conflicts c CROSS JOIN one WHERE c.workspace_id = %(workspace)s AND abs(c.cell_key + hashtext(c.external_id)) %% 500 = 0
+RETURNING user_id
 """
 _STAGED = """
 INSERT INTO payment_sync_staged_objects (workspace_id, session_id, entity_type, external_id, seq, observed_at, "values")
@@ -94,7 +102,7 @@ FROM generate_series(1, %(plan)s) i
 _RECORD = "SELECT id FROM customers WHERE workspace_id = %(workspace)s AND external_id = 'cus_' || %(customers)s"
 _TABLES = (
     "customers, invoices, payment_sync_conflicts, payment_sync_sessions, payment_sync_plan_items, payment_sync_staged_objects,"
-    " payment_sync_entity_runs, payment_sync_events"
+    " payment_sync_entity_runs, payment_sync_events, payment_sync_conflict_reviews"
 )
 _NOT_ALL_VISIBLE = """
 SELECT relname, relallvisible, relpages FROM pg_class
@@ -105,12 +113,15 @@ _VACUUM_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Large:
-    """`session_id` is the run that has the plan and the events; it is a dry run. `record_id` is a customer."""
+    """`session_id` is the run that has the plan and the events; it is a dry run. `record_id` is a customer; the user has looked some
+    conflicts through.
+    """
 
     workspace_id: UUID
     session_id: UUID
     record_id: UUID
     sessions: tuple[UUID, ...]
+    user_id: UUID
 
 
 def make_large(url: str, workspace_id: UUID, *, customers: int, invoices: int, conflicts: int, plan: int) -> Large:
@@ -140,10 +151,12 @@ def make_large(url: str, workspace_id: UUID, *, customers: int, invoices: int, c
         bound |= {"session": sessions[2], "sessions": list(sessions[:5])}
         for statement in (_CUSTOMERS, _INVOICES, _CONFLICTS, _STAGED, _PLAN, _COUNTERS, _EVENTS):
             connection.execute(statement, bound)
+        ticked = connection.execute(_TICKS, bound).fetchone()
         _vacuum(connection)
         record = connection.execute(_RECORD, bound).fetchone()
         assert record is not None
-    return Large(workspace_id, sessions[2], record[0], sessions)
+        assert ticked is not None
+    return Large(workspace_id, sessions[2], record[0], sessions, ticked[0])
 
 
 def _vacuum(connection: psycopg.Connection) -> None:

@@ -37,7 +37,9 @@ class ConflictFilter(BaseModel):
         pattern=_WORDS,
         description="filled, emptied, case, space, currency, more, less, other",
     )
+    customer: str = Field(default="", max_length=100, pattern=_WORDS, description="live, deleted, none")
     mark: str = Field(default="", max_length=100, pattern=_WORDS, description="reopened, chosen")
+    reviewed: str = Field(default="", max_length=100, pattern=_WORDS, description="me, not: by whoever asks.")
     age: str = Field(default="", max_length=100, pattern=_WORDS, description="day, week, month, older")
     session_id: UUID | None = None
     assignee: str = Field(default="", max_length=1_000, pattern=_WRITABLE, description="nobody: those without one.")
@@ -62,7 +64,9 @@ class ConflictFilter(BaseModel):
             Facet.FIELD: self.field,
             Facet.REASON: self.reason,
             Facet.TRANSITION: self.transition,
+            Facet.CUSTOMER: self.customer,
             Facet.MARK: self.mark,
+            Facet.REVIEWED: self.reviewed,
             Facet.AGE: self.age,
             Facet.RUN: str(self.session_id or ""),
             Facet.ASSIGNEE: self.assignee,

@@ -26,7 +26,7 @@ class RuleWhen(Body):
     """All facets must fit, any value of each; those in `excluded` are meant the other way round."""
 
     facets: dict[Facet, list[StrictStr]] = Field(
-        default_factory=dict, description="entity, field, reason, transition, severity"
+        default_factory=dict, description="entity, field, reason, transition, severity, customer"
     )
     excluded: list[Facet] = Field(default_factory=list)
 

@@ -18,7 +18,7 @@ from dashboard.pages.conflict_ignoring import ignore_dialog
 from dashboard.pages.conflict_keys import KeysState, assets
 from dashboard.state import PageState
 from sync_core.domain.fields import FIELDS
-from sync_core.domain.vocabulary import EntityType, Facet, ReasonCode, Severity, Transition
+from sync_core.domain.vocabulary import CustomerState, EntityType, Facet, ReasonCode, Severity, Transition
 from sync_core.errors import Refusal
 from sync_core.services import conflict_rules
 from sync_core.services.actor import Permission
@@ -35,6 +35,7 @@ _LABELS = {
             (Facet.REASON, ReasonCode),
             (Facet.TRANSITION, Transition),
             (Facet.SEVERITY, Severity),
+            (Facet.CUSTOMER, CustomerState),
         )
         for one in words
     },

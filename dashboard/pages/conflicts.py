@@ -50,6 +50,8 @@ from sync_core.store.database import get_database
 _ROWS = 25
 """With what they can be narrowed by, one message of at most 16 kB; where many filters are chosen, which all addresses name, two."""
 _MOST_BESIDE = 5_000
+_MOST_TOGETHER = 12_000
+"""So large, what is chosen comes before what can be."""
 _SNOOZES = {"1": 1, "7": 7, "30": 30}
 
 
@@ -139,6 +141,9 @@ class ConflictsState(PageState):
         if isinstance(around, Refusal):
             self._refuse(around)
             return
+        if size_of(around.facets, query) > _MOST_TOGETHER:
+            self._put(chosen=chosen_filters(around.facets, query, actor.time_zone))
+            yield
         self._show_beside(around, query, actor)
 
     def _show_beside(self, around: conflict_screen.Beside, query: ConflictQuery, actor: Actor) -> None:

@@ -209,6 +209,21 @@ class Mark(Word):
     CHOSEN = "chosen", "Has choices to apply"
 
 
+class CustomerState(Word):
+    """Of the customer that a conflict's record is, or is of: as our own record of it stands now."""
+
+    LIVE = "live", "Live"
+    DELETED = "deleted", "Deleted here"
+    NONE = "none", "No customer"
+
+
+class Reviewed(Word):
+    """By whoever asks, as the values are now."""
+
+    ME = "me", "By me"
+    NOT = "not", "Not by me"
+
+
 class Facet(Word):
     """What conflicts can be narrowed by; the value is the name in an address."""
 
@@ -217,7 +232,9 @@ class Facet(Word):
     FIELD = "field", "Field"
     REASON = "reason", "Why"
     TRANSITION = "transition", "How values differ"
+    CUSTOMER = "customer", "Customer"
     MARK = "mark", "Marked"
+    REVIEWED = "reviewed", "Reviewed"
     AGE = "age", "Age"
     RUN = "run", "Sync"
     ASSIGNEE = "assignee", "Assigned to"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from sync_core.store import conflict_counts, connection_drafts, upkeep
+from sync_core.store import conflict_counts, conflict_reviews, connection_drafts, upkeep
 from sync_core.store.database import Database
 from sync_core.store.runs import RunConfig, enqueue
 
@@ -40,5 +40,6 @@ async def prune(database: Database) -> None:
             gone = await upkeep.forget_old_runs(session, workspace_id)
             await conflict_counts.tidy(session, workspace_id)
             await connection_drafts.forget_expired(session, workspace_id)
+            await conflict_reviews.tidy(session, workspace_id)
         if gone:
             log.info("prune.forgot", workspace=str(workspace_id), staged=gone)

@@ -44,7 +44,8 @@ class Conflict(SQLModel, table=True):
     `local`, `base` and `theirs` are whole value sets as of `revision`; `fields` names those that need a person.
     `choices` are pending or taken: {field: {"take": Choice, "value": …}}. `reopened_at` is set when a side changed after choices were
     made; `reopens` is the settled conflict that they come from, where it was settled. `transitions` are those of `fields`. `search_key` begins with the label and goes on with the values that differ,
-    `amount_delta` is by how much amounts differ at the most. `cell` is all that it can be filtered by, as one text, `cell_key` its hash.
+    `customer_id` is the customer that the record is, or is of, as of the run that found it last: none for products and prices, the record's
+    own id where it names nobody. `amount_delta` is by how much amounts differ at the most. `cell` is all that it can be filtered by, as one text, `cell_key` its hash.
     """
 
     __tablename__ = "payment_sync_conflicts"
@@ -68,14 +69,29 @@ class Conflict(SQLModel, table=True):
             "status",
             text("created_at DESC"),
             text("id DESC"),
-            postgresql_include=["search_key", "snoozed_until", "snoozed_for", "cell_key", "amount_delta"],
+            postgresql_include=[
+                "search_key",
+                "snoozed_until",
+                "snoozed_for",
+                "cell_key",
+                "amount_delta",
+                "customer_id",
+            ],
+        ),
+        # Of deleted customers, who are few: theirs are counted from here.
+        Index(
+            "ix_payment_sync_conflicts_customer",
+            "workspace_id",
+            "status",
+            "customer_id",
+            postgresql_include=["id", "cell_key", "created_at"],
         ),
         # Of which records they are, by the keys of the cells, those that a search finds too: only customers' may share one.
         Index(
             "ix_payment_sync_conflicts_records",
             "workspace_id",
             "cell_key",
-            postgresql_include=["record_id", "created_at", "search_key", "amount_delta"],
+            postgresql_include=["id", "record_id", "created_at", "search_key", "amount_delta"],
             postgresql_where=text("status = 'open' AND entity_type = 'customers'"),
         ),
         Index(
@@ -123,6 +139,7 @@ class Conflict(SQLModel, table=True):
     amount_delta: Decimal | None = Field(
         default=None, sa_column=Column(Numeric, Computed("conflict_delta(fields, local, theirs)", persisted=True))
     )
+    customer_id: UUID | None = Field(default=None, sa_column=uuid_col(nullable=True))
     assignee: str | None = Field(default=None, sa_column=text_col(nullable=True))
     snoozed_until: datetime | None = Field(default=None, sa_column=time_col())
     snoozed_for: str | None = Field(default=None, sa_column=text_col(nullable=True))

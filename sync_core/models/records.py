@@ -166,6 +166,7 @@ class Customer(Record, table=True):
         ),
         Index("ix_customers_email", "workspace_id", "email_key", "id"),
         Index("ix_customers_name", "workspace_id", "name_key", "id"),
+        Index("ix_customers_deleted", "workspace_id", "id", postgresql_where=text("deleted_at IS NOT NULL")),
     )
 
     email: str | None = Field(default=None, sa_column=text_col(nullable=True))

@@ -180,6 +180,13 @@ class ConflictReview(SQLModel, table=True):
         ForeignKeyConstraint(
             ["workspace_id", "user_id"], ["memberships.workspace_id", "memberships.user_id"], ondelete="CASCADE"
         ),
+        Index(
+            "ix_payment_sync_conflict_reviews_mine",
+            "workspace_id",
+            "user_id",
+            "conflict_id",
+            postgresql_include=["sides"],
+        ),
     )
 
     workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))

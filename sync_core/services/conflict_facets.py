@@ -14,31 +14,18 @@ from sync_core.domain.fields import FIELDS
 from sync_core.domain.vocabulary import (
     Age,
     ConflictStatus,
-    EntityType,
     Facet,
-    Mark,
-    ReasonCode,
-    Severity,
-    Transition,
 )
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.conflict_views import Facets, FacetValue
 from sync_core.store import conflicts as store
 from sync_core.store.conflict_counts import cells
-from sync_core.store.conflict_query import Cell, ConflictQuery
+from sync_core.store.conflict_query import WORDS, Cell, ConflictQuery
 from sync_core.store.conflict_records import records
 from sync_core.store.database import Database
 
 FORBIDDEN = Refusal("forbidden", "Your role does not allow this.", status=403)
-_WORDS: Mapping[Facet, type[EntityType | Severity | ReasonCode | Transition | Mark | Age]] = {
-    Facet.ENTITY: EntityType,
-    Facet.SEVERITY: Severity,
-    Facet.REASON: ReasonCode,
-    Facet.TRANSITION: Transition,
-    Facet.MARK: Mark,
-    Facet.AGE: Age,
-}
 _MOST_RUNS = 10
 _AGING = frozenset({Age.MONTH, Age.OLDER})
 
@@ -48,7 +35,7 @@ async def facets(database: Database, actor: Actor, query: ConflictQuery) -> Face
     if not actor.can(Permission.VIEW):
         return FORBIDDEN
     async with database.workspace(actor.workspace_id) as session:
-        return await facets_in(session, actor.workspace_id, query)
+        return await facets_in(session, actor.workspace_id, query.by(actor.user_id))
 
 
 async def facets_in(
@@ -86,10 +73,8 @@ def _counts(query: ConflictQuery, found: Sequence[Cell], facet: Facet) -> Counte
 
 
 def _values(facet: Facet, counts: Counter[str], starts: Mapping[UUID, datetime]) -> tuple[FacetValue, ...]:
-    if facet in _WORDS:
-        return tuple(
-            FacetValue(one.value, one.label, counts[one.value]) for one in _WORDS[facet] if one.value in counts
-        )
+    if facet in WORDS:
+        return tuple(FacetValue(one.value, one.label, counts[one.value]) for one in WORDS[facet] if one.value in counts)
     if facet is Facet.RUN:
         newest = sorted(counts, key=lambda one: starts.get(UUID(one), datetime.min.replace(tzinfo=UTC)), reverse=True)
         return tuple(FacetValue(one, _started(starts, one), counts[one]) for one in newest[:_MOST_RUNS])

@@ -51,7 +51,7 @@ async def assign(database: Database, actor: Actor, query: ConflictQuery, assigne
     if assignee not in (None, actor.label) and assignee not in await members(database, actor):
         return _STRANGER
     async with database.workspace(actor.workspace_id) as session:
-        return await store.save_handling(session, actor.workspace_id, query, Handling(assignee), None)
+        return await store.save_handling(session, actor.workspace_id, query.by(actor.user_id), Handling(assignee), None)
 
 
 async def snooze(
@@ -62,7 +62,7 @@ async def snooze(
         return FORBIDDEN
     put_off = Handling(snoozed_for=until) if isinstance(until, Snooze) else Handling(snoozed_until=until)
     async with database.workspace(actor.workspace_id) as session:
-        return await store.save_handling(session, actor.workspace_id, query, None, put_off)
+        return await store.save_handling(session, actor.workspace_id, query.by(actor.user_id), None, put_off)
 
 
 def until_day(actor: Actor, text: str, now: datetime) -> datetime | Refusal:

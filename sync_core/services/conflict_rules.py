@@ -35,8 +35,8 @@ from sync_core.store.database import Database
 
 log = structlog.get_logger()
 
-RULE_FACETS = (Facet.ENTITY, Facet.FIELD, Facet.REASON, Facet.TRANSITION, Facet.SEVERITY)
-"""What a rule may look at: all of it is a matter of the conflict's kind, so kinds can be told apart before rows are read."""
+RULE_FACETS = (Facet.ENTITY, Facet.FIELD, Facet.REASON, Facet.TRANSITION, Facet.SEVERITY, Facet.CUSTOMER)
+"""What a rule may look at: all of it is a matter of the conflict's kind and its customer's, which are told apart before rows are read."""
 MOST_RULES, NAME_LENGTH = 50, 100
 
 _ADMINS_ONLY = Refusal("forbidden", "Rules act for everybody: only an admin may change them.", status=403)

@@ -55,6 +55,7 @@ class Screen:
 async def look(database: Database, actor: Actor, query: ConflictQuery, cursor: str, size: int) -> Screen | Refusal:
     if not actor.can(Permission.VIEW):
         return FORBIDDEN
+    query = query.by(actor.user_id)
     async with database.workspace(actor.workspace_id) as session:
         if query.is_scanned:
             return Screen(await page_in(session, actor, query, cursor, size), None)
@@ -67,7 +68,7 @@ async def beside(database: Database, actor: Actor, query: ConflictQuery, page: C
     if not actor.can(Permission.VIEW):
         return FORBIDDEN
     async with database.workspace(actor.workspace_id) as session:
-        return await _beside(session, actor, query, page)
+        return await _beside(session, actor, query.by(actor.user_id), page)
 
 
 async def _beside(

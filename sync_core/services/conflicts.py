@@ -66,6 +66,7 @@ async def page_in(
     among: Sequence[Cell] | None = None,
 ) -> ConflictPage:
     """`among` are the cells of the `wide` query, where they are known already."""
+    query = query.by(actor.user_id)
     size, at = max(1, min(limit, LARGEST_PAGE)), position_of(cursor, query.sort)
     if among is None:
         among = await store.cells_for(session, actor.workspace_id, query)
@@ -97,7 +98,7 @@ async def get(
         view = await full_view(session, actor, stored)
         if query is None:
             return view
-        before, after = await store.neighbours(session, actor.workspace_id, query, stored)
+        before, after = await store.neighbours(session, actor.workspace_id, query.by(actor.user_id), stored)
     return replace(view, previous_id=before, next_id=after)
 
 

@@ -61,6 +61,7 @@ async def bulk_preview(database: Database, actor: Actor, query: ConflictQuery, r
     wrong = _wrong(query, rule) or conflict_ignoring.refused(actor, rule)
     if wrong is not None:
         return wrong
+    query = query.by(actor.user_id)
     async with database.workspace(actor.workspace_id) as session:
         found = await cells(session, actor.workspace_id, query)
         covered, missing = coverage(found, rule)
@@ -101,7 +102,9 @@ def coverage(found: Sequence[Cell], rule: Rule) -> tuple[list[previews.Covered],
         if why:
             missing[why] = missing.get(why, 0) + cell.count
         else:
-            kind = previews.Covered(cell.entity_type, cell.reason_code, tuple(cell.fields), tuple(cell.transitions))
+            kind = previews.Covered(
+                cell.entity_type, cell.reason_code, tuple(cell.fields), tuple(cell.transitions), cell.customer.value
+            )
             covered.add(kind)
     return list(covered), tuple(NotCovered(why, rows) for why, rows in missing.items())
 

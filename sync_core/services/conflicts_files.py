@@ -86,6 +86,7 @@ async def export_json(database: Database, actor: Actor, query: ConflictQuery) ->
 async def _all(database: Database, actor: Actor, query: ConflictQuery) -> AsyncIterator[StoredConflict]:
     if not actor.can(Permission.VIEW):
         return
+    query = query.by(actor.user_id)
     at: Position | None = None
     while True:
         async with database.workspace(actor.workspace_id) as session:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.fields import COMPARED, FIELDS
 from sync_core.domain.vocabulary import EntityType, Transition
-from sync_core.store.conflict_query import ConflictQuery, bound, conditions
+from sync_core.store.conflict_query import CUSTOMER, ConflictQuery, bound, conditions
 from sync_core.store.conflicts import StoredConflict, columns
 from sync_core.store.database import driver
 from sync_core.store.ignored_fields import IGNORED_NOW
@@ -40,12 +40,13 @@ class StoredPreview:
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """Conflicts of one kind that a rule settles: all that have these fields in dispute for this reason, and differ so."""
+    """Conflicts of one kind that a rule settles: all that have these fields in dispute for this reason, differ so, and are of such a customer."""
 
     entity_type: str
     reason_code: str
     fields: tuple[str, ...]
     transitions: tuple[str, ...]
+    customer: str
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -53,6 +54,7 @@ class Covered:
             "reason_code": self.reason_code,
             "fields": self.fields,
             "transitions": self.transitions,
+            "customer": self.customer,
         }
 
 
@@ -83,9 +85,9 @@ async def fill(
         "INSERT INTO payment_sync_conflict_preview_items (workspace_id, preview_id, seq, entity_type, conflict_id, revision)"
         " SELECT %(workspace)s, %(preview)s, row_number() OVER (ORDER BY c.entity_type, c.id), c.entity_type, c.id, c.revision"
         " FROM payment_sync_conflicts c JOIN jsonb_to_recordset(%(covered)s)"
-        " AS k(entity_type text, reason_code text, fields text[], transitions text[]) ON k.entity_type = c.entity_type"
+        " AS k(entity_type text, reason_code text, fields text[], transitions text[], customer text) ON k.entity_type = c.entity_type"
         " AND k.reason_code = c.reason_code AND k.fields = c.fields AND k.transitions = c.transitions"
-        f" WHERE {conditions(query)}",
+        f" WHERE {CUSTOMER} = k.customer AND {conditions(query)}",
         {
             **bound(workspace_id, query),
             "preview": preview_id,

@@ -1,6 +1,7 @@
 """Which conflicts: what they can be narrowed by, as SQL. `conflicts` reads them, the previews are filled from them.
 
-A cell (`conflict_cell`) is all that can be filtered by. `conflict_counts` has those there are; a page is then the rows of the cells that fit.
+A cell (`conflict_cell`) is all of a conflict itself that can be filtered by. `conflict_counts` has those there are; a page is then the rows
+of the cells that fit. What depends on another record, or on who asks, is in none: `conflict_apart` tells the cells' conflicts apart by it.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from sync_core.domain.vocabulary import (
     Age,
     ConflictSort,
     ConflictStatus,
+    CustomerState,
     EntityType,
     Facet,
     Mark,
     ReasonCode,
+    Reviewed,
     Severity,
     Transition,
 )
+from sync_core.store.conflict_reviews import SIDES
 
 MOST_DELTA = 10**15
 NOBODY = "nobody"
@@ -34,7 +38,8 @@ class ConflictQuery:
     """`chosen` holds the values of each facet, any of which fits; a facet in `excluded` takes all but them.
 
     `search` finds a part of a label, a Stripe id, an email or a value that differs; `delta` is by how much amounts differ at least, in the
-    currency's own unit; `snoozed` are those put off until later, None takes them too; `ids` are rows picked one by one.
+    currency's own unit; `snoozed` are those put off until later, None takes them too; `ids` are rows picked one by one; `viewer` is the
+    person who asks, whose ticks count.
     """
 
     chosen: Mapping[Facet, tuple[str, ...]] = field(default_factory=dict)
@@ -45,12 +50,16 @@ class ConflictQuery:
     snoozed: bool | None = False
     sort: ConflictSort = ConflictSort.NEWEST
     ids: tuple[UUID, ...] | None = None
+    viewer: UUID | None = None
 
     @classmethod
     def of(cls, **facets: object) -> Self:
         """`of(entity="prices", field=("active", "type"))`"""
         several = {Facet(name): one if isinstance(one, tuple) else (str(one),) for name, one in facets.items()}
         return cls(chosen=several)
+
+    def by(self, viewer: UUID | None) -> Self:
+        return replace(self, viewer=viewer)
 
     def without(self, facet: Facet) -> Self:
         return replace(self, chosen={one: values for one, values in self.chosen.items() if one is not facet})
@@ -101,21 +110,24 @@ class ConflictQuery:
         return cls(chosen=chosen, excluded=frozenset(Facet(one) for one in data.get("excluded") or ()))
 
 
-_WORDS: Mapping[Facet, type[EntityType | Severity | ReasonCode | Transition | Mark | Age]] = {
+WORDS: Mapping[Facet, type[EntityType | Severity | ReasonCode | Transition | CustomerState | Mark | Reviewed | Age]] = {
     Facet.ENTITY: EntityType,
     Facet.REASON: ReasonCode,
     Facet.SEVERITY: Severity,
     Facet.TRANSITION: Transition,
+    Facet.CUSTOMER: CustomerState,
     Facet.MARK: Mark,
+    Facet.REVIEWED: Reviewed,
     Facet.AGE: Age,
 }
+"""The facets that have a fixed set of values."""
 
 
 def known(facet: Facet, values: Sequence[object]) -> list[str]:
     """The values as texts. Raises ValueError for one that the facet does not know."""
     texts = [str(value).replace("\x00", "") for value in values]
-    if facet in _WORDS:
-        return [_WORDS[facet](text).value for text in texts]
+    if facet in WORDS:
+        return [WORDS[facet](text).value for text in texts]
     return [str(UUID(text)) for text in texts] if facet is Facet.RUN else texts
 
 
@@ -125,6 +137,17 @@ AGE = (
     "CASE WHEN (now() AT TIME ZONE 'UTC')::date - {0} <= 0 THEN 'day' WHEN (now() AT TIME ZONE 'UTC')::date - {0} <= 7 THEN 'week'"
     " WHEN (now() AT TIME ZONE 'UTC')::date - {0} <= 30 THEN 'month' ELSE 'older' END"
 )
+GONE = "SELECT g.id FROM customers g WHERE g.workspace_id = %(workspace)s AND g.deleted_at IS NOT NULL"
+"""Customers that are deleted here. No conflict keeps that: it is another record's state, which a run may change while somebody holds the
+conflict.
+"""
+TICKED = (
+    "SELECT r.conflict_id FROM payment_sync_conflict_reviews r WHERE r.workspace_id = %(workspace)s AND r.user_id = %(asks)s AND r.sides ="
+    f" (SELECT {SIDES.format('o')} FROM payment_sync_conflicts o WHERE o.workspace_id = %(workspace)s AND o.id = r.conflict_id)"
+)
+"""What the person who asks has looked through, as it stands: each by its key."""
+# As a value, lest the planner makes a join of it, in an order of its own: the customers are read once, and asked for every conflict.
+CUSTOMER = f"CASE WHEN c.customer_id IS NULL THEN 'none' WHEN c.customer_id IN ({GONE}) THEN 'deleted' ELSE 'live' END"
 # What the list's own index has of it.
 OPENED_ON = "(c.created_at AT TIME ZONE 'UTC')::date"
 _FACETS: Mapping[Facet, str] = {
@@ -133,6 +156,8 @@ _FACETS: Mapping[Facet, str] = {
     Facet.FIELD: "c.fields && %(field)s::text[]",
     Facet.REASON: "c.reason_code = ANY(%(reason)s)",
     Facet.TRANSITION: "c.transitions && %(transition)s::text[]",
+    Facet.CUSTOMER: f"{CUSTOMER} = ANY(%(customer)s)",
+    Facet.REVIEWED: f"CASE WHEN c.id IN ({TICKED}) THEN 'me' ELSE 'not' END = ANY(%(reviewed)s)",
     Facet.MARK: "((c.reopened_at IS NOT NULL AND 'reopened' = ANY(%(mark)s)) OR (c.pending AND 'chosen' = ANY(%(mark)s)))",
     Facet.AGE: f"{AGE.format(OPENED_ON)} = ANY(%(age)s)",
     Facet.RUN: "c.session_id = ANY(%(run)s::uuid[])",
@@ -172,13 +197,16 @@ def bound(workspace_id: UUID, query: ConflictQuery) -> dict[str, Any]:
         "search": query.search.lower(),
         "delta": query.delta,
         "picked": list(query.ids or ()),
+        "asks": query.viewer,
         **{facet.value: list(query.chosen.get(facet, ())) for facet in Facet},
     }
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """So many conflicts that are alike in all that can be filtered by. `key` is that of the cell they share, their ages aside."""
+    """So many conflicts that are alike in all that can be filtered by. `key` is that of the cell they share, their ages, customers and
+    ticks aside.
+    """
 
     key: int
     entity_type: str
@@ -192,6 +220,8 @@ class Cell:
     chosen: bool
     put_off: bool
     count: int
+    of_gone: bool = False
+    ticked: bool = False
 
     @classmethod
     def of(cls, row: tuple[str, int, str, bool, int]) -> Self:
@@ -226,6 +256,10 @@ class Cell:
                 return (self.reason_code,)
             case Facet.TRANSITION:
                 return self.transitions
+            case Facet.CUSTOMER:
+                return (self.customer.value,)
+            case Facet.REVIEWED:
+                return ((Reviewed.ME if self.ticked else Reviewed.NOT).value,)
             case Facet.MARK:
                 marks = ((self.reopened, Mark.REOPENED), (self.chosen, Mark.CHOSEN))
                 return tuple(mark.value for is_so, mark in marks if is_so)
@@ -235,6 +269,12 @@ class Cell:
                 return (str(self.session_id),)
             case Facet.ASSIGNEE:
                 return (self.assignee or NOBODY,)
+
+    @property
+    def customer(self) -> CustomerState:
+        if self.entity_type in (EntityType.PRODUCTS, EntityType.PRICES):
+            return CustomerState.NONE
+        return CustomerState.DELETED if self.of_gone else CustomerState.LIVE
 
     def fits(self, query: ConflictQuery, aside: Facet | None = None) -> bool:
         """Whether its conflicts match the query's facets, the one named in `aside` aside."""
@@ -252,21 +292,24 @@ def fitting(query: ConflictQuery, among: Sequence[Cell]) -> str:
     keys = {cell.key for cell in among if cell.fits(query, Facet.AGE)}
     if len(keys) > _MOST_KEYS:
         return conditions(query)
-    return f"{conditions(_by_age(query))} AND {_keyed(keys)}"
+    return f"{conditions(_beside_keys(query))} AND {_keyed(keys)}"
 
 
 def within(query: ConflictQuery, matching: Sequence[Cell]) -> str:
-    """Conditions for exactly the conflicts of these cells of a query. Their keys say all but an age, also whether they
-    are put off.
+    """Conditions for exactly the conflicts of these cells of a query. Their keys say all but what is no part of a cell, also
+    whether they are put off.
     """
     keys = {cell.key for cell in matching}
     if len(keys) > _MOST_KEYS:
         return conditions(query)
-    return f"{plain(_by_age(query))} AND {_keyed(keys)}"
+    return f"{plain(_beside_keys(query))} AND {_keyed(keys)}"
 
 
-def _by_age(query: ConflictQuery) -> ConflictQuery:
-    return replace(query, chosen={one: values for one, values in query.chosen.items() if one is Facet.AGE})
+def _beside_keys(query: ConflictQuery) -> ConflictQuery:
+    return replace(query, chosen={one: values for one, values in query.chosen.items() if one in _NOT_IN_KEYS})
+
+
+_NOT_IN_KEYS = frozenset({Facet.AGE, Facet.CUSTOMER, Facet.REVIEWED})
 
 
 def _keyed(keys: Iterable[int]) -> str:

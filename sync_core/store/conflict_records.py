@@ -31,10 +31,12 @@ async def records(session: AsyncSession, workspace_id: UUID, query: ConflictQuer
         return Records(every)
     customers = [cell for cell in matching if cell.entity_type == EntityType.CUSTOMERS]
     several = sum(cell.count for cell in customers)
+    # A customer's conflict is its own, as the index has it.
+    those = within(query, customers).replace("c.customer_id", "c.record_id")
     connection = await driver(session)
     found = await connection.execute(
         "SELECT count(DISTINCT record_id) FROM (SELECT c.record_id FROM payment_sync_conflicts c WHERE c.status = 'open'"
-        f" AND c.entity_type = 'customers' AND {within(query, customers)} LIMIT {_LOOKED_AT}) looked_at",
+        f" AND c.entity_type = 'customers' AND {those} LIMIT {_LOOKED_AT}) looked_at",
         bound(workspace_id, query),
     )
     row = await found.fetchone()

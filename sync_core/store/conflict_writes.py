@@ -27,6 +27,7 @@ from sync_core.store.values_sql import (
     TABLES,
     assignments,
     columns,
+    customer_of,
     own_parent,
     parent_id,
     parents_expression,
@@ -347,7 +348,7 @@ async def refresh(session: AsyncSession, workspace_id: UUID, conflict_id: UUID, 
     """The conflict as its record stands now. Choices made so far stay, marked as made before the change."""
     connection = await driver(session)
     await connection.execute(
-        "UPDATE payment_sync_conflicts SET local = %(local)s, base = %(base)s, fields = %(fields)s, reason_code = %(reason)s,"
+        f"UPDATE payment_sync_conflicts SET customer_id = {customer_of(dispute.entity, 'record_id')}, local = %(local)s, base = %(base)s, fields = %(fields)s, reason_code = %(reason)s,"
         " record_version = %(version)s, revision = revision + 1, reopened_at = CASE WHEN pending THEN now() ELSE reopened_at END,"
         " snoozed_for = CASE WHEN snoozed_for <> 'change' THEN snoozed_for END WHERE workspace_id = %(workspace)s AND id = %(id)s AND status = 'open'",
         {

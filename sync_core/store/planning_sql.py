@@ -11,6 +11,7 @@ from sync_core.store.values_sql import (
     assignments,
     columns,
     compared,
+    customer_of,
     linked,
     own_parent,
     quoted,
@@ -245,12 +246,16 @@ _CHANGED = (
     "(c.local, c.theirs, c.theirs_deleted) IS DISTINCT FROM (excluded.local, excluded.theirs, excluded.theirs_deleted)"
 )
 _MOVED = "(c.fields, c.record_version) IS DISTINCT FROM (excluded.fields, excluded.record_version)"
-_CONFLICTS = f"""opened AS (
+
+
+@cache
+def _conflicts_sql(entity: EntityType) -> str:
+    return f"""opened AS (
   INSERT INTO payment_sync_conflicts AS c (workspace_id, session_id, entity_type, record_id, external_id, label, reason_code, fields,
-    local, base, theirs, theirs_deleted, record_version, observed_at, choices, reopened_at, reopens)
+    local, base, theirs, theirs_deleted, record_version, observed_at, customer_id, choices, reopened_at, reopens)
   SELECT %(workspace)s, %(session)s, %(entity)s, v.record_id, v.external_id, v.label, v.reason,
     ARRAY(SELECT jsonb_array_elements_text(v.fields)), v.local, v.base, v.theirs, v.theirs_deleted, v.record_version,
-    to_timestamp(v.observed), coalesce(was.choices, '{{}}'::jsonb), CASE WHEN was.id IS NOT NULL THEN now() END, was.id
+    to_timestamp(v.observed), {customer_of(entity, "v.record_id")}, coalesce(was.choices, '{{}}'::jsonb), CASE WHEN was.id IS NOT NULL THEN now() END, was.id
   FROM jsonb_to_recordset(%(conflicts)s) AS v(record_id uuid, external_id text, label text, reason text, fields jsonb, local jsonb,
     base jsonb, theirs jsonb, theirs_deleted boolean, record_version bigint, observed float8)
   LEFT JOIN {_DECIDED} was ON true
@@ -259,10 +264,13 @@ _CONFLICTS = f"""opened AS (
     session_id = excluded.session_id, label = excluded.label, reason_code = excluded.reason_code, fields = excluded.fields,
     local = excluded.local, base = excluded.base, theirs = excluded.theirs, theirs_deleted = excluded.theirs_deleted,
     record_version = excluded.record_version, observed_at = excluded.observed_at,
+    customer_id = excluded.customer_id,
     reopened_at = CASE WHEN c.pending AND {_CHANGED} THEN now() ELSE c.reopened_at END,
     snoozed_for = CASE WHEN c.snoozed_for = 'change' AND NOT ({_CHANGED}) THEN c.snoozed_for END,
     revision = c.revision + CASE WHEN {_CHANGED} OR {_MOVED} THEN 1 ELSE 0 END
   WHERE {_CHANGED} OR {_MOVED} OR c.snoozed_for = 'run')"""
+
+
 _SETTLED = f"""settled AS (
   UPDATE payment_sync_conflicts SET status = 'resolved', resolved_by = 'sync', resolved_at = now(), revision = revision + 1
   WHERE workspace_id = %(workspace)s AND entity_type = %(entity)s AND record_id = ANY(%(settled)s) AND external_id = ANY(%(agreed)s)
@@ -288,7 +296,7 @@ def write_sql(entity: EntityType, parts: frozenset[str], *, moves: bool) -> str:
     if entity is EntityType.SUBSCRIPTIONS and written:
         steps.append(_ITEMS.format(written=" UNION ALL ".join(written)))
         steps += [_ITEMS_GONE] if "updates" in parts else []
-    steps += [_CONFLICTS] if "conflicts" in parts else []
+    steps += [_conflicts_sql(entity)] if "conflicts" in parts else []
     steps += [_SETTLED] if "settled" in parts else []
     steps += [_PLAN_ITEMS, _EVENTS, *([_PROGRESS] if moves else [])]
     counts = ", ".join(

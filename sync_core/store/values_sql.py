@@ -62,6 +62,19 @@ def parents_expression(entity: EntityType, alias: str) -> str:
 
 
 @cache
+def customer_of(entity: EntityType, record: str) -> str:
+    """A uuid expression: our id of the customer that a record is, or is of. A kind that has customers gives one always: a record that names
+    nobody is its own.
+    """
+    if entity is EntityType.CUSTOMERS:
+        return record
+    if all(field.parent is not EntityType.CUSTOMERS for field in FIELDS[entity]):
+        return "NULL::uuid"
+    named = f"SELECT r.customer_id FROM {TABLES[entity]} r WHERE r.workspace_id = %(workspace)s AND r.id = {record}"
+    return f"coalesce(({named}), {record})"
+
+
+@cache
 def compared(entity: EntityType, expression: str) -> str:
     """The expression without the fields whose difference is no change."""
     return expression + "".join(f" - '{field.name}'" for field in FIELDS[entity] if field.volatile)

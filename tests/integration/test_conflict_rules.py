@@ -129,9 +129,9 @@ async def money(database: Database, workspace_id: UUID, made: Made) -> None:
         "WITH made AS (INSERT INTO invoices (workspace_id, external_id, payment_provider, payment_account, payment_livemode, number,"
         " amount_due, currency, payment_sync_status) VALUES (:workspace, 'in_1', 'stripe', 'acct_test', false, 'OURS', 100, 'USD',"
         " 'conflict') RETURNING *) INSERT INTO payment_sync_conflicts (workspace_id, session_id, entity_type, record_id, external_id,"
-        " reason_code, fields, local, base, theirs, record_version, observed_at) SELECT workspace_id, :session, 'invoices', id,"
+        " reason_code, fields, local, base, theirs, record_version, observed_at, customer_id) SELECT workspace_id, :session, 'invoices', id,"
         f" external_id, 'both_changed', '{{number}}', {values.format(chr(39) + 'OURS' + chr(39), 100)},"
-        f" {values.format(chr(39) + 'BASE' + chr(39), 100)}, {values.format(chr(39) + 'STRIPE' + chr(39), 900)}, row_version, now()"
+        f" {values.format(chr(39) + 'BASE' + chr(39), 100)}, {values.format(chr(39) + 'STRIPE' + chr(39), 900)}, row_version, now(), id"
         " FROM made RETURNING id",
         workspace=workspace_id,
         session=made.session_id,

@@ -349,3 +349,26 @@ async def test_rules_settle_what_a_run_in_its_own_process_found(
     assert {one.external_id for one in await open_rows(database, workspace_id)} == renamed
     await run_in_a_process(database, workspace_id, server, dry_run=False)
     assert {one.external_id for one in await open_rows(database, workspace_id)} == renamed
+
+
+async def test_a_run_writes_whose_customers_its_conflicts_are(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    everything = config(*EntityType)
+    await sync(database, workspace_id, server.url, everything)
+    for entity in EntityType:
+        await rows(
+            database,
+            workspace_id,
+            f'UPDATE {entity.value} SET payment_base = payment_base || \'{{"metadata": {{"was": "1"}}}}\', metadata = \'{{"is": "2"}}\','
+            f" payment_sync_status = 'local_edit' WHERE id = (SELECT id FROM {entity.value} WHERE deleted_at IS NULL ORDER BY id LIMIT 1) RETURNING id",
+        )
+    await sync(database, workspace_id, server.url, everything)
+    found = await rows(
+        database,
+        workspace_id,
+        "SELECT entity_type, customer_id IS NOT DISTINCT FROM CASE entity_type WHEN 'customers' THEN record_id"
+        " WHEN 'subscriptions' THEN (SELECT customer_id FROM subscriptions s WHERE s.id = record_id)"
+        " WHEN 'invoices' THEN (SELECT customer_id FROM invoices i WHERE i.id = record_id) END AS so FROM payment_sync_conflicts",
+    )
+    assert {row["entity_type"]: row["so"] for row in found} == {entity.value: True for entity in EntityType}

@@ -181,6 +181,11 @@ CONFLICTS: dict[str, ConflictQuery] = {
     "severity": ConflictQuery.of(severity="high"),
     "a transition": ConflictQuery.of(transition="filled"),
     "a mark": ConflictQuery.of(mark="reopened"),
+    "deleted customers'": ConflictQuery.of(customer="deleted"),
+    "live customers'": ConflictQuery.of(customer="live"),
+    "looked through": ConflictQuery.of(reviewed="me"),
+    "not looked through": replace(ConflictQuery.of(reviewed="me"), excluded=frozenset({Facet.REVIEWED})),
+    "deleted customers', by their fields": ConflictQuery.of(customer="deleted", field="phone", reviewed="not"),
     "an age": ConflictQuery.of(age="older"),
     "an assignee": ConflictQuery.of(assignee="ana@example.com"),
     "a search": ConflictQuery(search="ltd 1234"),
@@ -343,7 +348,7 @@ LOOKS = (
 @pytest.mark.parametrize(("look", "most"), [one[1:] for one in LOOKS], ids=[one[0] for one in LOOKS])
 async def test_no_list_walks_a_large_table(explained: tuple[Database, Large], look: Look, most: int) -> None:
     database, large = explained
-    answer = await look(database, actor_of(large.workspace_id), large)
+    answer = await look(database, replace(actor_of(large.workspace_id), user_id=large.user_id), large)
     assert not isinstance(answer, Refusal)
     assert _seen.walked == []
     assert 0 < _seen.blocks <= most
