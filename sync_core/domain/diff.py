@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import groupby
 from typing import Literal
 
 from sync_core.domain.fields import FIELDS, Field, JsonValue, Values
@@ -15,6 +17,9 @@ Path = tuple[str | int, ...]
 
 # Matching is cubic in the worst case; what is longer, common ends aside, is shown as removed and added whole.
 _LONGEST_MATCHED = 400
+_WORDS = re.compile(r"\w+|\W")
+_ALIKE = 0.4
+"""Texts that have a smaller share in common are shown as changed whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +83,52 @@ def _by_id(objects: list[JsonValue]) -> dict[str, JsonValue] | None:
 
 
 def char_diff(a: str, b: str) -> list[tuple[Op, str]]:
-    """The steps from `a` to `b`: what is the same, removed and added, in reading order, never empty pieces."""
+    """The steps from `a` to `b`: what is the same, removed and added, in reading order, never empty pieces.
+
+    Words are told apart first, and within words characters: of words that have little in common no single letters are the same.
+    """
+    words, others = _WORDS.findall(a), _WORDS.findall(b)
+    steps: list[tuple[Op, str]] = []
+    removed = added = ""
+    for same, mine, theirs in _by_words(words, others):
+        if same and any(one.isalnum() for one in mine):
+            steps += [*_by_characters(removed, added), ("same", mine)]
+            removed = added = ""
+        elif same and not removed and not added:
+            steps.append(("same", mine))
+        else:
+            removed, added = removed + mine, added + theirs
+    return _joined([*steps, *_by_characters(removed, added)])
+
+
+def _by_words(a: Sequence[str], b: Sequence[str]) -> Iterator[tuple[bool, str, str]]:
+    """Runs of words that both have in common, or not."""
+    head, tail = _ends(a, b)
+    yield True, "".join(a[:head]), "".join(b[:head])
+    inner, other = a[head : len(a) - tail], b[head : len(b) - tail]
+    if max(len(inner), len(other)) > _LONGEST_MATCHED:
+        yield False, "".join(inner), "".join(other)
+    else:
+        for op, a_from, a_to, b_from, b_to in SequenceMatcher(None, inner, other, autojunk=False).get_opcodes():
+            yield op == "equal", "".join(inner[a_from:a_to]), "".join(other[b_from:b_to])
+    yield True, "".join(a[len(a) - tail :]), "".join(b[len(b) - tail :])
+
+
+def _by_characters(a: str, b: str) -> list[tuple[Op, str]]:
+    """Single letters between two changes are in common by chance."""
+    head, tail = _ends(a, b)
+    between = _between(a[head : len(a) - tail], b[head : len(b) - tail])
+    alike = head + tail + sum(len(text) for op, text in between if op == "same" and len(text) > 1)
+    if 2 * alike < _ALIKE * (len(a) + len(b)):
+        return _pieces(a, b)
+    return [("same", a[:head]), *between, ("same", a[len(a) - tail :])]
+
+
+def _ends(a: Sequence[str], b: Sequence[str]) -> tuple[int, int]:
+    """How many both have in common at the beginning, and at the end of the rest."""
     shorter = min(len(a), len(b))
     head = next((i for i in range(shorter) if a[i] != b[i]), shorter)
-    tail = next((i for i in range(shorter - head) if a[-1 - i] != b[-1 - i]), shorter - head)
-    steps: list[tuple[Op, str]] = [("same", a[:head])] if head else []
-    steps += _between(a[head : len(a) - tail], b[head : len(b) - tail])
-    return [*steps, ("same", a[len(a) - tail :])] if tail else steps
+    return head, next((i for i in range(shorter - head) if a[-1 - i] != b[-1 - i]), shorter - head)
 
 
 def _between(a: str, b: str) -> list[tuple[Op, str]]:
@@ -97,5 +141,10 @@ def _between(a: str, b: str) -> list[tuple[Op, str]]:
 
 
 def _pieces(removed: str, added: str) -> list[tuple[Op, str]]:
-    steps: list[tuple[Op, str]] = [("removed", removed)] if removed else []
-    return [*steps, ("added", added)] if added else steps
+    return [("removed", removed), ("added", added)]
+
+
+def _joined(steps: Sequence[tuple[Op, str]]) -> list[tuple[Op, str]]:
+    """Without empty pieces, and with those of one kind that follow each other as one."""
+    kept = [step for step in steps if step[1]]
+    return [(op, "".join(text for _, text in run)) for op, run in groupby(kept, key=lambda step: step[0])]

@@ -57,11 +57,29 @@ def test_differences_are_told_one_by_one(
     assert [(one.label, one.a, one.b) for one in found] == expected
 
 
-def test_characters_are_told_apart() -> None:
-    assert char_diff("Ada Lovelace", "Ada B. Lovelace") == [("same", "Ada "), ("added", "B. "), ("same", "Lovelace")]
-    assert char_diff("cat", "cut") == [("same", "c"), ("removed", "a"), ("added", "u"), ("same", "t")]
-    assert char_diff("", "new") == [("added", "new")]
-    assert char_diff("", "") == []
+TEXTS: dict[str, tuple[str, str, str]] = {
+    "a word more": ("Ada Lovelace", "Ada B. Lovelace", "Ada {+B. }Lovelace"),
+    "a letter of a word": ("cat", "cut", "c{-a}{+u}t"),
+    "a letter more": ("Jon Smith", "John Smith", "Jo{+h}n Smith"),
+    "upper and lower case": ("acme ltd", "Acme Ltd", "{-a}{+A}cme {-l}{+L}td"),
+    "a word unlike the other": ("Acme Tools", "Northwind Tools", "{-Acme}{+Northwind} Tools"),
+    "nothing but scattered letters": ("Globex", "Initech", "{-Globex}{+Initech}"),
+    "words with nothing but spaces in common": ("Acme Corp", "Initech Ltd", "{-Acme Corp}{+Initech Ltd}"),
+    "an address at another place": ("ada@old.example", "ada@new.example", "ada@{-old}{+new}.example"),
+    "another address": ("ada@one.com", "grace@two.org", "{-ada@one.com}{+grace@two.org}"),
+    "a digit of a number": ("+49 30 1234567", "+49 30 1234561", "+49 30 123456{-7}{+1}"),
+    "spaces": ("Acme  Ltd", "Acme Ltd", "Acme {- }Ltd"),
+    "another script": ("北京 公司", "上海 公司", "{-北京}{+上海} 公司"),
+    "from nothing": ("", "new", "{+new}"),
+    "to nothing": ("old", "", "{-old}"),
+    "nothing": ("", "", ""),
+}
+_SIGNS = {"same": "{1}", "removed": "{{-{1}}}", "added": "{{+{1}}}"}
+
+
+@pytest.mark.parametrize(("a", "b", "expected"), TEXTS.values(), ids=TEXTS)
+def test_texts_are_told_apart_by_words_and_alike_ones_by_characters(a: str, b: str, expected: str) -> None:
+    assert "".join(_SIGNS[op].format(op, text) for op, text in char_diff(a, b)) == expected
 
 
 def test_long_texts_are_told_apart_at_their_ends() -> None:
