@@ -198,11 +198,16 @@ class EntityProgress(BaseModel):
 
 
 class SyncSession(BaseModel):
-    """Times are epoch seconds; those that have not come are absent. `outcome` says what stays of a run that was stopped."""
+    """Times are epoch seconds; those that have not come are absent. `outcome` says what stays of a run that was stopped.
+
+    `number` counts the workspace's runs: the plan of dry run 12 is plan 12. `source_number` is that of the plan which a run applies.
+    """
 
     id: str
     object: Literal["sync_session"]
     workspace_id: str
+    number: int
+    source_number: int | None
     status: str
     config: SessionConfig
     progress: dict[str, EntityProgress]

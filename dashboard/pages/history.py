@@ -125,7 +125,7 @@ def _run_row(run: PastRun, started: When) -> RunRow:
     return RunRow(
         session_id=str(view.id),
         href=parts.report_href(view.id) if view.has_plan else parts.run_href(view.id),
-        kind=history.kind_of(view),
+        kind=history.name_of(view),
         entities=parts.entities(view),
         status=view.status.value,
         started=started.text,

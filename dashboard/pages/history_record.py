@@ -69,7 +69,7 @@ def _row(one: Event, place: int, at: When) -> EventRow:
         at=at.text,
         utc=at.utc,
         who=one.who,
-        kind=history.kind_of(one.session),
+        kind=history.name_of(one.session),
         href=parts.run_href(one.session.id),
         action=one.line.action.value,
         text=" ".join(part for part in (shown.reason, shown.message) if part),

@@ -26,7 +26,9 @@ class RailRow:
 
 @dataclass(frozen=True, slots=True)
 class BarRow:
-    """Widths are percentages of the field that differs most."""
+    """How it differs: ours was empty and is filled in, has another value, or is emptied. Widths are percentages of the field that differs
+    most. `becomes` says what becomes of the rows.
+    """
 
     key: str
     entity: str
@@ -35,13 +37,14 @@ class BarRow:
     label: str
     money: bool
     count: str
+    filled: str
+    replaced: str
+    emptied: str
+    widths: list[str]
+    becomes: str
     updates: str
     conflicts: str
     skips: str
-    update_width: str
-    conflict_width: str
-    skip_width: str
-    kinds: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,9 @@ REASONS_SHOWN = 30
 
 
 def rail(session_id: str, one: Guardrail) -> RailRow:
-    leads = one.entity is not None and one.action is not None
     words = {"entity": one.entity, "action": one.action, "reason": one.reason, "field": one.field}
-    address = rows_href(session_id, **words) if leads else ""
+    address = rows_href(session_id, **words) if one.entity is not None and one.action is not None else ""
+    address = rows_href(session_id, shared="email") if one.shared else address
     return RailRow(one.level.value, one.name, one.message, address)
 
 
@@ -120,13 +123,14 @@ def bars(found: tuple[FieldBar, ...]) -> list[BarRow]:
             label=bar.label,
             money=bar.money,
             count=f"{bar.count:,}",
+            filled=f"{bar.filled:,}",
+            replaced=f"{bar.replaced:,}",
+            emptied=f"{bar.emptied:,}",
+            widths=[width(count) for count in (bar.filled, bar.replaced, bar.emptied)],
+            becomes=_becomes(bar),
             updates=f"{bar.updates:,}",
             conflicts=f"{bar.conflicts:,}",
             skips=f"{bar.skips:,}",
-            update_width=width(bar.updates),
-            conflict_width=width(bar.conflicts),
-            skip_width=width(bar.skips),
-            kinds=_kinds(bar),
         )
         for bar in shown
     ]
@@ -167,10 +171,9 @@ def among(session_id: str, found: tuple[Reason, ...]) -> list[LinkRow]:
 _AMONG = {ReasonCode.DELETED_IN_STRIPE: "deleted in Stripe", ReasonCode.MISSING_PARENT: "without a parent"}
 
 
-def _kinds(bar: FieldBar) -> str:
-    replaced = bar.count - bar.filled - bar.emptied
-    named = [(bar.filled, "filled in"), (replaced, "another value"), (bar.emptied, "emptied")]
-    return ", ".join(f"{word}: {count:,}" for count, word in named if count)
+def _becomes(bar: FieldBar) -> str:
+    named = [(bar.updates, "updated"), (bar.conflicts, "to review"), (bar.skips, "left")]
+    return ", ".join(f"{count:,} {word}" for count, word in named if count)
 
 
 def effects(found: Effects) -> list[EffectRow]:

@@ -9,6 +9,8 @@ from dashboard.pages.report_finding_rows import BarRow, EffectRow, OrphanRow, Ra
 from dashboard.pages.report_state import ReportState
 from sync_core.services.findings import TransitionView
 
+KINDS = (("Filled in", "kind-filled"), ("Another value", "kind-replaced"), ("Emptied", "kind-emptied"))
+
 
 def checks() -> rx.Component:
     return ui.card(
@@ -132,14 +134,18 @@ def fields() -> rx.Component:
                 [
                     ui.Column("Field"),
                     ui.Column("Differs", number=True),
-                    ui.Column("Updated, to review, left", hidden=True),
-                    ui.Column("Updated", number=True),
-                    ui.Column("To review", number=True),
-                    ui.Column("Left", number=True),
-                    ui.Column("How"),
+                    ui.Column("Filled in, another value, emptied", hidden=True),
+                    *[ui.Column(label, number=True) for label, _ in KINDS],
+                    ui.Column("What becomes of them"),
                 ],
                 rx.foreach(ReportState.bars, bar),
                 caption="Fields that differ",
+            ),
+            rx.el.ul(
+                *[rx.el.li(rx.el.span(class_name=f"swatch {look}"), label) for label, look in KINDS],
+                class_name="legend small",
+                aria_hidden="true",
+                style={"padding": "0 var(--s5) var(--s4)"},
             ),
             title="Fields that differ",
             about=ReportState.bars_about,
@@ -161,17 +167,19 @@ def bar(one: rx.Var[BarRow]) -> rx.Component:
         ui.number_cell(one.count, "Differs"),
         rx.el.td(
             rx.el.div(
-                rx.el.span(style={"width": one.update_width}, class_name="tone-info"),
-                rx.el.span(style={"width": one.conflict_width}, class_name="tone-conflict"),
-                rx.el.span(style={"width": one.skip_width}, class_name="tone-neutral"),
+                *[
+                    rx.el.span(style={"width": one.widths[place]}, class_name=look)
+                    for place, (_, look) in enumerate(KINDS)
+                ],
                 class_name="bar",
                 aria_hidden="true",
             )
         ),
-        ui.number_cell(one.updates, "Updated"),
-        ui.number_cell(one.conflicts, "To review"),
-        ui.number_cell(one.skips, "Left"),
-        rx.el.td(one.kinds, class_name="muted small"),
+        *[
+            ui.number_cell(count, label)
+            for count, (label, _) in zip((one.filled, one.replaced, one.emptied), KINDS, strict=True)
+        ],
+        rx.el.td(one.becomes, class_name="muted small"),
         key=one.key,
     )
 

@@ -12,9 +12,13 @@ from dashboard.pages.report_state import ReportState
 
 def lines() -> rx.Component:
     return ui.card(
-        rx.el.div(
-            ui.tab_links(rx.foreach(ReportState.sample_tabs, sample_tab), label="Which rows"),
-            style={"padding": "0 var(--s5)"},
+        rx.cond(
+            ReportState.sample_tabs.length() > 0,
+            rx.el.div(
+                ui.tab_links(rx.foreach(ReportState.sample_tabs, sample_tab), label="Which rows"),
+                style={"padding": "0 var(--s5)"},
+            ),
+            rx.fragment(),
         ),
         rx.cond(
             ReportState.lines.length() > 0,
@@ -29,11 +33,19 @@ def lines() -> rx.Component:
             ui.pagination(ReportState.first_url, ReportState.previous_url, ReportState.next_url),
             style={"padding": "0 var(--s5) var(--s4)"},
         ),
-        title=rx.fragment(ReportState.query_entity, " ", ui.action_pill(ReportState.query_action)),
+        title=rx.fragment(
+            ReportState.query_entity,
+            " ",
+            rx.cond(ReportState.query_action != "", ui.action_pill(ReportState.query_action), rx.fragment()),
+        ),
         about=ReportState.query_about,
         flush=True,
         actions=[
-            ui.button_link("CSV", ReportState.csv_href, icon_name="download", small=True, reload_document=True),
+            rx.cond(
+                ReportState.csv_href != "",
+                ui.button_link("CSV", ReportState.csv_href, icon_name="download", small=True, reload_document=True),
+                rx.fragment(),
+            ),
             ui.button_link("Close", parts.report_href(ReportState.session_id), icon_name="x", small=True),
         ],
         id="rows",

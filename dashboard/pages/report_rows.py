@@ -100,12 +100,16 @@ def rows_href(session_id: str, **words: object) -> str:
 
 
 def csv_href(session_id: str, query: LineQuery) -> str:
-    """The rows that are shown, as a file; a sample is of them all."""
+    """The rows that are shown, as a file; a sample is of them all. Empty of those that are of several actions."""
+    if query.shared:
+        return ""
     words = {"entity": query.entity, "action": query.action, "reason": query.reason, "field": query.field}
     return f"/downloads/{session_id}.csv?{urlencode({name: word for name, word in words.items() if word})}"
 
 
 def query_href(session_id: str, query: LineQuery, *, after: int | None = None, before: int | None = None) -> str:
+    if query.shared:
+        return rows_href(session_id, shared="email", after=after, before=before)
     return rows_href(
         session_id,
         entity=query.entity,
@@ -119,6 +123,8 @@ def query_href(session_id: str, query: LineQuery, *, after: int | None = None, b
 
 def sample_tabs(session_id: str, query: LineQuery) -> list[SampleTab]:
     """All rows, or a few of them; amounts only where there are any."""
+    if query.shared:
+        return []
     kinds = [one for one in SampleKind if one is not SampleKind.BIGGEST or NUMBERS[query.entity]]
     base = {"entity": query.entity, "action": query.action}
     return [
@@ -169,7 +175,10 @@ def totals(report: ReportView) -> list[TotalRow]:
     return [TotalRow(action.label, f"{report.totals[action]:,}") for action in Action]
 
 
-def line(one: Line) -> LineRow:
+def line(one: Line, *, of_any: bool = False) -> LineRow:
+    """`of_any`: beside rows of other actions, so that its own is said."""
+    why = [one.action.label] if of_any else []
+    why += [] if one.reason is None else [one.reason.label]
     shown = one.changes[:_CHANGES_SHOWN]
     rest = len(one.changes) - len(shown)
     return LineRow(
@@ -177,7 +186,7 @@ def line(one: Line) -> LineRow:
         external_id=one.external_id,
         label=one.label or one.external_id,
         href="" if one.record_id is None else href(one.entity, one.record_id),
-        reason="" if one.reason is None else one.reason.label,
+        reason=": ".join(why),
         message=parts.clipped(one.message, 150),
         field=field_label(one.entity, one.field) if one.field else "",
         request_id=one.request_id,
@@ -213,7 +222,7 @@ def applied(report: ReportView) -> list[AppliedRow]:
     return [
         AppliedRow(
             parts.run_href(one.id),
-            "the whole plan" if one.limit is None else f"its first {one.limit:,}",
+            f"{'the whole plan' if one.limit is None else f'its first {one.limit:,}'}, by #{one.number}",
             one.status,
             parts.compare_href(report.session.id, one.id),
         )
@@ -226,7 +235,7 @@ def later_href(one: Later) -> str:
 
 
 def later_about(one: Later) -> str:
-    return "The newer dry run" if one.dry_run else "The sync that wrote since"
+    return f"The newer plan #{one.number}" if one.dry_run else f"The sync that wrote since, #{one.number}"
 
 
 FRESHNESS = {

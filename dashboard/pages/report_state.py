@@ -173,7 +173,7 @@ class ReportState(PageState):
         self.session_id, self.run_href = str(view.id), parts.run_href(view.id)
         self.is_dry = view.config.dry_run
         self.again_href = f"/syncs/new?like={view.id}"
-        self.title = "Dry-run report" if self.is_dry else "Report"
+        self.title = f"Plan #{view.number}" if self.is_dry else f"Report of sync #{view.number}"
         said = [parts.described(view), history.strategy_of(view.config), history.span_of(view.config, actor.time_zone)]
         self.about = " · ".join(one for one in said if one)
         self.sentence = found.sentence
@@ -241,9 +241,11 @@ class ReportState(PageState):
         about += [f"{report.field_label(query.entity, query.field)} differs"] if query.field else []
         about += [rows.sample_about(query)] if query.sample else []
         self.sample_tabs = rows.sample_tabs(self.session_id, query)
-        self.query_entity, self.query_action = query.entity.label, query.action.value
+        about += ["By email, those of one email together"] if query.shared else []
+        self.query_entity = "Customers that share an email" if query.shared else query.entity.label
+        self.query_action = "" if query.action is None else query.action.value
         self.query_about = " · ".join(about)
-        self.lines = [rows.line(one) for one in found.items]
+        self.lines = [rows.line(one, of_any=query.action is None) for one in found.items]
         turned = query.after is not None or query.before is not None
         self.first_url = rows.query_href(self.session_id, query) if turned and found.before is not None else ""
         self.previous_url = (

@@ -63,7 +63,7 @@ def about(left: Range) -> str:
     if left[1] < 10:
         return "a few seconds left"
     low, high = rounded(left)
-    unit, seconds = ("s", 1) if high < 120 else ("min", 60) if high < 4 * 3600 else ("h", 3600)
+    unit, seconds = ("s", 1) if high <= 180 else ("min", 60) if high < 4 * 3600 else ("h", 3600)
     least, most = low // seconds, -(-high // seconds)
     return f"about {least} to {most} {unit} left" if least else f"under {most} {unit} left"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import reflex as rx
 
 from dashboard import components as ui
@@ -11,10 +9,12 @@ from dashboard.navigation import add_page
 from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
 from dashboard.pages import sync_events, sync_problems
+from dashboard.pages.sync_outcome import outcome
 from dashboard.pages.sync_problems import ProblemsState
 from dashboard.pages.sync_rows import COUNTED, FORETOLD, EntityRow, LaneRow
 from dashboard.pages.sync_state import SyncState
-from sync_core.domain.vocabulary import SessionStatus, Step
+from dashboard.pages.sync_stepper import stepper
+from sync_core.domain.vocabulary import SessionStatus
 
 
 def view() -> rx.Component:
@@ -81,81 +81,6 @@ def body() -> rx.Component:
     )
 
 
-def outcome() -> rx.Component:
-    """What to do now that it has ended."""
-    return rx.fragment(
-        rx.cond(
-            SyncState.has_plan,
-            _leads_to(
-                ui.button_link("Open the report", SyncState.report_href, variant="primary", small=True),
-                "Nothing has been written: a dry run's role in the database can't. Look at the report, then apply exactly this plan.",
-                title="The plan is ready",
-            ),
-            rx.fragment(),
-        ),
-        rx.cond(
-            SyncState.rest_href != "",
-            _leads_to(
-                ui.button_link("On to the rest", SyncState.rest_href, variant="primary", small=True),
-                "Look at what it made of them, below and under Records. Then apply the rest of the plan.",
-                title="The first of the plan are applied",
-            ),
-            rx.fragment(),
-        ),
-        _fell_short(),
-        rx.cond(
-            SyncState.review != "",
-            _leads_to(
-                ui.button_link("Review them", SyncState.review_href, small=True),
-                "They differ from Stripe and were left as they are.",
-                title=SyncState.review + " went to review",
-                kind="conflict",
-            ),
-            rx.fragment(),
-        ),
-    )
-
-
-def _leads_to(link: rx.Component, text: str, *, title: Any, kind: str = "success") -> rx.Component:
-    return ui.callout(text, rx.el.div(link, style={"marginTop": "var(--s2)"}), kind=kind, title=title)
-
-
-def _fell_short() -> rx.Component:
-    """Why not all of it is done, and how it goes on."""
-    return rx.match(
-        SyncState.status,
-        (
-            "partial",
-            ui.callout(
-                rx.cond(
-                    SyncState.problems.length() > 0,
-                    rx.fragment(
-                        "Everything else is done. What failed is listed below, with what to do",
-                        rx.cond(SyncState.can_retry, "; then retry it.", "."),
-                    ),
-                    "What it read and what is stored differ: see below. Fetch what is missing.",
-                ),
-                kind="warn",
-                title=rx.cond(SyncState.problems.length() > 0, "Some records failed", "Not all is stored"),
-            ),
-        ),
-        (
-            "failed",
-            ui.callout(
-                rx.cond(SyncState.error != "", SyncState.error, "It could not go on."),
-                rx.el.p(SyncState.stays, " Resume goes on where it stopped."),
-                kind="danger",
-                title="The sync failed",
-            ),
-        ),
-        (
-            "cancelled",
-            ui.callout(SyncState.stays + " Resume goes on where it stopped.", title="The sync was cancelled"),
-        ),
-        rx.fragment(),
-    )
-
-
 def headline() -> rx.Component:
     return ui.card(
         ui.spread(
@@ -189,8 +114,8 @@ def headline() -> rx.Component:
         rx.cond(
             SyncState.source_href != "",
             rx.el.p(
-                "Applies the plan of ",
-                ui.link("a dry run", SyncState.source_href),
+                "Applies ",
+                ui.link(SyncState.source, SyncState.source_href),
                 ". ",
                 ui.link("Compare it with its plan", SyncState.compare_href),
                 ".",
@@ -244,61 +169,6 @@ def pace_card() -> rx.Component:
         ),
         rx.fragment(),
     )
-
-
-def stepper() -> rx.Component:
-    return rx.cond(
-        SyncState.steps.length() > 0,
-        rx.el.div(
-            rx.el.ol(
-                rx.foreach(SyncState.steps, lambda one, at: step(one, SyncState.steps_took[at])),
-                class_name="stepper",
-                aria_label="Steps",
-                title=SyncState.zone,
-            ),
-            rx.cond(
-                SyncState.at_once != "",
-                rx.el.p(SyncState.at_once, class_name="muted small"),
-                rx.fragment(),
-            ),
-        ),
-        rx.fragment(),
-    )
-
-
-def step(one: rx.Var[list[str]], took: rx.Var[str]) -> rx.Component:
-    name, state, span = (one[place] for place in range(3))
-    return rx.el.li(
-        rx.el.span(
-            rx.match(state, *[(word, ui.icon(icon, 14)) for word, icon in _STEP_ICONS.items()], ui.icon("circle", 14)),
-            rx.match(name, *[(one.value, one.label) for one in Step], name),
-            class_name="step-name",
-        ),
-        rx.el.span(
-            took,
-            rx.match(state, *_STEP_WORDS.items(), ""),
-            rx.el.span(rx.match(state, ("now", ", now"), ("next", "to come"), ""), class_name="sr-only"),
-            class_name="tabular",
-        ),
-        rx.cond(span != "", rx.el.span(span, class_name="muted xsmall tabular"), rx.fragment()),
-        custom_attrs={"data-state": state},
-        key=name,
-    )
-
-
-_STEP_ICONS = {
-    "done": "check",
-    "now": "circle-dot",
-    "waits": "clock",
-    "stopped": "circle-stop",
-    "idle": "minus",
-}
-_STEP_WORDS = {
-    "waits": ", goes on later",
-    "stopped": ", stopped",
-    "idle": "nothing to do",
-    "unreached": "not reached",
-}
 
 
 def entity(one: rx.Var[EntityRow], path: rx.Var[str], retried: rx.Var[str]) -> rx.Component:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from math import ceil
-from zoneinfo import ZoneInfo
 
 from dashboard.formatting import plural
 from dashboard.pages import run_parts as parts
-from sync_core.domain.vocabulary import Phase, ReasonCode, SessionStatus
+from sync_core.domain.vocabulary import Action, Phase, ReasonCode, SessionStatus
 from sync_core.services.guardrails import Reason
 from sync_core.services.pace import Retried
 from sync_core.services.progress_view import EntityLine, ProgressView, Pulse, Verified
 from sync_core.services.quota import Quota
 from sync_core.services.record_views import When
-from sync_core.services.run_steps import StepState, TimedStep
 from sync_core.services.run_windows import Lane, Lanes
 from sync_core.services.session_views import EventView
 
@@ -76,44 +74,24 @@ class EventRow:
     external_id: str
 
 
-def steps(view: ProgressView, zone: str) -> list[list[str]]:
-    """Each as its name, its state, and from when to when. Sent whole at every change, hence no row of names; what it took moves, and is
-    sent apart.
-    """
-    return [[one.step.value, one.state.value, _span(one, zone)] for one in view.steps]
+def beside_plan(more: Mapping[Action, int]) -> str:
+    """How what came of an applied plan differs from it."""
+    differ = [
+        f"{abs(count):,} {'more' if count > 0 else 'fewer'} {_OUTCOMES[action]}"
+        for action, count in more.items()
+        if count
+    ]
+    return f"Otherwise than planned: {', '.join(differ)}." if differ else "As many of each as planned."
 
 
-def steps_took(view: ProgressView) -> list[str]:
-    return ["" if one.seconds is None else parts.duration(one.seconds) for one in view.steps]
-
-
-def _span(one: TimedStep, zone: str) -> str:
-    local = [datetime.fromtimestamp(at, ZoneInfo(zone)) for at in (one.began, one.ended) if at is not None]
-    if not local:
-        return ""
-    apart = local[0].date() != local[-1].date()
-    text = " to ".join(f"{at.day} {at:%b %H:%M}" if apart else f"{at:%H:%M:%S}" for at in local)
-    return text if one.ended is not None else f"since {text}"
-
-
-def clock_of(zone: str, moment: int) -> str:
-    """Which clock the steps' times are of."""
-    return f"By the clock of {zone}: UTC{datetime.fromtimestamp(moment, ZoneInfo(zone)).isoformat()[-6:]}"
-
-
-def at_once(view: ProgressView) -> str:
-    """Which steps are under way together, in words."""
-    now = [one.step.label for one in view.steps if one.state is StepState.NOW]
-    return f"{', '.join(now[:-1])} and {now[-1]} are under way together." if len(now) > 1 else ""
-
-
-def heard(view: ProgressView) -> str:
-    """What a screen reader is told: steps as they begin and end, and each quarter of the way."""
-    if not view.is_open:
-        return view.status.label
-    now = ", ".join(one.step.label for one in view.steps if one.state is StepState.NOW) or view.status.label
-    quarter = int((view.fraction or 0.0) * 4) * 25
-    return f"{now}: {quarter} percent" if quarter else now
+_OUTCOMES = {
+    Action.CREATE: "created",
+    Action.UPDATE: "updated",
+    Action.UNCHANGED: "unchanged",
+    Action.SKIP: "skipped",
+    Action.CONFLICT: "to review",
+    Action.ERROR: "failed",
+}
 
 
 COUNTED = ("Created", "Updated", "Unchanged", "Skipped", "To review", "Failed")

@@ -14,14 +14,15 @@ from dashboard.formatting import plural
 from dashboard.pages import run_charts as charts
 from dashboard.pages import run_parts as parts
 from dashboard.pages import sync_rows as rows
+from dashboard.pages import sync_step_rows as step_rows
 from dashboard.pages.run_charts import PaceChart, PaceRow
 from dashboard.pages.sync_rows import EntityRow, EventRow, LaneRow, ProblemRow
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import EntityType, EventType, Phase, SessionStatus
 from sync_core.errors import Refusal
-from sync_core.services import findings, pace_history, progress_view, run_windows, sessions
+from sync_core.services import findings, pace_history, progress_view, run_outcome, run_windows, sessions
 from sync_core.services.actor import Actor, Permission
-from sync_core.services.history import kind_of
+from sync_core.services.history import name_of
 from sync_core.services.progress_view import ProgressView, Watch
 from sync_core.services.record_views import When
 from sync_core.services.session_views import EventListing, SessionView
@@ -47,6 +48,7 @@ class SyncState(PageState):
     started_utc: str = ""
     by: str = ""
     zone: str = ""
+    source: str = ""
     source_href: str = ""
     compare_href: str = ""
     again_href: str = ""
@@ -54,6 +56,9 @@ class SyncState(PageState):
     review: str = ""
     review_href: str = ""
     limited: bool = False
+    has_outcome: bool = False
+    beside_plan: str = ""
+    lacks_webhook: bool = False
     report_href: str = ""
 
     status: str = ""
@@ -124,6 +129,7 @@ class SyncState(PageState):
             return
         self._head(found, actor)
         await self._look(actor, found.id)
+        self._put(**await self._read_outcome(actor, found.id))
         self._put(**await self._read_problems(actor, found.id, 20), **await self._read_pace(actor, found.id))
         if len(self.problems) > PROBLEMS_WITH_EVENTS:
             self._put(loaded=True, events=[])
@@ -181,14 +187,28 @@ class SyncState(PageState):
                 break
             due, turns = time.monotonic() + EVERY_SECONDS, turns + 1
         await asyncio.sleep(EVERY_SECONDS)
-        await self._last_events(actor, session_id)
+        await self._last(actor, session_id)
 
-    async def _last_events(self, actor: Actor, session_id: UUID) -> None:
-        if not self.events_first:
-            return
-        events = await self._read_events(actor, session_id, None)
+    async def _last(self, actor: Actor, session_id: UUID) -> None:
+        """What the message of the end had no room for."""
+        events = await self._read_events(actor, session_id, None) if self.events_first else {}
+        outcome = await self._read_outcome(actor, session_id)
         async with self:
-            self._put(**events)
+            self._put(**outcome, **events)
+
+    async def _read_outcome(self, actor: Actor, session_id: UUID) -> dict[str, Any]:
+        """Of a sync that came to its end: what to do next."""
+        found = (
+            None
+            if SessionStatus(self.status or "pending").is_open
+            else await run_outcome.read(get_database(), actor, session_id)
+        )
+        beside = None if found is None else found.beside_plan
+        return {
+            "has_outcome": found is not None,
+            "beside_plan": "" if beside is None else rows.beside_plan(beside),
+            "lacks_webhook": found is not None and found.lacks_webhook,
+        }
 
     async def _around(self, actor: Actor, view: ProgressView, turn: int) -> dict[str, Any]:
         """What stands beside the counters, each now and then and in a turn of its own: a message stays small. At the end, all of it."""
@@ -254,9 +274,10 @@ class SyncState(PageState):
 
     def _head(self, found: SessionView, actor: Actor) -> None:
         started = When.of(found.started_at or found.created_at, actor.time_zone)
-        self.session_id, self.title, self.about = str(found.id), kind_of(found), _configured(found)
-        self.zone = rows.clock_of(actor.time_zone, found.started_at or found.created_at)
+        self.session_id, self.title, self.about = str(found.id), name_of(found), _configured(found)
+        self.zone = step_rows.clock_of(actor.time_zone, found.started_at or found.created_at)
         self.started, self.started_utc, self.by = started.text, started.utc, found.created_by
+        self.source = "" if found.source_number is None else f"plan #{found.source_number}"
         self.source_href = parts.report_href(found.source_session_id) if found.source_session_id else ""
         self.compare_href = (
             parts.compare_href(found.source_session_id, found.id) if found.source_session_id is not None else ""
@@ -272,7 +293,7 @@ class SyncState(PageState):
             self._put(paths=[parts.area(line.cells) for line in view.entities])
             self._put(retried=[rows.retried_text(line.retried) for line in view.entities])
         self._put(
-            said=rows.heard(view),
+            said=step_rows.heard(view),
             status=view.status.value,
             pulse=pulse,
             pulse_tone=tone,
@@ -297,9 +318,9 @@ class SyncState(PageState):
             is_missing=any(line.verified is not None and line.verified.missing_ids for line in view.entities),
             has_plan=view.has_plan,
             is_dry=view.dry_run,
-            steps=rows.steps(view, actor.time_zone),
-            steps_took=rows.steps_took(view),
-            at_once=rows.at_once(view),
+            steps=step_rows.steps(view, actor.time_zone),
+            steps_took=step_rows.steps_took(view),
+            at_once=step_rows.at_once(view),
             lines=[rows.entity_row(line, is_open=view.is_open) for line in view.entities],
             tab=_tab(view, self.title),
             rest_href=self.source_href if self.limited and view.status is SessionStatus.COMPLETED else "",

@@ -142,11 +142,11 @@ def _cost(entity: EntityType) -> float:
     return _COSTS.get(entity, 1.0)
 
 
-_SHORT, _MINUTES, _LONG = 90, 30 * 60, 4 * 3600
+_SHORT, _SECONDS, _MINUTES, _LONG = 90, 180, 30 * 60, 4 * 3600
 
 
 def rounded(left: Range) -> tuple[int, int]:
-    """As people say it, and never narrower than it is: by five seconds, minutes, five minutes, hours."""
+    """As people say it, and never narrower than it is: by five seconds, ten, minutes, five minutes, hours."""
     least, most = left
-    step = 5 if most < _SHORT else 60 if most < _MINUTES else 300 if most < _LONG else 3600
+    step = 5 if most < _SHORT else 10 if most < _SECONDS else 60 if most < _MINUTES else 300 if most < _LONG else 3600
     return floor(least / step) * step, ceil(most / step) * step

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, Index, Text, text
+from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
@@ -50,7 +50,7 @@ def _runs_of(entity: EntityType) -> Index:
 
 
 class SyncSession(SQLModel, table=True):
-    """One run. `range_start` and `ceiling` are epoch seconds: objects with range_start <= created < ceiling belong to it.
+    """One run, `number` in its workspace. `range_start` and `ceiling` are epoch seconds: objects with range_start <= created < ceiling belong to it.
 
     `plan_hash` names the plan of a dry run that came to its end; who approved it did so of the plan that `approved_hash` names.
     `task` is set while an ended run is taken up again for a part of it: errors to retry, or records to repair.
@@ -61,6 +61,7 @@ class SyncSession(SQLModel, table=True):
         workspace_fk(),
         tenant_fk("connection_id", "payment_connections"),
         Index("idx_payment_sync_sessions_workspace_id", "workspace_id", text("created_at DESC"), text("id DESC")),
+        UniqueConstraint("workspace_id", "number", name="uq_payment_sync_sessions_number"),
         Index("idx_payment_sync_sessions_provider", "workspace_id", "provider_name"),
         Index(
             "ix_payment_sync_sessions_source",
@@ -87,6 +88,8 @@ class SyncSession(SQLModel, table=True):
 
     workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
     id: UUID | None = Field(default=None, sa_column=uuid_pk())
+    # Given by a trigger.
+    number: int | None = Field(default=None, sa_column=int_col(default=None))
     provider_name: str = Field(default="stripe", sa_column=text_col(default="stripe"))
     session_type: SessionType = Field(
         default=SessionType.INITIAL, sa_column=word_col(SessionType, default=SessionType.INITIAL)

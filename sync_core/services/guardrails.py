@@ -16,7 +16,7 @@ from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
 from sync_core.services.plan_limits import Limits
 from sync_core.services.report import MatrixRow, counts_of, plan_of
 from sync_core.services.session_views import SessionView
-from sync_core.store import connections
+from sync_core.store import connections, plan_twins
 from sync_core.store import reports as store
 
 
@@ -53,6 +53,10 @@ class FieldBar:
     def count(self) -> int:
         return self.updates + self.conflicts + self.skips
 
+    @property
+    def replaced(self) -> int:
+        return self.count - self.filled - self.emptied
+
 
 class Level(StrEnum):
     OK = "ok"
@@ -62,7 +66,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Guardrail:
-    """One check of the plan, and where its rows are: an entity type, action and field for `report.LineQuery`."""
+    """One check of the plan, and where its rows are: what `report.LineQuery` asks for."""
 
     name: str
     level: Level
@@ -71,6 +75,7 @@ class Guardrail:
     action: Action | None = None
     field: str | None = None
     reason: ReasonCode | None = None
+    shared: bool = False
 
 
 async def guardrails(
@@ -197,14 +202,14 @@ def orphaned(found: Iterable[Reason]) -> list[Guardrail]:
 
 async def _twice(session: AsyncSession, view: SessionView, limits: Limits) -> list[Guardrail]:
     present = any(one.progress.entity_type is EntityType.CUSTOMERS for one in view.entities)
-    found = await store.emails_twice(session, plan_of(view)) if present else []
+    found = await plan_twins.emails_twice(session, plan_of(view)) if present else []
     if not found:
         return [Guardrail("Duplicates", Level.OK, "No two customers have the same email.")]
     most = found[0]
     emails = "email is" if len(found) == 1 else "emails are"
     message = f"{len(found):,} {emails} shared by several customers; {most.email} by {most.count:,}."
     level = Level.WARN if len(found) >= limits.duplicates else Level.NOTE
-    return [Guardrail("Duplicates", level, message, EntityType.CUSTOMERS)]
+    return [Guardrail("Duplicates", level, message, EntityType.CUSTOMERS, shared=True)]
 
 
 async def _mode(session: AsyncSession, view: SessionView) -> list[Guardrail]:

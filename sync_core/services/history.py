@@ -173,7 +173,13 @@ def kind_of(view: SessionView) -> str:
         return "Dry run"
     if view.source_session_id is None:
         return view.session_type.label
-    return "Plan applied" if view.config.limit is None else f"First {view.config.limit:,} of a plan"
+    plan = "a plan" if view.source_number is None else f"plan #{view.source_number}"
+    return f"{plan.capitalize()} applied" if view.config.limit is None else f"First {view.config.limit:,} of {plan}"
+
+
+def name_of(view: SessionView) -> str:
+    """With the run's number, which a dry run shares with its plan."""
+    return f"{kind_of(view)} · #{view.number}"
 
 
 @dataclass(frozen=True, slots=True)

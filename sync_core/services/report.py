@@ -25,7 +25,7 @@ from sync_core.services.reads import Reads
 from sync_core.services.record_views import value_text
 from sync_core.services.session_views import SessionReport, SessionView, Verification
 from sync_core.settings import get_settings
-from sync_core.store import plan_facts
+from sync_core.store import plan_facts, plan_twins
 from sync_core.store import reports as store
 from sync_core.store import sessions as session_store
 from sync_core.store.database import Database
@@ -159,25 +159,29 @@ class Lines:
 class LineQuery:
     """What rows to show. `after` and `before` are places from another page; at most one of them is given.
 
-    With a `sample` they are a few that tell the most, and there are no pages.
+    With a `sample` they are a few that tell the most, and there are no pages. `shared` are customers that have an email in common,
+    whatever becomes of them; nothing else has no action.
     """
 
     entity: EntityType
-    action: Action
+    action: Action | None
     reason: ReasonCode | None = None
     field: str | None = None
     after: int | None = None
     before: int | None = None
     limit: int = 25
     sample: SampleKind | None = None
+    shared: bool = False
 
     @classmethod
     def parse(cls, values: Mapping[str, str]) -> LineQuery | None:
         """From a URL's words; None when they name no such rows."""
         try:
+            after, before = _place(values.get("after")), _place(values.get("before"))
+            if values.get("shared") == "email":
+                return cls(EntityType.CUSTOMERS, None, after=after, before=before, shared=True)
             entity, action = EntityType(values.get("entity", "")), Action(values.get("action", ""))
             reason = ReasonCode(values["reason"]) if values.get("reason") else None
-            after, before = _place(values.get("after")), _place(values.get("before"))
             sample = SampleKind(values["sample"]) if values.get("sample") else None
         except ValueError:
             return None
@@ -223,7 +227,7 @@ async def lines(database: Database, actor: Actor, session_id: UUID, query: LineQ
     if isinstance(view, Refusal):
         return view
     async with database.workspace(actor.workspace_id) as session:
-        if query.sample is None:
+        if query.sample is None or query.action is None:
             return await _page(session, plan_of(view), query, actor.time_zone)
         found = await samples(session, plan_of(view), query.entity, query.action, query.sample)
     return Lines(tuple(line(query.entity, row, actor.time_zone) for row in found), before=None, after=None)
@@ -232,21 +236,25 @@ async def lines(database: Database, actor: Actor, session_id: UUID, query: LineQ
 async def _page(session: AsyncSession, plan: PlanRef, query: LineQuery, zone: str) -> Lines:
     limit = max(1, min(query.limit, MOST_ROWS))
     backward = query.before is not None
-    found = await store.rows(
-        session,
-        plan,
-        query.entity,
-        query.action,
-        after=(query.before if backward else query.after) or 0,
-        limit=limit + 1,
-        reason=query.reason,
-        field=query.field,
-        backward=backward,
-    )
+    place = (query.before if backward else query.after) or 0
+    if query.action is None:
+        found = await plan_twins.rows(session, plan, after=place, limit=limit + 1, backward=backward)
+    else:
+        found = await store.rows(
+            session,
+            plan,
+            query.entity,
+            query.action,
+            after=place,
+            limit=limit + 1,
+            reason=query.reason,
+            field=query.field,
+            backward=backward,
+        )
     more, shown = len(found) > limit, found[:limit]
     if backward:
         shown.reverse()
-    items = tuple(line(query.entity, row, zone) for row in shown)
+    items = tuple(line(query.entity, row, zone, shared=query.shared) for row in shown)
     has_before = more if backward else query.after is not None
     has_after = backward or more
     return Lines(
@@ -260,7 +268,8 @@ def plan_of(view: SessionView) -> PlanRef:
     return PlanRef(view.workspace_id, view.id, view.source_session_id or view.id)
 
 
-def line(entity: EntityType, row: PlanRow, zone: str) -> Line:
+def line(entity: EntityType, row: PlanRow, zone: str, *, shared: bool = False) -> Line:
+    """Of customers that have an email in common, that is what there is to say."""
     detail = row.detail or {}
     reason = None if row.reason_code is None else ReasonCode(row.reason_code)
     is_issue = "message" in detail
@@ -274,7 +283,7 @@ def line(entity: EntityType, row: PlanRow, zone: str) -> Line:
         record_id=row.record_id,
         changes=changes(entity, detail.get("changes") or {}, row.theirs, zone),
         field=str(detail.get("field") or "") if is_issue else "",
-        message=str(detail.get("message") or ""),
+        message=str((row.theirs or {}).get("email") or "") if shared else str(detail.get("message") or ""),
         request_id=str(detail.get("request_id") or (row.request_id if is_issue else "") or ""),
         drifted=bool(detail.get("drifted")),
     )

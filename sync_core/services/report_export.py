@@ -92,7 +92,7 @@ async def export(
         text = _json(head, found) if wanted is Format.JSON else markdown(head, found).encode()
         chunks = _once(text)
     kind = "plan" if head.session.config.dry_run else "report"
-    parts = [kind, str(session_id)[:8], *only.words()]
+    parts = [kind, str(head.session.number), str(session_id)[:8], *only.words()]
     return Export(f"{'-'.join(parts)}.{wanted.value}", TYPES[wanted], chunks)
 
 
@@ -258,12 +258,11 @@ def _json(head: ReportView, found: Findings) -> bytes:
 
 def markdown(head: ReportView, found: Findings) -> str:
     """For a ticket: the sentence, the matrix, the warnings, what other strategies would do, orphans, the reasons."""
-    title = "Dry run" if head.session.config.dry_run else "Sync"
     lines = [
-        f"# {title} {str(head.session.id)[:8]}",
+        f"# {'Plan' if head.session.config.dry_run else 'Sync'} #{head.session.number}",
         "",
         head.sentence,
-        *([f"Plan {head.session.plan_hash}"] if head.session.plan_hash else []),
+        *([f"Hash {head.session.plan_hash}"] if head.session.plan_hash else []),
         *([f"Adds about {head.space.bytes:,} bytes to the database."] if head.space else []),
         "",
         *_table(

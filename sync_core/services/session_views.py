@@ -45,13 +45,15 @@ class EntityView:
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """Times are epoch seconds; `queued` is the exact one, by which runs are ordered as lists order them.
+    """`number` is the run's in its workspace, and that of its plan. Times are epoch seconds; `queued` is the exact one, by which runs are ordered as lists order them.
 
     `stats` are the heartbeat's figures: requests, throttled, caps, resume_at, beat_at.
     """
 
     id: UUID
     workspace_id: UUID
+    number: int
+    source_number: int | None
     session_type: SessionType
     status: SessionStatus
     phase: Phase
@@ -104,6 +106,8 @@ class SessionView:
             "id": str(self.id),
             "object": "sync_session",
             "workspace_id": str(self.workspace_id),
+            "number": self.number,
+            "source_number": self.source_number,
             "status": self.status.value,
             "config": config_json(self.config, self.workspace_id),
             "progress": {one.progress.entity_type.value: one.to_json() for one in self.entities},
@@ -145,6 +149,8 @@ def session_view(workspace_id: UUID, stored: StoredSession, runs: Sequence[Store
     return SessionView(
         id=stored.id,
         workspace_id=workspace_id,
+        number=stored.number,
+        source_number=stored.source_number,
         session_type=stored.session_type,
         status=stored.status,
         phase=stored.phase,

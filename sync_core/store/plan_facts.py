@@ -53,14 +53,15 @@ class Later:
     """A run that makes a plan old news: a dry run of the same, or one that wrote."""
 
     id: UUID
+    number: int
     dry_run: bool
     created_at: datetime
 
 
 # A canary of the plan itself is no reason to look for another one.
 _LATER = """
-SELECT l.id, l.dry_run, l.created_at FROM payment_sync_sessions p CROSS JOIN LATERAL (
-  SELECT s.id, s.dry_run, s.created_at FROM payment_sync_sessions s
+SELECT l.id, l.number, l.dry_run, l.created_at FROM payment_sync_sessions p CROSS JOIN LATERAL (
+  SELECT s.id, s.number, s.dry_run, s.created_at FROM payment_sync_sessions s
   WHERE s.workspace_id = %(workspace)s AND s.deleted_at IS NULL AND (s.created_at, s.id) > (p.created_at, p.id)
     AND s.connection_id IS NOT DISTINCT FROM p.connection_id AND s.source_session_id IS DISTINCT FROM p.id
     AND CASE WHEN s.dry_run THEN s.status IN ('completed', 'partial') AND s.entity_types @> p.entity_types

@@ -310,25 +310,6 @@ async def transitions(
     return await _all(session, Transition, _transitions_sql(is_money=is_money), bound)
 
 
-_TWICE = """
-SELECT email, count(*) AS count FROM (
-  SELECT lower(s."values"->>'email') AS email FROM payment_sync_staged_objects s WHERE s.workspace_id = %(workspace)s
-  AND s.session_id = %(staged)s AND s.entity_type = 'customers' AND NOT s.deleted AND s.seq > 0 ORDER BY s.seq LIMIT %(cap)s) read
-WHERE email <> '' GROUP BY 1 HAVING count(*) > 1 ORDER BY 2 DESC, 1
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Twice:
-    email: str
-    count: int
-
-
-async def emails_twice(session: AsyncSession, plan: PlanRef) -> list[Twice]:
-    """Emails that several of the customers read have in common. A dry run stages all that it reads."""
-    return await _all(session, Twice, _TWICE, plan.bound())
-
-
 _TOLD = """
 SELECT count(DISTINCT told.id) FROM (
   SELECT w.payload->'data'->'object'->>'id' AS id, (w.payload->>'created')::bigint AS created FROM payment_webhook_inbox w
@@ -368,12 +349,13 @@ class AppliedRun:
     """A run that applies a dry run's plan, all of it or its first `limit`."""
 
     id: UUID
+    number: int
     status: str
     limit: int | None
 
 
 _APPLIED = """
-SELECT id, status, (config->>'limit')::int AS limit FROM payment_sync_sessions
+SELECT id, number, status, (config->>'limit')::int AS limit FROM payment_sync_sessions
 WHERE workspace_id = %(workspace)s AND source_session_id = %(session)s AND deleted_at IS NULL ORDER BY created_at DESC
 """
 

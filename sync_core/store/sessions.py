@@ -30,9 +30,13 @@ class StoredEntityRun:
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """`range_start` and `ceiling` are epoch seconds, set once the run has asked Stripe for its time."""
+    """`source_number` is that of the dry run whose plan is applied. `range_start` and `ceiling` are epoch seconds, set once the run has asked
+    Stripe for its time.
+    """
 
     id: UUID
+    number: int
+    source_number: int | None
     session_type: SessionType
     status: SessionStatus
     phase: Phase
@@ -76,7 +80,8 @@ class RunFilter:
 
 
 _COLUMNS = (
-    "id, session_type, status, phase, config, stats, error_summary, connection_id, source_session_id, range_start, ceiling,"
+    "id, number, (SELECT p.number FROM payment_sync_sessions p WHERE p.workspace_id = payment_sync_sessions.workspace_id"
+    " AND p.id = payment_sync_sessions.source_session_id) AS source_number, session_type, status, phase, config, stats, error_summary, connection_id, source_session_id, range_start, ceiling,"
     " cancel_requested_at IS NOT NULL AS cancel_requested, created_by, started_at, completed_at, created_at, updated_at,"
     " plan_hash, approved_hash, approved_by, approved_at"
 )

@@ -142,7 +142,7 @@ def apply_by_keyboard(page: Page, keys: Keyboard) -> str:
     keys.press("Enter")
     keys.choose(dialog.get_by_role("button", name="Apply", exact=True))
     page.wait_for_url(_RUN_PAGE)
-    ended(page, "Plan applied")
+    ended(page, "applied · #")
     return page.url
 
 

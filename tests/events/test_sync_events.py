@@ -231,7 +231,7 @@ async def test_the_watch_ends_with_the_run_and_shows_how(database: Database, wor
 
         assert await holds(ended)
         assert client.of(SyncState, "said") == "Cancelled"
-        assert client.of(SyncState, "tab") == "Cancelled · Initial sync"
+        assert client.of(SyncState, "tab") == "Cancelled · Initial sync · #1"
         assert client.of(SyncState, "can_resume") is True
         assert client.of(SyncState, "again_href") == f"/syncs/new?like={running}"
 

@@ -12,7 +12,8 @@ import orjson
 import pytest
 from sqlalchemy import event, text
 
-from dashboard.pages.sync_rows import at_once, heard, retried_text, steps
+from dashboard.pages.sync_rows import retried_text
+from dashboard.pages.sync_step_rows import at_once, heard, steps
 from sync_core.domain.time_left import Look, Part, Range
 from sync_core.domain.vocabulary import EntityType, Phase, SessionStatus, Step
 from sync_core.errors import Refusal

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+import orjson
 import pytest
 from sqlalchemy import text
 
+from dashboard.pages.report_finding_rows import rail
 from sync_core.domain.vocabulary import Action, EntityType, ReasonCode, Role, Strategy
 from sync_core.errors import Refusal
 from sync_core.sandbox.launch import SandboxProcess
@@ -142,6 +144,46 @@ async def test_the_matrix_counts_what_each_record_needs(
     left = len(made.ours_only) + len(made.stay_deleted)
     expected = {Action.UPDATE: len(made.stripe_only), Action.CONFLICT: len(made.both), Action.SKIP: left}
     assert {action: counts[action] for action in expected} == expected
+
+
+async def test_customers_that_share_an_email_are_listed_together_page_by_page(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess
+) -> None:
+    session_id = await dry_run(database, workspace_id, sandbox)
+    ids = sorted(
+        row.external_id
+        for row in (await page(database, workspace_id, session_id, LineQuery(CUSTOMERS, Action.CREATE))).items
+    )
+    shared = dict(
+        zip(ids[:5], ("a@x.example", "b@x.example", "A@x.example", "b@x.example", "b@x.example"), strict=True)
+    )
+    async with database.workspace(workspace_id) as session:
+        await session.execute(
+            text(
+                'UPDATE payment_sync_staged_objects SET "values" = jsonb_set("values"::jsonb, \'{email}\','
+                " to_jsonb(coalesce(CAST(:shared AS jsonb)->>external_id, external_id)))"
+                " WHERE session_id = :id AND entity_type = 'customers'"
+            ),
+            {"shared": orjson.dumps(shared).decode(), "id": session_id},
+        )
+    warned = next(
+        one for one in (await looked(database, workspace_id, session_id)).guardrails if one.name == "Duplicates"
+    )
+    query = LineQuery.parse({"shared": "email"})
+    assert query is not None
+    assert warned.shared
+    assert warned.message == "2 emails are shared by several customers; b@x.example by 3."
+    assert rail(str(session_id), warned).href == f"/syncs/{session_id}/report?shared=email"
+
+    first = await page(database, workspace_id, session_id, replace(query, limit=2))
+    second = await page(database, workspace_id, session_id, replace(query, limit=3, after=first.after))
+    back = await page(database, workspace_id, session_id, replace(query, limit=2, before=second.before))
+    listed = [(one.external_id, one.message, one.action) for one in (*first.items, *second.items)]
+    assert [message.lower() for _, message, _ in listed] == ["a@x.example"] * 2 + ["b@x.example"] * 3
+    assert {external_id: message for external_id, message, _ in listed} == shared
+    assert {action for *_, action in listed} == {Action.CREATE}
+    assert (first.before, second.after) == (None, None)
+    assert back.items == first.items
 
 
 async def test_rows_of_a_cell_come_with_what_changes_page_by_page(

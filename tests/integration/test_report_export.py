@@ -63,7 +63,7 @@ async def test_csv_has_each_row_and_no_formula(database: Database, workspace_id:
     )
 
     read = list(csv.DictReader(io.StringIO(data.decode())))
-    assert name == f"plan-{str(session_id)[:8]}.csv"
+    assert name == f"plan-2-{str(session_id)[:8]}.csv"
     assert {row["external_id"] for row in read} == {item["external_id"] for item in items}
     assert [(row["field"], row["ours"]) for row in read if row["action"] == "update"] == [("name", "'=1+1")]
 

@@ -222,6 +222,7 @@ def test_an_estimate_from_one_crowded_second_is_none(
 ROUNDED: dict[str, tuple[Range, tuple[int, int]]] = {
     "seconds": ((31.0, 44.0), (30, 45)),
     "almost over": ((0.2, 3.0), (0, 5)),
+    "a minute or two": ((33.0, 93.0), (30, 100)),
     "minutes": ((100.0, 200.0), (60, 240)),
     "half an hour": ((2_000.0, 2_900.0), (1_800, 3_000)),
     "hours": ((15_000.0, 20_000.0), (14_400, 21_600)),
@@ -237,6 +238,7 @@ SAID: dict[str, tuple[Range, str]] = {
     "soon": ((1.0, 8.0), "a few seconds left"),
     "seconds": ((31.0, 44.0), "about 30 to 45 s left"),
     "from now on": ((2.0, 44.0), "under 45 s left"),
+    "a minute or two": ((33.0, 93.0), "about 30 to 100 s left"),
     "minutes": ((100.0, 200.0), "about 1 to 4 min left"),
     "hours": ((15_000.0, 20_000.0), "about 4 to 6 h left"),
 }

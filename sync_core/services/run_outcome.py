@@ -1,0 +1,39 @@
+"""A sync that came to its end: how it compares with the plan that it applied, and what is still to be set up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from sync_core.domain.vocabulary import Action, SessionStatus
+from sync_core.errors import Refusal
+from sync_core.services import connections, sessions
+from sync_core.services.actor import Actor, Permission
+from sync_core.services.history import totals
+from sync_core.store.database import Database
+
+_CAME_TO_ITS_END = (SessionStatus.COMPLETED, SessionStatus.PARTIAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`beside_plan` is how many more of each action there are than the whole plan had, None where none was applied."""
+
+    beside_plan: Mapping[Action, int] | None
+    lacks_webhook: bool
+
+
+async def read(database: Database, actor: Actor, session_id: UUID) -> Outcome | None:
+    """None of a dry run, and of what did not come to its end."""
+    view = await sessions.get(database, actor, session_id)
+    if isinstance(view, Refusal) or view.config.dry_run or view.status not in _CAME_TO_ITS_END:
+        return None
+    beside = None
+    if view.source_session_id is not None and view.config.limit is None:
+        plan = await sessions.get(database, actor, view.source_session_id)
+        if not isinstance(plan, Refusal):
+            planned, done = totals(plan), totals(view)
+            beside = {action: done[action] - planned[action] for action in Action}
+    connection = await connections.current(database, actor) if actor.can(Permission.MANAGE_CONNECTION) else None
+    return Outcome(beside, connection is not None and not connection.has_webhook_secret)

@@ -1,0 +1,88 @@
+"""What is said of a sync that came to its end: beside the plan that it applied, and what is still to be set up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+import orjson
+import pytest
+from sqlalchemy import text
+
+from dashboard.pages.sync_rows import beside_plan
+from sync_core.domain.vocabulary import EntityType, Role
+from sync_core.services import run_outcome
+from sync_core.store.database import Database
+from tests.services import actor_of
+from tests.support import config, make_connection
+
+_RUN = text(
+    "INSERT INTO payment_sync_sessions (workspace_id, entity_types, config, status, source_session_id, dry_run)"
+    " VALUES (:w, '{customers}', CAST(:config AS jsonb), :status, :plan, :dry) RETURNING id"
+)
+_COUNTS = text(
+    "INSERT INTO payment_sync_entity_runs (workspace_id, session_id, entity_type, requested, phase, created, updated, conflicts)"
+    " VALUES (:w, :id, 'customers', true, 'done', :created, :updated, :conflicts)"
+)
+
+
+async def run(
+    database: Database,
+    workspace_id: UUID,
+    counts: tuple[int, int, int],
+    status: str = "completed",
+    *,
+    plan: UUID | None = None,
+    dry: bool = False,
+    few: int | None = None,
+) -> UUID:
+    async with database.workspace(workspace_id) as session:
+        wanted = orjson.dumps(replace(config(EntityType.CUSTOMERS, dry_run=dry), limit=few).to_json()).decode()
+        bound = {"w": workspace_id, "status": status, "plan": plan, "dry": dry, "config": wanted}
+        made: UUID = (await session.execute(_RUN, bound)).scalar_one()
+        named = dict(zip(("created", "updated", "conflicts"), counts, strict=True))
+        await session.execute(_COUNTS, {"w": workspace_id, "id": made, **named})
+    return made
+
+
+CASES: dict[str, tuple[str, tuple[int, int, int], bool, int | None, str | None]] = {
+    "a first sync": ("completed", (10, 5, 0), False, None, ""),
+    "a plan, as planned": ("completed", (10, 5, 0), True, None, "As many of each as planned."),
+    "a plan that drifted": (
+        "completed",
+        (10, 3, 2),
+        True,
+        None,
+        "Otherwise than planned: 2 fewer updated, 2 more to review.",
+    ),
+    "a plan, with errors": ("partial", (9, 5, 0), True, None, "Otherwise than planned: 1 fewer created."),
+    "the first few of a plan": ("completed", (2, 0, 0), True, 2, ""),
+    "cancelled": ("cancelled", (4, 0, 0), True, None, None),
+    "failed": ("failed", (0, 0, 0), False, None, None),
+    "under way": ("running", (1, 0, 0), True, None, None),
+}
+
+
+@pytest.mark.parametrize(("status", "counts", "applied", "few", "said"), CASES.values(), ids=CASES.keys())
+async def test_what_came_of_a_sync(
+    database: Database,
+    workspace_id: UUID,
+    status: str,
+    counts: tuple[int, int, int],
+    applied: bool,
+    few: int | None,
+    said: str | None,
+) -> None:
+    plan = await run(database, workspace_id, (10, 5, 0), dry=True)
+    made = await run(database, workspace_id, counts, status, plan=plan if applied else None, few=few)
+    await make_connection(database, workspace_id)
+    found = await run_outcome.read(database, actor_of(workspace_id), made)
+    assert await run_outcome.read(database, actor_of(workspace_id), plan) is None
+    if said is None or found is None:
+        assert (found, said) == (None, None)
+        return
+    assert ("" if found.beside_plan is None else beside_plan(found.beside_plan)) == said
+    assert found.lacks_webhook
+    viewer = await run_outcome.read(database, actor_of(workspace_id, role=Role.VIEWER), made)
+    assert viewer is not None
+    assert not viewer.lacks_webhook
