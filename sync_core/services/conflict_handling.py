@@ -50,8 +50,7 @@ async def assign(database: Database, actor: Actor, query: ConflictQuery, assigne
         return FORBIDDEN
     if assignee not in (None, actor.label) and assignee not in await members(database, actor):
         return _STRANGER
-    async with database.workspace(actor.workspace_id) as session:
-        return await store.save_handling(session, actor.workspace_id, query.by(actor.user_id), Handling(assignee), None)
+    return await _handle(database, actor, query, Handling(assignee), None)
 
 
 async def snooze(
@@ -61,8 +60,27 @@ async def snooze(
     if not actor.can(Permission.RESOLVE_CONFLICTS):
         return FORBIDDEN
     put_off = Handling(snoozed_for=until) if isinstance(until, Snooze) else Handling(snoozed_until=until)
+    return await _handle(database, actor, query, None, put_off)
+
+
+async def _handle(
+    database: Database, actor: Actor, query: ConflictQuery, assignee: Handling | None, put_off: Handling | None
+) -> int:
+    """What somebody else is writing is waited for one by one, holding nothing meanwhile."""
+    query = query.by(actor.user_id)
     async with database.workspace(actor.workspace_id) as session:
-        return await store.save_handling(session, actor.workspace_id, query.by(actor.user_id), None, put_off)
+        handled, left = await store.save_handling(session, actor.workspace_id, query, assignee, put_off)
+    while left:
+        first, *others = left
+        left = []
+        for ids in ((first,), tuple(others)):
+            if ids:
+                async with database.workspace(actor.workspace_id) as session:
+                    rest = replace(query, ids=ids)
+                    done, missed = await store.save_handling(session, actor.workspace_id, rest, assignee, put_off)
+                handled += done
+                left = missed if ids != (first,) else []
+    return handled
 
 
 def until_day(actor: Actor, text: str, now: datetime) -> datetime | Refusal:

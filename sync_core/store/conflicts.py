@@ -284,13 +284,23 @@ class Handling:
 
 async def save_handling(
     session: AsyncSession, workspace_id: UUID, query: ConflictQuery, assignee: Handling | None, snooze: Handling | None
-) -> int:
-    """Of all open conflicts that match; what is None stays. Neither changes what is decided: the revision stays. How many it were."""
+) -> tuple[int, list[UUID]]:
+    """Of all open conflicts that match; what is None stays. Neither changes what is decided: the revision stays.
+
+    How many it were, and those that somebody else is writing, unless it is one alone, which is waited for: a run writes conflicts in the order
+    of its queue, and whoever waits for one while they hold others may wait in a circle.
+    """
     sets = ["assignee = %(to)s"] if assignee is not None else []
     sets += ["snoozed_until = %(until)s, snoozed_for = %(for)s"] if snooze is not None else []
+    waits = "" if query.ids is not None and len(query.ids) == 1 else " SKIP LOCKED"
     connection = await driver(session)
     done = await connection.execute(
-        f"UPDATE payment_sync_conflicts c SET {', '.join(sets)} WHERE c.status = 'open' AND {conditions(query)}",
+        f"WITH wanted AS MATERIALIZED (SELECT c.id FROM payment_sync_conflicts c WHERE c.status = 'open' AND {conditions(query)}),"
+        " held AS MATERIALIZED (SELECT c.id FROM payment_sync_conflicts c WHERE c.workspace_id = %(workspace)s AND c.status = 'open'"
+        f" AND c.id = ANY(ARRAY(SELECT id FROM wanted)) FOR NO KEY UPDATE{waits}),"
+        f" done AS (UPDATE payment_sync_conflicts c SET {', '.join(sets)} WHERE c.workspace_id = %(workspace)s"
+        " AND c.id = ANY(ARRAY(SELECT id FROM held)) RETURNING c.id)"
+        " SELECT (SELECT count(*) FROM done), ARRAY(SELECT id FROM wanted EXCEPT SELECT id FROM done)",
         {
             **bound(workspace_id, query),
             "to": assignee.assignee if assignee else None,
@@ -298,7 +308,9 @@ async def save_handling(
             "for": snooze.snoozed_for.value if snooze and snooze.snoozed_for else None,
         },
     )
-    return done.rowcount
+    row = await done.fetchone()
+    assert row is not None
+    return row[0], row[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from sync_core.domain.fields import JsonValue
@@ -29,7 +31,7 @@ from sync_core.services.conflict_views import ConflictPage, ConflictRefusal, Con
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.store.database import Database
 from tests.conflict_data import make_conflicts, person
-from tests.conftest import make_workspace
+from tests.conftest import make_workspace, plain_url
 from tests.support import rows
 
 ALL = ConflictQuery()
@@ -509,3 +511,25 @@ async def test_pending_choices_are_marked_when_the_record_moves(database: Databa
     assert (moved.view.fields[0].take, moved.view.fields[0].local) == (Choice.STRIPE, "Edited")
     (marked,) = (await listed(database, actor, ConflictQuery.of(mark="reopened"))).rows
     assert (marked.id, marked.reopened_at is not None) == (view.row.id, True)
+
+
+async def test_whoever_assigns_many_holds_none_while_they_wait_for_a_run(
+    database: Database, workspace_id: UUID, database_url: str
+) -> None:
+    """A run that holds one in the middle goes on to any other; the old way one of the two was ended."""
+    made = await make_conflicts(database, workspace_id, 5)
+    touched = "UPDATE payment_sync_conflicts SET label = label || '!' WHERE external_id = %s"
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with await psycopg.AsyncConnection.connect(plain_url(database_url)) as run:
+        await run.execute("SET lock_timeout = '20s'")
+        await run.execute(touched, ["cus_3"])
+        async with await psycopg.AsyncConnection.connect(plain_url(database_url), autocommit=True) as looks:
+            assigning = asyncio.create_task(conflict_handling.assign(database, made.actor, ALL, made.actor.label))
+            while (await (await looks.execute(waiting)).fetchone() or (0,))[0] == 0:  # noqa: ASYNC110 - PostgreSQL tells nobody who waits
+                await asyncio.sleep(0.02)
+            for other in ("cus_1", "cus_5", "cus_2", "cus_4"):
+                await run.execute(touched, [other])
+        await run.commit()
+    assert await assigning == 5
+    found = await rows(database, workspace_id, "SELECT assignee, label FROM payment_sync_conflicts")
+    assert all(row["assignee"] == made.actor.label and row["label"].endswith("!") for row in found)
