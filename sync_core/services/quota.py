@@ -63,9 +63,9 @@ def quota_of(
 
 
 def _until_again(retried: Mapping[str, Retried], page_age: float | None) -> float:
-    """While nothing comes any more, since all that is asked waits to be asked again: how long still."""
+    """While nothing comes any more, or nothing has come yet, since all that is asked waits to be asked again: how long still."""
     waits = [one.again_in for one in retried.values() if one.again_in is not None]
-    return min(waits) if waits and page_age is not None and page_age > _QUIET_SECONDS else 0.0
+    return min(waits) if waits and (page_age is None or page_age > _QUIET_SECONDS) else 0.0
 
 
 def _full(
