@@ -326,10 +326,9 @@ def _fraction(one: WatchedEntity, part: Part) -> float | None:
 def _whole(run: WatchedRun, lines: Sequence[EntityLine]) -> float | None:
     if run.status is SessionStatus.COMPLETED:
         return 1.0
-    # One of which nobody knows yet how many there are is thought to be as large as the largest: what was done does not become less.
-    largest = max((line.total for line in lines if line.is_counted), default=1)
-    weights = [(line.fraction, max(1, line.total if line.is_counted else largest)) for line in lines if line.requested]
-    if not weights or all(fraction is None for fraction, _ in weights):
+    # What is done does not become less: nothing is said before it is known of how many, of each.
+    weights = [(line.fraction, max(1, line.total)) for line in lines if line.requested]
+    if not weights or any(fraction is None for fraction, _ in weights):
         return None
     return sum((fraction or 0.0) * weight for fraction, weight in weights) / sum(weight for _, weight in weights)
 
