@@ -18,7 +18,7 @@ from sync_core.store.watching import OpenWindow, Stretch, WatchedRun
 CELLS: Final = 60
 """Cells of a coverage bar."""
 
-MOST_LANES: Final = 8
+MOST_LANES: Final = 6
 FORBIDDEN: Final = Refusal("forbidden", "Your role may not look at syncs.", status=403)
 
 
@@ -42,7 +42,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """The windows of an entity type that are being read or wait for it, newest first, eight at most; and by whom.
+    """The windows of an entity type that are being read or wait for it, newest first, six at most: more have no room in a message; and by whom.
 
     `heard` is how many seconds ago the worker gave a sign of life, None where there is none.
     """
