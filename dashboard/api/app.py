@@ -17,6 +17,7 @@ from dashboard.api import (
     health_routes,
     ignored_routes,
     rule_routes,
+    schedule_routes,
     sync_routes,
     webhook_routes,
 )
@@ -58,6 +59,7 @@ def create_api(
         connection_routes,
         sync_routes,
         rule_routes,
+        schedule_routes,
         ignored_routes,
         conflict_routes,
         webhook_routes,

@@ -2,33 +2,64 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+from zoneinfo import ZoneInfo
+
 import structlog
 
-from sync_core.store import conflict_counts, conflict_reviews, connection_drafts, upkeep
+from sync_core.domain import rhythm
+from sync_core.errors import Refusal
+from sync_core.jobs.starting import NOT_CONNECTED, PLANS_ONLY, RUNNING, queue
+from sync_core.store import conflict_counts, conflict_reviews, connection_drafts, schedules, upkeep
 from sync_core.store.database import Database
-from sync_core.store.runs import RunConfig, enqueue
+from sync_core.store.runs import RunConfig
+from sync_core.store.schedules import DueSchedule
 
 log = structlog.get_logger()
 
+_NOTES: Final = {
+    RUNNING.code: "A sync was running",
+    NOT_CONNECTED.code: "Not connected",
+    PLANS_ONLY.code: "Needs an approved plan",
+}
+
 
 async def start_scheduled(database: Database) -> None:
-    """Queue a run for every schedule that is due. One whose workspace is busy, or not connected, waits for its next time."""
+    """Queue a run for every schedule that is due. One that can't be started now says why, and waits for its next time."""
     async with database.system() as session:
-        due = await upkeep.due_schedules(session)
+        due = await schedules.due(session)
     for one in due:
-        async with database.workspace(one.workspace_id) as session:
-            connection_id = await upkeep.active_connection(session, one.workspace_id)
-            if connection_id is None:
-                continue
-            started = await enqueue(
-                session,
-                one.workspace_id,
-                RunConfig.from_json(one.config),
-                connection_id=connection_id,
-                created_by=f"schedule {one.name}".strip(),
-            )
-            await upkeep.note_started(session, one, started)
-            log.info("schedule.started", schedule=str(one.id), session=str(started))
+        try:
+            await _start(database, one)
+        except (KeyError, TypeError, ValueError) as unreadable:
+            # A row that nobody can read must not keep the others, and the runs that wait, from starting.
+            log.warning("schedule.unreadable", schedule=str(one.id), error=repr(unreadable))
+
+
+async def _start(database: Database, one: DueSchedule) -> None:
+    """Claimed in the transaction that queues the run: a server that dies in between has done neither."""
+    zone = ZoneInfo(one.zone)
+    config = _config_at(one, zone)
+    async with database.workspace(one.workspace_id) as session:
+        if not await schedules.claim(session, one, rhythm.following(one.rhythm, one.next_at, one.now, zone)):
+            return
+        by = f"schedule {one.name}"
+        started = await queue(session, one.workspace_id, config, by=by, details={"scheduled_by": one.created_by})
+        if isinstance(started, Refusal):
+            await schedules.note(session, one, None, _NOTES[started.code])
+        else:
+            await schedules.note(session, one, started, "")
+    log.info(
+        "schedule.due", schedule=str(one.id), came_to=started.code if isinstance(started, Refusal) else str(started)
+    )
+
+
+def _config_at(one: DueSchedule, zone: ZoneInfo) -> RunConfig:
+    """Up to now; a range of the last days is counted back from today."""
+    config = RunConfig.from_json(one.config)
+    days = one.config.get("days")
+    return replace(config, start=config.start if days is None else rhythm.days_before(days, one.now, zone), end=None)
 
 
 async def prune(database: Database) -> None:

@@ -11,6 +11,7 @@ from sqlmodel import Field, SQLModel
 
 from sync_core.models.base import (
     bool_col,
+    check,
     int_col,
     jsonb_col,
     tenant_fk,
@@ -60,18 +61,34 @@ class PaceSample(SQLModel, table=True):
 
 
 class Schedule(SQLModel, table=True):
-    """A sync that repeats. `config` is a session's configuration; `next_at` is when the tick starts the next one."""
+    """A sync that repeats: every `every_minutes`, or at a local time of each day or of one weekday (Monday = 0).
+
+    `config` is a session's configuration, with `days` where its range is relative; `next_at` is when the tick starts the next one, and null while it is paused.
+    """
 
     __tablename__ = "payment_sync_schedules"
-    __table_args__: ClassVar[Any] = (workspace_fk(), Index("ix_payment_sync_schedules_due", "next_at"))
+    __table_args__: ClassVar[Any] = (
+        workspace_fk(),
+        check(
+            "one_rhythm",
+            "CASE WHEN every_minutes IS NULL THEN minute_of_day BETWEEN 0 AND 1439 AND coalesce(weekday BETWEEN 0 AND 6, true)"
+            " ELSE every_minutes > 0 AND minute_of_day IS NULL AND weekday IS NULL END IS TRUE",
+        ),
+        Index("ix_payment_sync_schedules_due", "next_at"),
+        Index("uq_payment_sync_schedules_name", "workspace_id", text("lower(name)"), unique=True),
+    )
 
     workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
     id: UUID | None = Field(default=None, sa_column=uuid_pk())
-    name: str = Field(default="", sa_column=text_col(default=""))
-    every_minutes: int = Field(sa_column=int_col(default=None))
+    name: str = Field(sa_column=text_col())
+    every_minutes: int | None = Field(default=None, sa_column=int_col(default=None, nullable=True))
+    minute_of_day: int | None = Field(default=None, sa_column=int_col(default=None, nullable=True))
+    weekday: int | None = Field(default=None, sa_column=int_col(default=None, nullable=True))
     enabled: bool = Field(default=True, sa_column=bool_col(default=True))
     config: dict[str, Any] = Field(default_factory=dict, sa_column=jsonb_col(nullable=False, default="{}"))
     next_at: datetime | None = Field(default=None, sa_column=time_col())
     last_session_id: UUID | None = Field(default=None, sa_column=uuid_col(nullable=True))
+    last_note: str = Field(default="", sa_column=text_col(default=""))
+    created_by: str = Field(default="", sa_column=text_col(default=""))
     created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
     updated_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))

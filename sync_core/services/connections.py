@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.errors import Refusal
+from sync_core.jobs.starting import NOT_CONNECTED
 from sync_core.sandbox.keys import DEMO_KEY
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.check_results import OF_KEY, OF_OURS, CheckName, CheckStatus
@@ -34,7 +35,6 @@ log = structlog.get_logger()
 
 _PATIENCE_SECONDS = 10.0
 _SANDBOX_KEYS = ("sk_test_sandbox", "rk_test_sandbox")
-NOT_CONNECTED = Refusal("not_connected", "Connect a Stripe account first.", field="connection", status=409)
 NO_CONNECTION = Refusal("not_connected", "No Stripe account is connected.", status=404)
 _FORBIDDEN = Refusal("forbidden", "Your role may not change the connection. Ask an admin.", status=403)
 

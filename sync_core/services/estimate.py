@@ -18,8 +18,9 @@ from typing import Any, Final
 from sync_core.domain.mapping import nested_gap
 from sync_core.domain.vocabulary import EntityType
 from sync_core.errors import Refusal
+from sync_core.jobs.starting import NOT_CONNECTED
 from sync_core.services.actor import Actor, Permission
-from sync_core.services.connections import NOT_CONNECTED, open_source
+from sync_core.services.connections import open_source
 from sync_core.services.read_cap import ReadCap, of_connection
 from sync_core.services.reads import Reads
 from sync_core.services.start_request import StartRequest, checked, missing_parents

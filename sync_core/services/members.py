@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from uuid import UUID
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from sync_core.domain.vocabulary import Role
 from sync_core.errors import Refusal
+from sync_core.services import schedules
 from sync_core.services.actor import Actor, Permission
 from sync_core.store import accounts as store
 from sync_core.store import audit
@@ -45,6 +46,7 @@ async def set_time_zone(database: Database, actor: Actor, zone: str) -> Refusal 
         return Refusal("time_zone_unknown", "Choose a time zone such as Europe/Berlin.", field="time_zone")
     async with database.workspace(actor.workspace_id) as session:
         await store.set_time_zone(session, actor.workspace_id, zone)
+        await schedules.follow_zone(session, actor.workspace_id, ZoneInfo(zone))
         await audit.record(
             session, actor.workspace_id, actor.label, "time_zone_changed", target=zone, details={"time_zone": zone}
         )

@@ -8,13 +8,15 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from sync_core.errors import Refusal
 from sync_core.services import sessions
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.plan_limits import Limits
 from sync_core.services.session_views import SessionView
 from sync_core.store import plan_approval as store
-from sync_core.store.audit import record
+from sync_core.store.audit import latest, record
 from sync_core.store.database import Database
 
 _FORBIDDEN: Final = Refusal("forbidden", "Your role may look at plans, but not approve them.", status=403)
@@ -68,11 +70,11 @@ async def approve(database: Database, actor: Actor, session_id: UUID, plan_hash:
     view = await sessions.get(database, actor, session_id)
     if isinstance(view, Refusal):
         return view
-    refusal = _not_approvable(view, actor)
+    refusal = _not_approvable(view)
     if refusal is not None:
         return refusal
     async with database.workspace(actor.workspace_id) as session:
-        if await store.has_key_named(session, actor.workspace_id, actor.user_id, view.created_by):
+        if await _is_theirs(session, actor, actor.user_id, view):
             return _OWN
         if not await store.approve(session, actor.workspace_id, session_id, plan_hash, actor.label):
             return _CHANGED
@@ -81,13 +83,23 @@ async def approve(database: Database, actor: Actor, session_id: UUID, plan_hash:
     return await sessions.get(database, actor, session_id)
 
 
-def _not_approvable(view: SessionView, actor: Actor) -> Refusal | None:
+async def _is_theirs(session: AsyncSession, actor: Actor, user_id: UUID, view: SessionView) -> bool:
+    """A plan of a key of theirs, or of a schedule that they, or a key of theirs, have set up."""
+    begun = await latest(session, actor.workspace_id, "sync.dry_run_started", target=str(view.id), limit=1)
+    makers = [view.created_by, *(str(one.details["scheduled_by"]) for one in begun if "scheduled_by" in one.details)]
+    for maker in makers:
+        if maker.casefold() == actor.label.casefold():
+            return True
+        if await store.has_key_named(session, actor.workspace_id, user_id, maker):
+            return True
+    return False
+
+
+def _not_approvable(view: SessionView) -> Refusal | None:
     if not view.config.dry_run:
         return Refusal("not_a_dry_run", "Only a dry run has a plan to approve.", status=409)
     if not view.has_plan or view.completed_at is None:
         return Refusal("dry_run_unfinished", "This dry run did not finish: it has no whole plan.", status=409)
     if time.time() - view.completed_at > sessions.PLAN_HOURS * 3600:
         return Refusal("plan_expired", "This plan has expired. Make a new dry run.", status=409)
-    if view.created_by.casefold() == actor.label.casefold():
-        return _OWN
     return None

@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Final
+from dataclasses import asdict
+from typing import Final
 
+from sync_core.domain.limits import SETTING, Limits, of
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.store import sessions as store
 from sync_core.store.audit import record
 from sync_core.store.database import Database
 
-_SETTING: Final = "guardrails"
+__all__ = ["Limits", "of", "read", "save"]
+
 _MOST: Final = 1_000_000_000
 _PERCENT: Final = ("share_updated", "canceled")
 _FORBIDDEN = Refusal("forbidden", "Your role may not change the limits of checks. Ask an admin.", status=403)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """`share_updated` and `canceled` are per cent, above which there is a warning; the others counts, from which on there is one.
-
-    With `confirm` a plan with warnings is only applied by somebody who says that they were looked at. With `approval` a plan is applied
-    when somebody else than who made it has approved it; with `approve_clean` one without warnings needs nobody.
-    """
-
-    share_updated: int = 20
-    canceled: int = 5
-    money: int = 1
-    duplicates: int = 25
-    confirm: bool = False
-    approval: bool = False
-    approve_clean: bool = False
-
-
 async def read(database: Database, actor: Actor) -> Limits:
     async with database.workspace(actor.workspace_id) as session:
         return of((await store.defaults(session, actor.workspace_id)).settings)
-
-
-def of(settings: Mapping[str, Any]) -> Limits:
-    """What is stored, with the defaults where nothing sound is."""
-    stored = settings.get(_SETTING)
-    kinds = {one.name: type(one.default) for one in fields(Limits)}
-    sound: dict[str, Any] = {
-        name: value for name, value in (stored or {}).items() if name in kinds and type(value) is kinds[name]
-    }
-    return replace(Limits(), **sound)
 
 
 async def save(database: Database, actor: Actor, limits: Limits) -> Limits | Refusal:
@@ -58,7 +32,7 @@ async def save(database: Database, actor: Actor, limits: Limits) -> Limits | Ref
         return wrong
     async with database.workspace(actor.workspace_id) as session:
         before = of((await store.defaults(session, actor.workspace_id)).settings)
-        await store.keep_setting(session, actor.workspace_id, _SETTING, asdict(limits))
+        await store.keep_setting(session, actor.workspace_id, SETTING, asdict(limits))
         details = {"before": asdict(before), "after": asdict(limits)}
         await record(session, actor.workspace_id, actor.label, "guardrails.changed", details=details)
     return limits

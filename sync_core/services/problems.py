@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sync_core.domain.fields import ORDER
 from sync_core.domain.vocabulary import Action, EntityType, Phase, ReasonCode, TaskKind
 from sync_core.errors import Refusal
+from sync_core.jobs.starting import RUNNING
 from sync_core.services import sessions
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.report import FORBIDDEN, Line, line, plan_of
@@ -151,7 +152,7 @@ async def _take_up(database: Database, actor: Actor, session_id: UUID, task: Tas
         if refusal is not None:
             return refusal
         if await runs.requeue(session, actor.workspace_id, session_id, task=task) is None:
-            return sessions.RUNNING
+            return RUNNING
         action = "sync.retried" if task.kind is TaskKind.RETRY else "sync.repaired"
         await record(session, actor.workspace_id, actor.label, action, target=str(session_id), details=task.to_json())
     return await sessions.get(database, actor, session_id)

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.vocabulary import EntityType, EventType, SessionStatus
 from sync_core.errors import Refusal
+from sync_core.jobs.starting import NOT_CONNECTED, RUNNING, queue
 from sync_core.services import plan_limits
 from sync_core.services.actor import Actor, Permission
-from sync_core.services.connections import NOT_CONNECTED
 from sync_core.services.plan_limits import Limits
 from sync_core.services.session_views import (
     DEFAULT_CONFIG,
@@ -37,15 +37,6 @@ from sync_core.store.sessions import Position, RunFilter, StoredSession
 MOST_ROWS: Final = 100
 PLAN_HOURS: Final = 24
 _FORBIDDEN = Refusal("forbidden", "Your role may look at syncs, but not start, stop or resume them.", status=403)
-RUNNING = Refusal(
-    "sync_running", "A sync of this workspace is running already. Wait for it, or cancel it first.", status=409
-)
-_PLANS_ONLY = Refusal(
-    "approval_required",
-    "This workspace writes only what a second person has approved. Make a dry run, have its plan approved, then apply it.",
-    field="dry_run",
-    status=409,
-)
 NOT_FOUND = Refusal("session_not_found", "There is no such sync in this workspace.", status=404)
 
 T = TypeVar("T")
@@ -56,23 +47,13 @@ async def start(database: Database, actor: Actor, request: StartRequest) -> Sess
     if not actor.can(Permission.RUN_SYNC):
         return _FORBIDDEN
     workspace_id = actor.workspace_id
+    config = checked(request, now=int(time.time()))
+    if isinstance(config, Refusal):
+        return config
     async with database.workspace(workspace_id) as session:
-        defaults = await store.defaults(session, workspace_id)
-        config = checked(request, now=int(time.time()), match_by_email=defaults.match_by_email)
-        if isinstance(config, Refusal):
-            return config
-        if not config.dry_run and plan_limits.of(defaults.settings).approval:
-            return _PLANS_ONLY
-        connection = await connections.active(session, workspace_id)
-        if connection is None:
-            return NOT_CONNECTED
-        session_id = await runs.enqueue(
-            session, workspace_id, config, connection_id=connection.id, created_by=actor.label
-        )
-        if session_id is None:
-            return RUNNING
-        action = "sync.dry_run_started" if config.dry_run else "sync.started"
-        await record(session, workspace_id, actor.label, action, target=str(session_id), details=config.to_json())
+        session_id = await queue(session, workspace_id, config, by=actor.label)
+        if isinstance(session_id, Refusal):
+            return session_id
         return await _view(session, workspace_id, session_id) or NOT_FOUND
 
 

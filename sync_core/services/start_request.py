@@ -46,7 +46,7 @@ class StartRequest:
     end: int | None = None
 
 
-def checked(request: StartRequest, *, now: int, match_by_email: bool = True) -> RunConfig | Refusal:
+def checked(request: StartRequest, *, now: int) -> RunConfig | Refusal:
     """The configuration that the request stands for, or the first thing wrong with it. `now` is epoch seconds."""
     entities = _entity_types(request.entity_types)
     if isinstance(entities, Refusal):
@@ -65,7 +65,6 @@ def checked(request: StartRequest, *, now: int, match_by_email: bool = True) -> 
         end=request.end,
         strategies=strategies,
         dry_run=request.dry_run,
-        match_by_email=match_by_email,
     )
 
 

@@ -126,6 +126,7 @@ FITTING: dict[str, dict[str, Any]] = {
     "payment_sync_events": {"event_type": "sync_started"},
     "payment_sync_conflicts": {"reason_code": "no_base"},
     "payment_sync_plan_items": {"action": "create"},
+    "payment_sync_schedules": {"minute_of_day": 0},
 }
 BY_TYPE: dict[str, Any] = {
     "uuid": uuid4,

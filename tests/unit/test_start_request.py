@@ -85,13 +85,12 @@ def test_entity_types_come_in_order_of_dependency_and_once() -> None:
 
 def test_the_narrowest_strategy_is_kept() -> None:
     narrow = {"entities": {"prices": "overwrite"}, "fields": {"customers.name": "flag"}}
-    config = checked(asked(conflict_strategy="skip", strategies=narrow), now=NOW, match_by_email=False)
+    config = checked(asked(conflict_strategy="skip", strategies=narrow), now=NOW)
 
     assert isinstance(config, RunConfig)
     assert config.strategies.of(EntityType.PRICES) is Strategy.OVERWRITE
     assert config.strategies.of(EntityType.CUSTOMERS, "name") is Strategy.FLAG
     assert config.strategies.of(EntityType.CUSTOMERS, "email") is Strategy.SKIP
-    assert config.match_by_email is False
 
 
 @pytest.mark.parametrize(

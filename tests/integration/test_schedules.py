@@ -1,0 +1,302 @@
+"""Syncs that repeat: added, paused, deleted, started by the tick exactly once, and what they say when they can't start."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from sync_core.domain.vocabulary import Role
+from sync_core.errors import Refusal
+from sync_core.jobs.housekeeping import start_scheduled
+from sync_core.sandbox.launch import SandboxProcess
+from sync_core.services import connections, members, plan_limits, schedules, sessions
+from sync_core.services.actor import Actor
+from sync_core.services.connection_views import ConnectionView
+from sync_core.services.plan_limits import Limits
+from sync_core.services.schedules import RhythmRequest, ScheduleRequest, ScheduleView
+from sync_core.services.session_views import Listing, SessionView
+from sync_core.services.start_request import StartRequest
+from sync_core.store.database import Database
+from tests.conftest import make_workspace, plain_url
+from tests.services import KEY, actor_of, audit_actions, settings_for, small_sandbox
+from tests.support import rows
+
+CUSTOMERS = StartRequest(entity_types=("customers",))
+DRY = StartRequest(entity_types=("customers",), dry_run=True)
+SIX_HOURS = RhythmRequest(every_hours=6)
+NIGHTLY = RhythmRequest(at="03:00")
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxProcess]:
+    with small_sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+async def connected(database: Database, workspace_id: UUID, sandbox: SandboxProcess, tmp_path: Path) -> None:
+    settings = settings_for(sandbox, tmp_path)
+    view = await connections.connect(database, actor_of(workspace_id), KEY, settings=settings)
+    assert isinstance(view, ConnectionView)
+
+
+async def added(database: Database, workspace_id: UUID, name: str = "Nightly", **more: Any) -> ScheduleView:
+    values: dict[str, Any] = {"rhythm": SIX_HOURS, "start": CUSTOMERS} | more
+    made = await schedules.add(database, actor_of(workspace_id), ScheduleRequest(name, **values))
+    assert isinstance(made, ScheduleView), made
+    return made
+
+
+async def shown(database: Database, workspace_id: UUID) -> ScheduleView:
+    (found,) = await schedules.list_schedules(database, actor_of(workspace_id, Role.VIEWER))
+    return found
+
+
+async def runs(database: Database, workspace_id: UUID) -> tuple[SessionView, ...]:
+    page = await sessions.list_sessions(database, actor_of(workspace_id))
+    assert isinstance(page, Listing)
+    return page.items
+
+
+async def make_due(database: Database, workspace_id: UUID, ago: timedelta = timedelta(minutes=1)) -> None:
+    """As if so much time had passed since each was due."""
+    async with database.workspace(workspace_id) as session:
+        await session.execute(
+            text("UPDATE payment_sync_schedules SET next_at = date_trunc('minute', now()) - :ago WHERE enabled"),
+            {"ago": ago},
+        )
+
+
+async def test_a_schedule_says_what_it_does_and_when(database: Database, workspace_id: UUID) -> None:
+    asked = ScheduleRequest(
+        "  Every   night ",
+        NIGHTLY,
+        StartRequest(entity_types=("customers", "products", "prices"), conflict_strategy="flag"),
+        days=30,
+    )
+    made = await schedules.add(database, actor_of(workspace_id), asked)
+
+    assert isinstance(made, ScheduleView)
+    assert made == await shown(database, workspace_id)
+    assert (made.name, made.rhythm, made.enabled) == ("Every night", "Daily at 03:00", True)
+    assert made.what == "Customers, products and prices of the last 30 days, flag what differs"
+    assert made.next_times == await schedules.upcoming(database, actor_of(workspace_id), NIGHTLY)
+    assert [(one.hour, one.minute) for one in made.next_times] == [(3, 0)] * 5
+    assert timedelta() < made.next_times[0] - datetime.now(UTC) <= timedelta(days=1)
+    assert (made.last_session_id, made.last_note, made.clock_note) == (None, "", "")
+    assert (await audit_actions(database, workspace_id))[-1] == "schedule.added"
+
+
+@pytest.mark.parametrize(
+    ("start", "days", "what"),
+    [
+        pytest.param(CUSTOMERS, None, "Customers, skip what differs", id="one type"),
+        pytest.param(DRY, 1, "Dry run of customers of the last 1 day, skip what differs", id="a dry run of a day"),
+        pytest.param(
+            StartRequest(("customers", "products", "prices", "subscriptions", "invoices"), start=1_735_689_600),
+            None,
+            "All entity types from 1 Jan 2025, 00:00, skip what differs",
+            id="all from a day on",
+        ),
+        pytest.param(
+            StartRequest(("customers", "prices"), strategies={"fields": {"customers.name": "flag"}}),
+            None,
+            "Customers and prices, skip what differs, 1 exception",
+            id="an exception",
+        ),
+    ],
+)
+async def test_what_it_does_in_words(
+    database: Database, workspace_id: UUID, start: StartRequest, days: int | None, what: str
+) -> None:
+    assert (await added(database, workspace_id, start=start, days=days)).what == what
+
+
+async def test_paused_resumed_and_deleted(database: Database, workspace_id: UUID) -> None:
+    made, actor = await added(database, workspace_id), actor_of(workspace_id)
+    await make_due(database, workspace_id)
+    paused = await schedules.set_enabled(database, actor, made.id, enabled=False)
+    assert isinstance(paused, ScheduleView)
+    assert (paused.enabled, paused.next_times) == (False, ())
+    await start_scheduled(database)
+    assert await runs(database, workspace_id) == ()
+
+    again = await schedules.set_enabled(database, actor, made.id, enabled=True)
+    assert isinstance(again, ScheduleView)
+    assert again.next_times[0] > datetime.now(UTC) + timedelta(hours=5)
+    assert again == await schedules.set_enabled(database, actor, made.id, enabled=True)
+    assert await schedules.delete(database, actor, made.id) is None
+    assert await schedules.list_schedules(database, actor) == ()
+    actions = [one for one in await audit_actions(database, workspace_id) if one.startswith("schedule.")]
+    assert actions == ["schedule.added", "schedule.paused", "schedule.resumed", "schedule.deleted"]
+
+
+BAD: list[Any] = [
+    pytest.param({"name": " "}, "schedule_name_empty", id="no name"),
+    pytest.param({"name": "x" * 81}, "schedule_name_long", id="too long a name"),
+    pytest.param({"name": "nIGHTLY"}, "schedule_name_taken", id="a name taken in other letters"),
+    pytest.param({"rhythm": RhythmRequest()}, "rhythm_unclear", id="no rhythm"),
+    pytest.param({"rhythm": RhythmRequest(every_hours=6, at="03:00")}, "rhythm_unclear", id="both rhythms"),
+    pytest.param({"rhythm": RhythmRequest(every_hours=6, weekday=1)}, "rhythm_unclear", id="a day without a time"),
+    pytest.param({"rhythm": RhythmRequest(every_hours=0)}, "every_hours_out_of_range", id="no hours"),
+    pytest.param({"rhythm": RhythmRequest(every_hours=169)}, "every_hours_out_of_range", id="more than a week"),
+    pytest.param({"rhythm": RhythmRequest(at="24:00")}, "time_invalid", id="no time of day"),
+    pytest.param({"rhythm": RhythmRequest(at="3:00")}, "time_invalid", id="one digit"),
+    pytest.param({"rhythm": RhythmRequest(at="03:00", weekday=7)}, "weekday_unknown", id="an eighth day"),
+    pytest.param({"start": StartRequest()}, "entity_types_empty", id="what could not be started"),
+    pytest.param(
+        {"start": StartRequest(("customers",), end=1_700_000_000)}, "date_range_has_end", id="a range that ends"
+    ),
+    pytest.param({"days": 0}, "days_out_of_range", id="no days"),
+]
+
+
+@pytest.mark.parametrize(("given", "code"), BAD)
+async def test_what_makes_no_sense_is_refused(
+    database: Database, workspace_id: UUID, given: dict[str, Any], code: str
+) -> None:
+    await added(database, workspace_id)
+    asked: dict[str, Any] = {"name": "Another", "rhythm": NIGHTLY, "start": CUSTOMERS} | given
+    refused = await schedules.add(database, actor_of(workspace_id), ScheduleRequest(**asked))
+    assert isinstance(refused, Refusal)
+    assert refused.code == code
+    assert (await shown(database, workspace_id)).name == "Nightly"
+    if "rhythm" in given:
+        assert await schedules.upcoming(database, actor_of(workspace_id), given["rhythm"]) == refused
+
+
+async def test_other_workspaces_and_viewers_cannot_touch_them(database: Database, workspace_id: UUID) -> None:
+    made = await added(database, workspace_id)
+    stranger = actor_of(await make_workspace(database, "Other"))
+    viewer = actor_of(workspace_id, Role.VIEWER)
+
+    answers = [
+        await schedules.set_enabled(database, stranger, made.id, enabled=False),
+        await schedules.delete(database, stranger, made.id),
+        await schedules.set_enabled(database, viewer, made.id, enabled=False),
+        await schedules.delete(database, viewer, made.id),
+        await schedules.add(database, viewer, ScheduleRequest("Mine", NIGHTLY, CUSTOMERS)),
+    ]
+    assert [one.status for one in answers if isinstance(one, Refusal)] == [404, 404, 403, 403, 403]
+    assert await schedules.list_schedules(database, stranger) == ()
+    assert await shown(database, workspace_id) == made
+
+
+async def test_a_workspace_keeps_a_number_of_them(database: Database, workspace_id: UUID) -> None:
+    for number in range(schedules.MOST_SCHEDULES):
+        await added(database, workspace_id, f"Number {number}")
+    refused = await schedules.add(database, actor_of(workspace_id), ScheduleRequest("More", NIGHTLY, CUSTOMERS))
+    assert isinstance(refused, Refusal)
+    assert refused.code == "schedules_full"
+
+
+@pytest.mark.usefixtures("connected")
+async def test_of_many_ticks_at_once_one_starts_it(database: Database, workspace_id: UUID) -> None:
+    made = await added(database, workspace_id, start=DRY, days=7)
+    await make_due(database, workspace_id, timedelta(days=3))
+    servers = [Database(database.url, pool_size=2) for _ in range(4)]
+    try:
+        await asyncio.gather(*(start_scheduled(server) for server in servers for _ in range(3)))
+        (started,) = await runs(database, workspace_id)
+        assert (started.created_by, started.config.dry_run) == ("schedule Nightly", True)
+        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        assert started.config.start in {int((today - timedelta(days=7 + late)).timestamp()) for late in (0, 1)}
+        assert started.config.end is None
+
+        found = await shown(database, workspace_id)
+        assert (found.last_session_id, found.last_note) == (started.id, "")
+        # Three days were missed: none of them is made up for, and the next one is in the rhythm of those.
+        assert timedelta(hours=5) < found.next_times[0] - datetime.now(UTC) <= timedelta(hours=6)
+        assert (found.next_times[1] - found.next_times[0], found.id) == (timedelta(hours=6), made.id)
+        sql = "SELECT actor, action, target FROM audit_log WHERE action LIKE 'sync.%'"
+        logged = await rows(database, workspace_id, sql)
+        assert [tuple(one.values()) for one in logged] == [
+            ("schedule Nightly", "sync.dry_run_started", str(started.id))
+        ]
+    finally:
+        for server in servers:
+            await server.dispose()
+
+
+@pytest.mark.usefixtures("connected")
+async def test_a_server_that_dies_between_claim_and_queue_leaves_it_due(database: Database, workspace_id: UUID) -> None:
+    """What the run is queued with is refused by the database, after the claim: nothing of it stays, and the next tick starts it."""
+    await added(database, workspace_id)
+    await make_due(database, workspace_id)
+    with psycopg.connect(plain_url(database.url), autocommit=True) as owner:
+        owner.execute("ALTER TABLE payment_sync_sessions ADD CONSTRAINT nothing CHECK (created_by = '') NOT VALID")
+        with pytest.raises(Exception, match="nothing"):
+            await start_scheduled(database)
+        owner.execute("ALTER TABLE payment_sync_sessions DROP CONSTRAINT nothing")
+    assert await runs(database, workspace_id) == ()
+    assert (await shown(database, workspace_id)).next_times[0] < datetime.now(UTC)
+
+    await start_scheduled(database)
+    await start_scheduled(database)
+    assert len(await runs(database, workspace_id)) == 1
+
+
+async def test_without_a_connection_it_says_so_and_waits(database: Database, workspace_id: UUID) -> None:
+    await added(database, workspace_id)
+    await make_due(database, workspace_id)
+    await start_scheduled(database)
+    found = await shown(database, workspace_id)
+    assert (found.last_note, found.last_session_id) == ("Not connected", None)
+    assert found.next_times[0] > datetime.now(UTC)
+    assert await runs(database, workspace_id) == ()
+
+
+@pytest.mark.usefixtures("connected")
+async def test_one_sync_a_workspace(database: Database, workspace_id: UUID) -> None:
+    await added(database, workspace_id)
+    running = await sessions.start(database, actor_of(workspace_id), CUSTOMERS)
+    assert isinstance(running, SessionView)
+    await make_due(database, workspace_id)
+    await start_scheduled(database)
+    assert (await shown(database, workspace_id)).last_note == "A sync was running"
+    assert [one.id for one in await runs(database, workspace_id)] == [running.id]
+
+    await sessions.cancel(database, actor_of(workspace_id), running.id)
+    await make_due(database, workspace_id)
+    await start_scheduled(database)
+    found = await shown(database, workspace_id)
+    assert found.last_note == ""
+    assert found.last_session_id not in (None, running.id)
+
+
+@pytest.mark.usefixtures("connected")
+async def test_where_plans_are_approved_only_dry_runs_start(database: Database, workspace_id: UUID) -> None:
+    await added(database, workspace_id, "Writes")
+    await plan_limits.save(database, actor_of(workspace_id), Limits(approval=True))
+    refused = await schedules.add(database, actor_of(workspace_id), ScheduleRequest("More", NIGHTLY, CUSTOMERS))
+    assert isinstance(refused, Refusal)
+    assert refused.code == "approval_required"
+
+    await make_due(database, workspace_id)
+    await start_scheduled(database)
+    assert (await shown(database, workspace_id)).last_note == "Needs an approved plan"
+    assert await runs(database, workspace_id) == ()
+    await added(database, workspace_id, "Plans", start=DRY)
+    await make_due(database, workspace_id)
+    await start_scheduled(database)
+    (started,) = await runs(database, workspace_id)
+    assert (started.created_by, started.config.dry_run) == ("schedule Plans", True)
+
+
+async def test_what_goes_by_the_clock_follows_the_workspaces_zone(database: Database, workspace_id: UUID) -> None:
+    await added(database, workspace_id, "Clock", rhythm=NIGHTLY)
+    every = await added(database, workspace_id, "Hours")
+    assert await members.set_time_zone(database, actor_of(workspace_id), "Asia/Kolkata") is None
+    there = Actor(workspace_id, Role.OWNER, "ana@example.com", time_zone="Asia/Kolkata")
+    clock, hours = await schedules.list_schedules(database, there)
+    assert [f"{one.astimezone(ZoneInfo('Asia/Kolkata')):%H:%M}" for one in clock.next_times] == ["03:00"] * 5
+    assert hours.next_times == every.next_times
