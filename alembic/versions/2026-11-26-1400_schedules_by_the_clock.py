@@ -1,7 +1,7 @@
 """Schedules by a local time, with a name of their own and what the last due time came to.
 
 Revision ID: 5e0b92d7a4c1
-Revises: 3a8d15c7f0e6
+Revises: c4a7d1e80b53
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "5e0b92d7a4c1"
-down_revision = "3a8d15c7f0e6"
+down_revision = "c4a7d1e80b53"
 branch_labels = None
 depends_on = None
 
