@@ -186,8 +186,9 @@ async def delete(database: Database, actor: Actor, schedule_id: UUID) -> Refusal
 async def follow_zone(session: AsyncSession, workspace_id: UUID, zone: ZoneInfo) -> None:
     """The workspace's clock shows another time from now on: what goes by it is due by the new one."""
     now = await store.now(session)
-    for one in await store.every(session, workspace_id):
-        if isinstance(one.rhythm, LocalTime) and one.next_at is not None and one.next_at > now:
+    for listed in await store.every(session, workspace_id):
+        one = await store.locked(session, workspace_id, listed.id)
+        if one is not None and isinstance(one.rhythm, LocalTime) and one.next_at is not None and one.next_at > now:
             await store.move(session, workspace_id, one.id, rhythms.next_times(one.rhythm, now, zone, 1)[0])
 
 

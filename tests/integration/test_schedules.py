@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -15,11 +16,13 @@ import pytest
 from sqlalchemy import text
 
 from sync_core.domain.vocabulary import Role
+from sync_core.engine.drive import drive
 from sync_core.errors import Refusal
 from sync_core.jobs.housekeeping import start_scheduled
 from sync_core.sandbox.launch import SandboxProcess
-from sync_core.services import connections, members, plan_limits, schedules, sessions
+from sync_core.services import api_keys, connections, members, plan_approval, plan_limits, schedules, sessions
 from sync_core.services.actor import Actor
+from sync_core.services.api_keys import KeyLevel
 from sync_core.services.connection_views import ConnectionView
 from sync_core.services.plan_limits import Limits
 from sync_core.services.schedules import RhythmRequest, ScheduleRequest, ScheduleView
@@ -28,7 +31,7 @@ from sync_core.services.start_request import StartRequest
 from sync_core.store.database import Database
 from tests.conftest import make_workspace, plain_url
 from tests.services import KEY, actor_of, audit_actions, settings_for, small_sandbox
-from tests.support import rows
+from tests.support import rows, taken
 
 CUSTOMERS = StartRequest(entity_types=("customers",))
 DRY = StartRequest(entity_types=("customers",), dry_run=True)
@@ -290,6 +293,56 @@ async def test_where_plans_are_approved_only_dry_runs_start(database: Database, 
     await start_scheduled(database)
     (started,) = await runs(database, workspace_id)
     assert (started.created_by, started.config.dry_run) == ("schedule Plans", True)
+
+
+@pytest.mark.usefixtures("connected")
+@pytest.mark.parametrize("by_key", [False, True], ids=["set up by a person", "set up by their key"])
+async def test_the_plan_of_a_schedule_is_that_of_who_set_it_up(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess, *, by_key: bool
+) -> None:
+    maker = replace(actor_of(workspace_id), user_id=uuid4())
+    assert isinstance(await api_keys.create(database, maker, level=KeyLevel.WRITE, name="ci"), str)
+    asked = ScheduleRequest("Plans", SIX_HOURS, StartRequest(("products",), dry_run=True))
+    await schedules.add(database, actor_of(workspace_id, label="ci") if by_key else maker, asked)
+    await make_due(database, workspace_id)
+    await start_scheduled(database)
+    (started,) = await runs(database, workspace_id)
+    async with taken(database, started.id, sandbox.url) as run:
+        await drive(run, lease_seconds=20.0)
+    plan = await sessions.get(database, maker, started.id)
+    assert isinstance(plan, SessionView)
+    assert plan.plan_hash is not None
+
+    own = await plan_approval.approve(database, maker, plan.id, plan.plan_hash)
+    assert isinstance(own, Refusal)
+    assert own.code == "own_plan"
+    other = replace(actor_of(workspace_id, label="ben@example.com"), user_id=uuid4())
+    assert isinstance(await plan_approval.approve(database, other, plan.id, plan.plan_hash), SessionView)
+
+
+@pytest.mark.usefixtures("connected")
+async def test_it_goes_by_the_settings_of_the_day(database: Database, workspace_id: UUID) -> None:
+    await added(database, workspace_id, start=replace(CUSTOMERS, start=1_735_689_600))
+    async with database.workspace(workspace_id) as session:
+        await session.execute(text("UPDATE workspaces SET match_by_email = false"))
+    await make_due(database, workspace_id)
+    await start_scheduled(database)
+    (started,) = await runs(database, workspace_id)
+    assert (started.config.match_by_email, started.config.start) == (False, 1_735_689_600)
+
+
+@pytest.mark.usefixtures("connected")
+async def test_one_that_nobody_can_read_keeps_no_other_from_starting(database: Database, workspace_id: UUID) -> None:
+    broken = await added(database, workspace_id, "A first")
+    await added(database, workspace_id, "The next")
+    async with database.workspace(workspace_id) as session:
+        await session.execute(
+            text("""UPDATE payment_sync_schedules SET config = '{"entity_types": ["shoes"]}' WHERE id = :id"""),
+            {"id": broken.id},
+        )
+    await make_due(database, workspace_id)
+    await start_scheduled(database)
+    assert [one.created_by for one in await runs(database, workspace_id)] == ["schedule The next"]
 
 
 async def test_what_goes_by_the_clock_follows_the_workspaces_zone(database: Database, workspace_id: UUID) -> None:
