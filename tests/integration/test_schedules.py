@@ -79,6 +79,14 @@ async def make_due(database: Database, workspace_id: UUID, ago: timedelta = time
         )
 
 
+async def waiting_for_a_lock(database: Database, count: int) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with psycopg.connect(plain_url(database.url), autocommit=True) as watching:
+        async with asyncio.timeout(60):
+            while watching.execute(waiting).fetchone() != (count,):  # noqa: ASYNC110 - PostgreSQL tells nobody who waits
+                await asyncio.sleep(0.01)
+
+
 async def test_a_schedule_says_what_it_does_and_when(database: Database, workspace_id: UUID) -> None:
     asked = ScheduleRequest(
         "  Every   night ",
@@ -208,7 +216,12 @@ async def test_of_many_ticks_at_once_one_starts_it(database: Database, workspace
     await make_due(database, workspace_id, timedelta(days=3))
     servers = [Database(database.url, pool_size=2) for _ in range(4)]
     try:
-        await asyncio.gather(*(start_scheduled(server) for server in servers for _ in range(3)))
+        # All have read that it is due before any of them can claim it.
+        async with database.workspace(workspace_id) as holding:
+            await holding.execute(text("SELECT FROM payment_sync_schedules FOR UPDATE"))
+            ticks = asyncio.gather(*(start_scheduled(server) for server in servers))
+            await waiting_for_a_lock(database, len(servers))
+        await ticks
         (started,) = await runs(database, workspace_id)
         assert (started.created_by, started.config.dry_run) == ("schedule Nightly", True)
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
