@@ -233,7 +233,7 @@ def pulse_text(view: ProgressView) -> tuple[str, str]:
 def _paused(view: ProgressView) -> str:
     """Of one list, where it is only that which Stripe has said so of."""
     soon = ceil(view.quota.resume_in or 1)
-    if not view.quota.throttled:
+    if not view.quota.limited:
         return f"Stripe could not answer: asks again in {soon} s"
     held = view.quota.held
     names = f" for {', '.join(one.label for one in held)}" if held else ""

@@ -163,10 +163,11 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """Requests made again, by cause, by all workers that the run has had; `again_in` is seconds until one that waits is made."""
+    """Requests made again, by cause, by all workers that the run has had; `again_in` is seconds until one that waits is made, `waits_for` its cause."""
 
     causes: tuple[tuple[str, int], ...] = ()
     again_in: float | None = None
+    waits_for: str = ""
 
     @property
     def count(self) -> int:
@@ -176,12 +177,14 @@ class Retried:
 def retried_by_entity(stats: Mapping[str, Any], now: float, *, is_open: bool) -> dict[str, Retried]:
     """Of the figures that the worker noted."""
     causes: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    until: Counter[str] = Counter()
+    waits: dict[str, tuple[float, str]] = {}
     for name, noted in (stats.get("retries") or {}).items():
         entity = _LISTS.get(name, name)
         causes[entity].update(noted.get("causes") or {})
-        until[entity] = max(until[entity], noted.get("until") or 0)
-    return {
-        entity: Retried(tuple(counted.most_common()), until[entity] - now if is_open and until[entity] > now else None)
-        for entity, counted in causes.items()
-    }
+        waits[entity] = max(waits.get(entity, (now, "")), (noted.get("until") or 0, noted.get("waits_for") or ""))
+    found = {}
+    for entity, counted in causes.items():
+        until, cause = waits[entity]
+        waiting = (until - now, cause) if is_open and until > now else (None, "")
+        found[entity] = Retried(tuple(counted.most_common()), *waiting)
+    return found

@@ -10,11 +10,13 @@ from sync_core.domain.vocabulary import EntityType
 from sync_core.services.pace import Pace, Retried
 from sync_core.store.watching import WatchedRun
 from sync_core.stripe_source.governor import GLOBAL_LIMIT
+from sync_core.stripe_source.retry import Cause
 
 # More of a list's limit is hardly reached: starts are spaced, and pages land in groups.
 _FULL_SHARE = 0.85
 _OF_THE_ACCOUNT = "global-rate"
 _QUIET_SECONDS = 2.0
+_LIMITS = frozenset({Cause.RATE, Cause.CONCURRENCY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class Quota:
     """Requests to Stripe: how many so far, how many a second now, and how many we allow ourselves. `resume_in` is seconds.
 
     `allowed` is Stripe's own limit, where it is known whose account it is. `full` are the lists that are read as fast as their own limit lets them, with the requests a second that it is. `held` are those that
-    wait because Stripe said so of them alone; none where it said so of the account.
+    wait because Stripe said so of them alone; none where it said so of the account. `limited` says that a limit of Stripe's is what is waited for,
+    rather than that it answers again.
     """
 
     requests: int
@@ -33,6 +36,7 @@ class Quota:
     resume_in: float | None
     full: tuple[tuple[EntityType, float], ...]
     held: tuple[EntityType, ...]
+    limited: bool
 
 
 def quota_of(
@@ -45,7 +49,8 @@ def quota_of(
 ) -> Quota:
     """`paces` are of each entity type, and of the run under None; `reading` are those whose lists are being read."""
     stats = run.stats
-    resume_in = max(float(stats.get("resume_at") or 0) - run.now, _until_again(retried, page_age))
+    slowed_for = float(stats.get("resume_at") or 0) - run.now
+    resume_in = max(slowed_for, _until_again(retried, page_age))
     caps, throttled = stats.get("caps") or {}, stats.get("throttled") or {}
     cap = caps.get("global")
     return Quota(
@@ -59,6 +64,7 @@ def quota_of(
         resume_in=resume_in if run.status.is_open and resume_in > 0 else None,
         full=_full(reading, caps, paces),
         held=() if throttled.get(_OF_THE_ACCOUNT) else _held(retried),
+        limited=slowed_for > 0 or any(one.waits_for in _LIMITS for one in retried.values()),
     )
 
 
@@ -80,5 +86,5 @@ def _full(
 
 
 def _held(retried: Mapping[str, Retried]) -> tuple[EntityType, ...]:
-    waiting = {name for name, one in retried.items() if one.again_in is not None and "rate" in dict(one.causes)}
+    waiting = {name for name, one in retried.items() if one.waits_for == Cause.RATE}
     return tuple(entity for entity in EntityType if entity.value in waiting)

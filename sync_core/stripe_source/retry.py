@@ -84,17 +84,22 @@ class Raise:
 
 @dataclass(slots=True)
 class Retries:
-    """Attempts that were repeated for one list of Stripe's, by cause; `until` is when the last one put off is made, in epoch seconds."""
+    """Attempts that were repeated for one list of Stripe's, by cause; `until` is when the last one put off is made, in epoch seconds, and
+    `waits_for` why that one was.
+    """
 
     causes: Counter[Cause] = field(default_factory=Counter)
     until: float = 0.0
+    waits_for: Cause | None = None
 
     def note(self, step: Retry, now: float) -> None:
         self.causes[step.cause] += 1
-        self.until = max(self.until, now + step.delay)
+        if now + step.delay >= self.until:
+            self.until, self.waits_for = now + step.delay, step.cause
 
     def to_json(self) -> dict[str, Any]:
-        return {"causes": {cause.value: count for cause, count in self.causes.items()}, "until": self.until}
+        causes = {cause.value: count for cause, count in self.causes.items()}
+        return {"causes": causes, "until": self.until, "waits_for": self.waits_for}
 
 
 def next_step(

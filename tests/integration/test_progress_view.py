@@ -184,23 +184,33 @@ async def test_each_entity_type_has_a_rate_and_retries_of_its_own(database: Data
         pytest.param({}, True, "invoices", None, id="none"),
         pytest.param(
             {
-                "invoices": {"causes": {"rate": 1}, "until": 130.0},
+                "invoices": {"causes": {"rate": 1}, "until": 130.0, "waits_for": "rate"},
                 "subscription_items": {"causes": {"rate": 5}, "until": 0},
             },
             True,
             "invoices",
-            Retried((("rate", 1),), 30.0),
+            Retried((("rate", 1),), 30.0, "rate"),
             id="one waits",
         ),
         pytest.param(
             {
-                "subscriptions": {"causes": {"server": 1}, "until": 90.0},
+                "subscriptions": {"causes": {"server": 1}, "until": 90.0, "waits_for": "server"},
                 "subscription_items": {"causes": {"server": 2, "rate": 1}, "until": 80.0},
             },
             True,
             "subscriptions",
             Retried((("server", 3), ("rate", 1)), None),
             id="nested lists belong to their object, all made by now",
+        ),
+        pytest.param(
+            {
+                "subscriptions": {"causes": {"server": 1}, "until": 140.0, "waits_for": "server"},
+                "subscription_items": {"causes": {"rate": 1}, "until": 120.0, "waits_for": "rate"},
+            },
+            True,
+            "subscriptions",
+            Retried((("server", 1), ("rate", 1)), 40.0, "server"),
+            id="why the longest waits",
         ),
         pytest.param(
             {"prices": {"causes": {"body": 2}, "until": 130.0}},

@@ -88,7 +88,7 @@ def test_a_list_at_its_own_limit_is_named_though_the_account_has_room(
 
 
 def retrying(*names: str, cause: str = "rate", until: float = NOW + SECONDS + 0.4) -> dict[str, Any]:
-    return {name: {"causes": {cause: 1}, "until": until} for name in names}
+    return {name: {"causes": {cause: 1, "rate": 1}, "until": until, "waits_for": cause} for name in names}
 
 
 @pytest.mark.parametrize(
@@ -125,6 +125,9 @@ def test_what_is_rate_limited_is_named(throttled: dict[str, int], retries: dict[
     [
         pytest.param({"global-rate": 1}, "rate", "Rate limited: goes on in 3 s", id="Stripe said so"),
         pytest.param({}, "server", "Stripe could not answer: asks again in 3 s", id="an error of Stripe's"),
+        pytest.param(
+            {"global-rate": 5}, "server", "Stripe could not answer: asks again in 3 s", id="an error, after limits"
+        ),
     ],
 )
 def test_it_waits_when_all_that_is_asked_waits(throttled: dict[str, int], cause: str, said: str) -> None:
