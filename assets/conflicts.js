@@ -2,7 +2,7 @@
 // the page says whether they are, for the person who is signed in.
 (() => {
   const NARROW = window.matchMedia("(max-width: 1023px)");
-  const PLACES = { c: "/conflicts", r: "/syncs" };
+  const PLACES = { c: "/conflicts", r: "/syncs", s: "/schedules" };
   const PAGES = { "[": "Previous", "]": "Next" };
   const BEAT_MS = 10_000;
   const AWAY_MS = 600_000;

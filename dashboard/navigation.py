@@ -57,6 +57,7 @@ PLACES = (
     Place("Connect", "/connect", "plug"),
     Place("New sync", "/syncs/new", "circle-plus"),
     Place("Syncs", "/syncs", "refresh-cw"),
+    Place("Schedules", "/schedules", "calendar-clock"),
     Place("Conflicts", "/conflicts", "git-compare-arrows"),
     Place("Records", "/records", "database"),
 )

@@ -32,6 +32,7 @@ KEYS = (
     ("f", "Filters"),
     ("g c", "Go to the conflicts"),
     ("g r", "Go to the syncs"),
+    ("g s", "Go to the schedules"),
     ("?", "Show or hide these keys"),
 )
 

@@ -194,14 +194,14 @@ def preset_row(preset: Preset, zone: ZoneInfo, *, origin: str, workspace_id: str
     return PresetRow(
         preset_id=str(preset.id),
         name=preset.name,
-        about=_described(form),
+        about=described(form),
         by=preset.created_by,
         href=f"/syncs/new?preset={preset.id}",
         curl="" if isinstance(asked, Refusal) else curl(asked, origin, workspace_id),
     )
 
 
-def _described(form: Form) -> str:
+def described(form: Form) -> str:
     kinds = (
         "All entity types"
         if len(form.chosen) == len(ORDER)

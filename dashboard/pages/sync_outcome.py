@@ -67,6 +67,16 @@ def next_steps() -> rx.Component:
                 ui.button_link("Open the report", SyncState.report_href, small=True),
             ),
             rx.cond(
+                SyncState.lacks_schedule,
+                _next(
+                    "calendar-clock",
+                    "The same again, by itself",
+                    "Every few hours, every night or every week: each run finds what has changed since.",
+                    ui.button_link("Set a schedule", "/schedules?add=last", small=True),
+                ),
+                rx.fragment(),
+            ),
+            rx.cond(
                 SyncState.lacks_webhook,
                 _next(
                     "webhook",

@@ -59,6 +59,7 @@ class SyncState(PageState):
     has_outcome: bool = False
     beside_plan: str = ""
     lacks_webhook: bool = False
+    lacks_schedule: bool = False
     report_href: str = ""
 
     status: str = ""
@@ -208,6 +209,7 @@ class SyncState(PageState):
             "has_outcome": found is not None,
             "beside_plan": "" if beside is None else rows.beside_plan(beside),
             "lacks_webhook": found is not None and found.lacks_webhook,
+            "lacks_schedule": found is not None and found.lacks_schedule,
         }
 
     async def _around(self, actor: Actor, view: ProgressView, turn: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sync_core.domain.vocabulary import Action, SessionStatus
 from sync_core.errors import Refusal
-from sync_core.services import connections, sessions
+from sync_core.services import connections, schedules, sessions
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.history import totals
 from sync_core.store.database import Database
@@ -18,10 +18,13 @@ _CAME_TO_ITS_END = (SessionStatus.COMPLETED, SessionStatus.PARTIAL)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`beside_plan` is how many more of each action there are than the whole plan had, None where none was applied."""
+    """`beside_plan` is how many more of each action there are than the whole plan had, None where none was applied. What is lacking is said
+    to who may set it up.
+    """
 
     beside_plan: Mapping[Action, int] | None
     lacks_webhook: bool
+    lacks_schedule: bool
 
 
 async def read(database: Database, actor: Actor, session_id: UUID) -> Outcome | None:
@@ -36,4 +39,8 @@ async def read(database: Database, actor: Actor, session_id: UUID) -> Outcome | 
             planned, done = totals(plan), totals(view)
             beside = {action: done[action] - planned[action] for action in Action}
     connection = await connections.current(database, actor) if actor.can(Permission.MANAGE_CONNECTION) else None
-    return Outcome(beside, connection is not None and not connection.has_webhook_secret)
+    return Outcome(
+        beside,
+        lacks_webhook=connection is not None and not connection.has_webhook_secret,
+        lacks_schedule=actor.can(Permission.RUN_SYNC) and not await schedules.list_schedules(database, actor),
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -21,6 +22,8 @@ from tests.e2e.looking import wrong_with
 NOBODY = "00000000-0000-0000-0000-000000000000"
 NEWCOMER, VIEWER = "new@example.com", "viewer@example.com"
 SETUP_TOKEN = "a token for looking only"
+WEEKLY = "Weekly"
+_LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,7 @@ EMPTY = {
     "connect": "/connect",
     "new sync": "/syncs/new",
     "syncs": "/syncs",
+    "schedules": "/schedules",
     "conflicts": "/conflicts",
     "rules": "/conflicts/rules",
     "decisions": "/conflicts/history",
@@ -90,13 +94,20 @@ def test_pages_with_nothing_on_them(open_page: Opener) -> None:
     assert "\n".join(wrong) == ""
 
 
+@pytest.mark.usefixtures("scheduled")
 def test_pages_with_all_of_it(open_page: Opener, made: Made, failed: str) -> None:
     page = open_page()
     wrong: list[str] = []
     sign_in(page, path="/")
     preview = kept_as_a_rule(page)
     wrong += wrong_with(page, "dialog-preview", (360,))
-    rest = {"rules": "/conflicts/rules", "decisions": "/conflicts/history", "batch": preview, "failed": failed}
+    rest = {
+        "schedules": "/schedules",
+        "rules": "/conflicts/rules",
+        "decisions": "/conflicts/history",
+        "batch": preview,
+        "failed": failed,
+    }
     for name, path in (full(page, made) | rest).items():
         visit(page, path)
         wrong += wrong_with(page, f"full-{name}")
@@ -121,6 +132,24 @@ def failed(served: Served, made: Made) -> str:
     with psycopg.connect(served.database_url, autocommit=True) as connection:
         [(session,)] = connection.execute(_FAILED, {"like": made.sync.rsplit("/", 1)[1]}).fetchall()
     return f"/syncs/{session}"
+
+
+@pytest.fixture(scope="module")
+def scheduled(served: Served, browser: Browser) -> None:
+    """One that is on, and one that is paused and has a name that nobody can break. Neither is due before these tests have ended."""
+    far_day = str((datetime.now(UTC).weekday() + 3) % 7)
+    with profiles(browser, served) as opened:
+        page = opened()
+        sign_in(page, path="/schedules")
+        for name in (WEEKLY, _LONG):
+            page.get_by_role("button", name="Set a schedule").click()
+            page.get_by_label("Name").fill(name)
+            page.get_by_label("Rhythm").select_option("weekly")
+            page.get_by_label("Day").select_option(far_day)
+            page.get_by_role("button", name="Save the schedule").click()
+            expect(page.get_by_role("heading", name=name)).to_be_visible()
+        page.get_by_role("button", name=f"Pause {_LONG}").click()
+        expect(page.get_by_text("Paused", exact=True)).to_be_visible()
 
 
 def full(page: Page, made: Made) -> dict[str, str]:
@@ -155,11 +184,12 @@ DIALOGS = {
     "disconnect": ("/connect", "Disconnect", "Disconnect this account?"),
     "settle all": ("/conflicts", "Settle all matching…", "Settle many at once"),
     "import": ("/conflicts", "Import decisions…", "Import decisions"),
+    "delete a schedule": ("/schedules", f"Delete {WEEKLY}", "Delete this schedule?"),
     "design": ("/design", "Open a dialog", "Cancel this sync?"),
 }
 
 
-@pytest.mark.usefixtures("made")
+@pytest.mark.usefixtures("made", "scheduled")
 def test_dialogs(open_page: Opener) -> None:
     page = open_page()
     wrong: list[str] = []
@@ -198,6 +228,12 @@ def edit_a_customer(page: Page) -> None:
     page.get_by_role("button", name="Edit").click()
 
 
+def save_without_a_name(page: Page) -> None:
+    """The form, with the times that it foresees and a mistake."""
+    expect(page.locator(".times").first.locator("li")).to_have_count(5)
+    page.get_by_role("button", name="Save the schedule").click()
+
+
 OPENED: dict[str, tuple[str, Callable[[Page], None], str]] = {
     "navigation": ("/", open_navigation, "details.menu[open] .menu-list"),
     "export": ("report", lambda page: page.locator("details.menu > summary.button").click(), ".menu-list.below"),
@@ -205,6 +241,7 @@ OPENED: dict[str, tuple[str, Callable[[Page], None], str]] = {
     "unfolded": ("/conflicts", unfold_all, "[data-fold][aria-expanded=true]"),
     "ignore": ("conflict", by_button("Ignore"), "dialog[open] .dialog-actions"),
     "preset": ("/syncs/new", by_button("Save as preset"), "dialog[open] input"),
+    "schedule": ("/schedules?add=last", save_without_a_name, "#name-error .error"),
     "edit": ("/records", edit_a_customer, "form input[name=email]"),
 }
 
@@ -330,6 +367,7 @@ def test_pages_of_somebody_who_may_only_look(open_page: Opener, made: Made) -> N
         "sync": made.sync,
         "report": made.dry_run,
         "conflicts": "/conflicts",
+        "schedules": "/schedules",
         "rules": "/conflicts/rules",
     }
     for name, path in others.items():
@@ -338,7 +376,6 @@ def test_pages_of_somebody_who_may_only_look(open_page: Opener, made: Made) -> N
     assert "\n".join(wrong) == ""
 
 
-_LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
 _LONG_NAMES = (
     "UPDATE customers SET name = %(long)s, email = %(long)s || '@example.com'",
     "UPDATE invoices SET number = %(long)s, total = 99999999999999, currency = 'JPY'",

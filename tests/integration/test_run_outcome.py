@@ -11,7 +11,9 @@ from sqlalchemy import text
 
 from dashboard.pages.sync_rows import beside_plan
 from sync_core.domain.vocabulary import EntityType, Role
-from sync_core.services import run_outcome
+from sync_core.services import run_outcome, schedules
+from sync_core.services.schedules import RhythmRequest, ScheduleRequest, ScheduleView
+from sync_core.services.start_request import StartRequest
 from sync_core.store.database import Database
 from tests.services import actor_of
 from tests.support import config, make_connection
@@ -82,7 +84,16 @@ async def test_what_came_of_a_sync(
         assert (found, said) == (None, None)
         return
     assert ("" if found.beside_plan is None else beside_plan(found.beside_plan)) == said
-    assert found.lacks_webhook
+    assert (found.lacks_webhook, found.lacks_schedule) == (True, True)
     viewer = await run_outcome.read(database, actor_of(workspace_id, role=Role.VIEWER), made)
     assert viewer is not None
-    assert not viewer.lacks_webhook
+    assert (viewer.lacks_webhook, viewer.lacks_schedule) == (False, False)
+
+
+async def test_what_repeats_by_itself_is_offered_no_more(database: Database, workspace_id: UUID) -> None:
+    made = await run(database, workspace_id, (1, 0, 0))
+    asked = ScheduleRequest("Nightly", RhythmRequest(every_hours=24), StartRequest(entity_types=("customers",)))
+    assert isinstance(await schedules.add(database, actor_of(workspace_id), asked), ScheduleView)
+    found = await run_outcome.read(database, actor_of(workspace_id), made)
+    assert found is not None
+    assert not found.lacks_schedule
