@@ -130,8 +130,8 @@ class FacetGroup:
     invert_url: str = ""
 
 
-def facet_groups(facets: Facets, query: ConflictQuery, zone: str) -> list[FacetGroup]:
-    return [_group(facet, values, query, zone) for facet, values in facets.values.items() if values]
+def groups_of(values: Mapping[Facet, tuple[FacetValue, ...]], query: ConflictQuery, zone: str) -> list[FacetGroup]:
+    return [_group(facet, found, query, zone) for facet, found in values.items() if found]
 
 
 def _group(facet: Facet, values: tuple[FacetValue, ...], query: ConflictQuery, zone: str) -> FacetGroup:
@@ -155,7 +155,7 @@ _AN_OPTION = 90
 
 
 def size_of(facets: Facets, query: ConflictQuery) -> int:
-    """About how much of a message `facet_groups` and `chosen_filters` are: every option has an address, which names all filters."""
+    """About how much of a message `groups_of` and `chosen_filters` are: every option has an address, which names all filters."""
     options = sum(len(values) for values in facets.values.values())
     chosen = sum(len(values) for values in query.chosen.values())
     # A chosen facet has an address that turns it round.

@@ -58,7 +58,11 @@ def review(state: Any) -> rx.Component:
         rx.el.details(
             rx.el.summary(ui.icon("sliders-horizontal", 15), "Filters", class_name="facet-toggle"),
             rx.el.nav(
-                rx.foreach(state.groups, facet_group), aria_label="Filters", aria_busy=busy(state), class_name="facets"
+                rx.foreach(state.groups, facet_group),
+                rx.foreach(state.apart, facet_group),
+                aria_label="Filters",
+                aria_busy=busy(state),
+                class_name="facets",
             ),
             class_name="facet-drawer",
             open=True,

@@ -24,7 +24,7 @@ from dashboard.pages.conflict_filters import (
     address,
     amount_in,
     chosen_filters,
-    facet_groups,
+    groups_of,
     query_of,
     said,
     size_of,
@@ -40,11 +40,13 @@ from sync_core.domain.vocabulary import Age, ConflictSort, ConflictStatus, Facet
 from sync_core.errors import Refusal
 from sync_core.services import conflict_handling, conflict_pending, conflict_screen, conflict_undo
 from sync_core.services.actor import Actor, Permission
+from sync_core.services.conflict_facets import values_apart
 from sync_core.services.conflict_pending import MOST, Pending
 from sync_core.services.conflict_screen import LastRun
 from sync_core.services.conflict_views import ConflictPage, Facets, LastDecision
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.services.record_views import When
+from sync_core.store.conflict_query import APART
 from sync_core.store.database import get_database
 
 _ROWS = 25
@@ -60,6 +62,7 @@ class ConflictsState(PageState):
 
     rows: list[ListRow] = []
     groups: list[FacetGroup] = []
+    apart: list[FacetGroup] = []
     chosen: list[Chosen] = []
     picked: list[str] = []
     reviewed: list[str] = []
@@ -145,6 +148,10 @@ class ConflictsState(PageState):
             self._put(chosen=chosen_filters(around.facets, query, actor.time_zone))
             yield
         self._show_beside(around, query, actor)
+        if not around.facets.values.keys() >= APART:
+            yield
+            values = await values_apart(get_database(), actor, query, found.cells)
+            self._put(apart=groups_of(values, query, actor.time_zone))
 
     def _show_beside(self, around: conflict_screen.Beside, query: ConflictQuery, actor: Actor) -> None:
         self._show_facets(around.facets, query, actor.time_zone)
@@ -185,10 +192,14 @@ class ConflictsState(PageState):
 
     def _show_facets(self, facets: Facets, query: ConflictQuery, zone: str) -> None:
         """What is older than a week is said once, and not where it is what the list shows anyway."""
+        if facets.values.keys() >= APART:
+            self._put(apart=groups_of({facet: facets.values[facet] for facet in Facet if facet in APART}, query, zone))
         aging = facets.aging and query.status is ConflictStatus.OPEN and not query.chosen.get(Facet.AGE)
         older = toggled(toggled(query, Facet.AGE, Age.MONTH), Facet.AGE, Age.OLDER)
         self._put(
-            groups=facet_groups(facets, query, zone),
+            groups=groups_of(
+                {facet: found for facet, found in facets.values.items() if facet not in APART}, query, zone
+            ),
             chosen=chosen_filters(facets, query, zone),
             headline=said(facets, query),
             counted=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -20,8 +20,9 @@ from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.conflict_views import Facets, FacetValue
 from sync_core.store import conflicts as store
+from sync_core.store.conflict_apart import told_apart
 from sync_core.store.conflict_counts import cells
-from sync_core.store.conflict_query import WORDS, Cell, ConflictQuery
+from sync_core.store.conflict_query import APART, WORDS, Cell, ConflictQuery
 from sync_core.store.conflict_records import records
 from sync_core.store.database import Database
 
@@ -39,23 +40,40 @@ async def facets(database: Database, actor: Actor, query: ConflictQuery) -> Face
 
 
 async def facets_in(
-    session: AsyncSession, workspace_id: UUID, query: ConflictQuery, among: Sequence[Cell] | None = None
+    session: AsyncSession,
+    workspace_id: UUID,
+    query: ConflictQuery,
+    among: Sequence[Cell] | None = None,
+    of: Collection[Facet] = tuple(Facet),
 ) -> Facets:
-    """`among` are the cells of the `wide` query, where they are known already."""
+    """`among` are the cells of the `wide` query, where they are known already, and told apart by the facets in `of`."""
     found = await cells(session, workspace_id, query.wide) if among is None else among
     everything = await cells(session, workspace_id, query.wide.unscanned) if query.is_scanned else found
     starts = await store.session_starts(session, workspace_id, [*{cell.session_id for cell in found}])
     total = sum(cell.count for cell in everything)
     if query.status is not ConflictStatus.OPEN:
-        return replace(counted(query, found, starts), total=total)
+        return replace(counted(query, found, starts, of), total=total)
     stand_for = await records(session, workspace_id, query, [cell for cell in found if cell.fits(query)])
-    return replace(counted(query, found, starts), total=total, records=stand_for)
+    return replace(counted(query, found, starts, of), total=total, records=stand_for)
 
 
-def counted(query: ConflictQuery, found: Sequence[Cell], starts: Mapping[UUID, datetime]) -> Facets:
+async def values_apart(
+    database: Database, actor: Actor, query: ConflictQuery, among: Sequence[Cell]
+) -> Mapping[Facet, tuple[FacetValue, ...]]:
+    """Of the facets that no cell says, `among` the cells of the `wide` query. Asked for when the rows are there: it takes longer than all
+    other counts together.
+    """
+    async with database.workspace(actor.workspace_id) as session:
+        found = await told_apart(session, actor.workspace_id, query.wide.by(actor.user_id), among)
+    return {facet: _values(facet, _counts(query, found, facet), {}) for facet in Facet if facet in APART}
+
+
+def counted(
+    query: ConflictQuery, found: Sequence[Cell], starts: Mapping[UUID, datetime], of: Collection[Facet] = tuple(Facet)
+) -> Facets:
     matching = [cell for cell in found if cell.fits(query)]
     return Facets(
-        values={facet: _values(facet, _counts(query, found, facet), starts) for facet in Facet},
+        values={facet: _values(facet, _counts(query, found, facet), starts) for facet in of},
         matching=sum(cell.count for cell in matching),
         total=sum(cell.count for cell in found),
         aging=sum(cell.count for cell in matching if cell.age in _AGING),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sync_core.domain.vocabulary import ConflictStatus, Strategy
+from sync_core.domain.vocabulary import ConflictStatus, Facet, Strategy
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.conflict_facets import FORBIDDEN, facets_in
@@ -19,7 +19,7 @@ from sync_core.services.conflict_views import ConflictPage, Facets, LastDecision
 from sync_core.services.conflicts import page_in
 from sync_core.store import sessions
 from sync_core.store.conflict_counts import cells
-from sync_core.store.conflict_query import Cell, ConflictQuery
+from sync_core.store.conflict_query import APART, Cell, ConflictQuery
 from sync_core.store.conflict_records import Records
 from sync_core.store.database import Database
 
@@ -46,10 +46,13 @@ class LastRun:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """`beside` is None for a search: to count what it finds takes longer than to find a page of it. `beside` asks for it then."""
+    """`beside` is None for a search: to count what it finds takes longer than to find a page of it. `beside` asks for it then. Its facets lack
+    those that are `APART` where the query names none of them: `values_apart` asks for these, among `cells`.
+    """
 
     page: ConflictPage
     beside: Beside | None
+    cells: Sequence[Cell] = ()
 
 
 async def look(database: Database, actor: Actor, query: ConflictQuery, cursor: str, size: int) -> Screen | Refusal:
@@ -59,9 +62,11 @@ async def look(database: Database, actor: Actor, query: ConflictQuery, cursor: s
     async with database.workspace(actor.workspace_id) as session:
         if query.is_scanned:
             return Screen(await page_in(session, actor, query, cursor, size), None)
-        among = await cells(session, actor.workspace_id, query.wide)
+        apart = not APART.isdisjoint(query.chosen)
+        among = await cells(session, actor.workspace_id, query.wide, apart=apart)
         page = await page_in(session, actor, query, cursor, size, among)
-        return Screen(page, await _beside(session, actor, query, page, among))
+        of = tuple(facet for facet in Facet if apart or facet not in APART)
+        return Screen(page, await _beside(session, actor, query, page, among, of), among)
 
 
 async def beside(database: Database, actor: Actor, query: ConflictQuery, page: ConflictPage) -> Beside | Refusal:
@@ -72,9 +77,14 @@ async def beside(database: Database, actor: Actor, query: ConflictQuery, page: C
 
 
 async def _beside(
-    session: AsyncSession, actor: Actor, query: ConflictQuery, page: ConflictPage, among: Sequence[Cell] | None = None
+    session: AsyncSession,
+    actor: Actor,
+    query: ConflictQuery,
+    page: ConflictPage,
+    among: Sequence[Cell] | None = None,
+    of: Collection[Facet] = tuple(Facet),
 ) -> Beside:
-    facets = _told_apart(await facets_in(session, actor.workspace_id, query, among), query, page)
+    facets = _told_apart(await facets_in(session, actor.workspace_id, query, among, of), query, page)
     may = actor.can(Permission.RESOLVE_CONFLICTS)
     last = await last_in(session, actor) if may else None
     # What is counted anyway tells whether there is anything to ask for.

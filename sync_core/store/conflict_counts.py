@@ -46,8 +46,10 @@ OPEN = "(SELECT coalesce(sum(n.count), 0)::bigint FROM payment_sync_conflict_cou
 """How many are open, as a part of a statement."""
 
 
-async def cells(session: AsyncSession, workspace_id: UUID, query: ConflictQuery) -> list[Cell]:
-    """All that match, grouped by what is counted: few rows, from which every facet is summed up, and narrowed here."""
+async def cells(session: AsyncSession, workspace_id: UUID, query: ConflictQuery, *, apart: bool = True) -> list[Cell]:
+    """All that match, grouped by what is counted: few rows, from which every facet is summed up, and narrowed here. Without `apart` those
+    that are `APART` are not asked for, and the query names none of them.
+    """
     wide = replace(query, chosen={})
     counted = _KEPT if query.ids is None else _PICKED
     sql = _SUMMED.format(counted=counted, conditions=plain(wide.unscanned))
@@ -61,7 +63,8 @@ async def cells(session: AsyncSession, workspace_id: UUID, query: ConflictQuery)
         grouped = await _searched(session, workspace_id, wide, {cell.key: cell for cell in grouped})
     if query.is_by_snooze:
         grouped = [cell for cell in grouped if cell.put_off is query.snoozed]
-    return [cell for cell in await told_apart(session, workspace_id, wide, grouped) if cell.fits(query)]
+    told = await told_apart(session, workspace_id, wide, grouped) if apart else grouped
+    return [cell for cell in told if cell.fits(query)]
 
 
 async def _searched(

@@ -121,6 +121,8 @@ WORDS: Mapping[Facet, type[EntityType | Severity | ReasonCode | Transition | Cus
     Facet.AGE: Age,
 }
 """The facets that have a fixed set of values."""
+APART = frozenset({Facet.CUSTOMER, Facet.REVIEWED})
+"""Those that no cell says: they depend on another record, or on who asks."""
 
 
 def known(facet: Facet, values: Sequence[object]) -> list[str]:
@@ -309,7 +311,7 @@ def _beside_keys(query: ConflictQuery) -> ConflictQuery:
     return replace(query, chosen={one: values for one, values in query.chosen.items() if one in _NOT_IN_KEYS})
 
 
-_NOT_IN_KEYS = frozenset({Facet.AGE, Facet.CUSTOMER, Facet.REVIEWED})
+_NOT_IN_KEYS = APART | {Facet.AGE}
 
 
 def _keyed(keys: Iterable[int]) -> str:
