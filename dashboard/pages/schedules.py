@@ -153,7 +153,7 @@ class SchedulesState(PageState):
 
     @rx.event
     async def set_dry_run(self, chosen: bool) -> None:
-        self.dry_run = chosen
+        self.dry_run, self.error_dry_run = chosen, ""
 
     async def _foresee(self) -> None:
         """The next times, as it stands; beside the rhythm why there are none."""

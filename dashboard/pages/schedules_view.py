@@ -25,7 +25,9 @@ def view(state: Any) -> rx.Component:
         ui.when_loaded(state, _body(state), ui.card_skeleton(6)),
         _remove_dialog(state),
         current=PATH,
-        lead="Syncs that start by themselves, in this workspace's time zone.",
+        lead=rx.fragment(
+            "Syncs that start by themselves.", rx.cond(state.loaded, rx.fragment(" Times are in ", state.zone, "."), "")
+        ),
         actions=[
             rx.cond(
                 state.may_run & (state.rows.length() > 0) & ~state.adding,
