@@ -112,6 +112,12 @@ def test_by_the_keyboard_alone(page: Page) -> None:
     press("g")
     press("r")
     page.wait_for_url("**/syncs")
+    visit(page, "/conflicts")
+    # The keys are listened to.
+    page.locator(".facet-drawer[data-folded]").wait_for()
+    press("g")
+    press("s")
+    page.wait_for_url("**/schedules")
 
 
 def test_single_keys_are_switched_off_for_good(page: Page) -> None:

@@ -211,7 +211,7 @@ async def test_as_many_as_there_can_be_come_in_small_messages(
     owner: Browser, database: Database, workspace_id: UUID
 ) -> None:
     for at in range(MOST_SCHEDULES):
-        await make(database, workspace_id, f"{at:02} " + "ä" * 77)
+        await make(database, workspace_id, f"{at:02} " + "🗓" * 77)
     async with database.workspace(workspace_id) as session:
         note = "A sync of this workspace was running. " * 3
         await session.execute(text("UPDATE payment_sync_schedules SET last_note = :note"), {"note": note})
