@@ -181,7 +181,7 @@ async def test_a_disabled_user_is_out_at_once_and_looks_like_a_wrong_password(da
     "change",
     [
         pytest.param("expires_at = now() - interval '1 second'", id="a week after sign-in"),
-        pytest.param("last_seen_at = now() - interval '12 hours 1 second'", id="twelve idle hours"),
+        pytest.param("last_seen_at = now() - interval '21 hours 1 second'", id="21 idle hours"),
     ],
 )
 async def test_a_session_ends_by_itself(database: Database, owner: UUID, change: str) -> None:
