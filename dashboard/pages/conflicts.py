@@ -31,7 +31,7 @@ from dashboard.pages.conflict_filters import (
     toggled,
 )
 from dashboard.pages.conflict_keys import KeysState
-from dashboard.pages.conflict_list_view import view
+from dashboard.pages.conflict_list_view import ApartState, view
 from dashboard.pages.conflict_presence import PresenceState
 from dashboard.pages.conflict_rows import RUN_NARROWER, RUN_SAID, ListRow, in_slots, list_row
 from dashboard.state import PageState, ShellState
@@ -62,7 +62,6 @@ class ConflictsState(PageState):
 
     rows: list[ListRow] = []
     groups: list[FacetGroup] = []
-    apart: list[FacetGroup] = []
     chosen: list[Chosen] = []
     picked: list[str] = []
     reviewed: list[str] = []
@@ -148,10 +147,11 @@ class ConflictsState(PageState):
             self._put(chosen=chosen_filters(around.facets, query, actor.time_zone))
             yield
         self._show_beside(around, query, actor)
-        if not around.facets.values.keys() >= APART:
+        apart = {facet: values for facet, values in around.facets.values.items() if facet in APART}
+        if not apart:
             yield
-            values = await values_apart(get_database(), actor, query, found.cells)
-            self._put(apart=groups_of(values, query, actor.time_zone))
+            apart = dict(await values_apart(get_database(), actor, query, found.cells))
+        (await self.get_state(ApartState))._put(apart=groups_of(apart, query, actor.time_zone))  # noqa: SLF001 - as above
 
     def _show_beside(self, around: conflict_screen.Beside, query: ConflictQuery, actor: Actor) -> None:
         self._show_facets(around.facets, query, actor.time_zone)
@@ -192,8 +192,6 @@ class ConflictsState(PageState):
 
     def _show_facets(self, facets: Facets, query: ConflictQuery, zone: str) -> None:
         """What is older than a week is said once, and not where it is what the list shows anyway."""
-        if facets.values.keys() >= APART:
-            self._put(apart=groups_of({facet: facets.values[facet] for facet in Facet if facet in APART}, query, zone))
         aging = facets.aging and query.status is ConflictStatus.OPEN and not query.chosen.get(Facet.AGE)
         older = toggled(toggled(query, Facet.AGE, Age.MONTH), Facet.AGE, Age.OLDER)
         self._put(
