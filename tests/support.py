@@ -222,6 +222,14 @@ async def holds(condition: Callable[[], Awaitable[bool]], *, within: float = 60.
     return True
 
 
+async def waiting_for_a_lock(connection: psycopg.AsyncConnection, count: int) -> bool:
+    """Whether so many sessions of the connection's database wait; it is one that waits for nothing itself, in no transaction."""
+    found = await connection.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    return await found.fetchone() == (count,)
+
+
 _CUT = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"

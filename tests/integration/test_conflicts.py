@@ -32,7 +32,7 @@ from sync_core.services.conflicts import ConflictQuery
 from sync_core.store.database import Database
 from tests.conflict_data import make_conflicts, person
 from tests.conftest import make_workspace, plain_url
-from tests.support import rows
+from tests.support import holds, rows, waiting_for_a_lock
 
 ALL = ConflictQuery()
 
@@ -519,14 +519,12 @@ async def test_whoever_assigns_many_holds_none_while_they_wait_for_a_run(
     """A run that holds one in the middle goes on to any other; the old way one of the two was ended."""
     made = await make_conflicts(database, workspace_id, 5)
     touched = "UPDATE payment_sync_conflicts SET label = label || '!' WHERE external_id = %s"
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     async with await psycopg.AsyncConnection.connect(plain_url(database_url)) as run:
         await run.execute("SET lock_timeout = '20s'")
         await run.execute(touched, ["cus_3"])
         async with await psycopg.AsyncConnection.connect(plain_url(database_url), autocommit=True) as looks:
             assigning = asyncio.create_task(conflict_handling.assign(database, made.actor, ALL, made.actor.label))
-            while (await (await looks.execute(waiting)).fetchone() or (0,))[0] == 0:  # noqa: ASYNC110 - PostgreSQL tells nobody who waits
-                await asyncio.sleep(0.02)
+            assert await holds(lambda: waiting_for_a_lock(looks, 1))
             for other in ("cus_1", "cus_5", "cus_2", "cus_4"):
                 await run.execute(touched, [other])
         await run.commit()

@@ -31,7 +31,7 @@ from sync_core.services.start_request import StartRequest
 from sync_core.store.database import Database
 from tests.conftest import make_workspace, plain_url
 from tests.services import KEY, actor_of, audit_actions, settings_for, small_sandbox
-from tests.support import rows, taken
+from tests.support import holds, rows, taken, waiting_for_a_lock
 
 CUSTOMERS = StartRequest(entity_types=("customers",))
 DRY = StartRequest(entity_types=("customers",), dry_run=True)
@@ -77,14 +77,6 @@ async def make_due(database: Database, workspace_id: UUID, ago: timedelta = time
             text("UPDATE payment_sync_schedules SET next_at = date_trunc('minute', now()) - :ago WHERE enabled"),
             {"ago": ago},
         )
-
-
-async def waiting_for_a_lock(database: Database, count: int) -> None:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    with psycopg.connect(plain_url(database.url), autocommit=True) as watching:
-        async with asyncio.timeout(60):
-            while watching.execute(waiting).fetchone() != (count,):  # noqa: ASYNC110 - PostgreSQL tells nobody who waits
-                await asyncio.sleep(0.01)
 
 
 async def test_a_schedule_says_what_it_does_and_when(database: Database, workspace_id: UUID) -> None:
@@ -220,7 +212,8 @@ async def test_of_many_ticks_at_once_one_starts_it(database: Database, workspace
         async with database.workspace(workspace_id) as holding:
             await holding.execute(text("SELECT FROM payment_sync_schedules FOR UPDATE"))
             ticks = asyncio.gather(*(start_scheduled(server) for server in servers))
-            await waiting_for_a_lock(database, len(servers))
+            async with await psycopg.AsyncConnection.connect(plain_url(database.url), autocommit=True) as looks:
+                assert await holds(lambda: waiting_for_a_lock(looks, len(servers)))
         await ticks
         (started,) = await runs(database, workspace_id)
         assert (started.created_by, started.config.dry_run) == ("schedule Nightly", True)
