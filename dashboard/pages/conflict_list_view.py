@@ -19,7 +19,7 @@ from sync_core.domain.vocabulary import ConflictSort
 
 
 class ApartState(PageState):
-    """The facets whose counts come after the rows. What stands in a state of its own draws nothing else anew."""
+    """The facets that no cell says. What stands in a state of its own draws nothing else anew."""
 
     apart: list[FacetGroup] = []
 

@@ -40,7 +40,6 @@ from sync_core.domain.vocabulary import Age, ConflictSort, ConflictStatus, Facet
 from sync_core.errors import Refusal
 from sync_core.services import conflict_handling, conflict_pending, conflict_screen, conflict_undo
 from sync_core.services.actor import Actor, Permission
-from sync_core.services.conflict_facets import values_apart
 from sync_core.services.conflict_pending import MOST, Pending
 from sync_core.services.conflict_screen import LastRun
 from sync_core.services.conflict_views import ConflictPage, Facets, LastDecision
@@ -148,9 +147,6 @@ class ConflictsState(PageState):
             yield
         self._show_beside(around, query, actor)
         apart = {facet: values for facet, values in around.facets.values.items() if facet in APART}
-        if not apart:
-            yield
-            apart = dict(await values_apart(get_database(), actor, query, found.cells))
         (await self.get_state(ApartState))._put(apart=groups_of(apart, query, actor.time_zone))  # noqa: SLF001 - as above
 
     def _show_beside(self, around: conflict_screen.Beside, query: ConflictQuery, actor: Actor) -> None:

@@ -20,7 +20,7 @@ from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.conflict_views import Facets, FacetValue
 from sync_core.store import conflicts as store
-from sync_core.store.conflict_apart import told_apart
+from sync_core.store.conflict_apart import Parts, parts_of, told_apart
 from sync_core.store.conflict_counts import cells
 from sync_core.store.conflict_query import APART, WORDS, Cell, ConflictQuery
 from sync_core.store.conflict_records import records
@@ -57,14 +57,15 @@ async def facets_in(
     return replace(counted(query, found, starts, of), total=total, records=stand_for)
 
 
-async def values_apart(
-    database: Database, actor: Actor, query: ConflictQuery, among: Sequence[Cell]
-) -> Mapping[Facet, tuple[FacetValue, ...]]:
-    """Of the facets that no cell says, `among` the cells of the `wide` query. Asked for when the rows are there: it takes longer than all
-    other counts together.
-    """
+async def parts_apart(database: Database, actor: Actor, query: ConflictQuery) -> Parts:
+    """What `values_apart` are counted from: all that has the query's status, in a transaction of its own."""
     async with database.workspace(actor.workspace_id) as session:
-        found = await told_apart(session, actor.workspace_id, query.wide.by(actor.user_id), among)
+        return await parts_of(session, actor.workspace_id, query.wide.by(actor.user_id))
+
+
+def values_apart(query: ConflictQuery, among: Sequence[Cell], parts: Parts) -> Mapping[Facet, tuple[FacetValue, ...]]:
+    """Of the facets that no cell says, `among` the cells of the `wide` query."""
+    found = told_apart(among, parts)
     return {facet: _values(facet, _counts(query, found, facet), {}) for facet in Facet if facet in APART}
 
 

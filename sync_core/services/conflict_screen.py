@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -12,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sync_core.domain.vocabulary import ConflictStatus, Facet, Strategy
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
-from sync_core.services.conflict_facets import FORBIDDEN, facets_in
+from sync_core.services.conflict_facets import FORBIDDEN, facets_in, parts_apart, values_apart
 from sync_core.services.conflict_pending import Pending, pending_in
 from sync_core.services.conflict_undo import last_in
-from sync_core.services.conflict_views import ConflictPage, Facets, LastDecision
+from sync_core.services.conflict_views import ConflictPage, Facets, FacetValue, LastDecision
 from sync_core.services.conflicts import page_in
 from sync_core.store import sessions
 from sync_core.store.conflict_counts import cells
@@ -46,27 +47,44 @@ class LastRun:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """`beside` is None for a search: to count what it finds takes longer than to find a page of it. `beside` asks for it then. Its facets lack
-    those that are `APART` where the query names none of them: `values_apart` asks for these, among `cells`.
-    """
+    """`beside` is None for a search: to count what it finds takes longer than to find a page of it. `beside` asks for it then."""
 
     page: ConflictPage
     beside: Beside | None
-    cells: Sequence[Cell] = ()
 
 
 async def look(database: Database, actor: Actor, query: ConflictQuery, cursor: str, size: int) -> Screen | Refusal:
     if not actor.can(Permission.VIEW):
         return FORBIDDEN
     query = query.by(actor.user_id)
-    async with database.workspace(actor.workspace_id) as session:
-        if query.is_scanned:
+    if query.is_scanned:
+        async with database.workspace(actor.workspace_id) as session:
             return Screen(await page_in(session, actor, query, cursor, size), None)
-        apart = not APART.isdisjoint(query.chosen)
-        among = await cells(session, actor.workspace_id, query.wide, apart=apart)
+    if not APART.isdisjoint(query.chosen):
+        return (await _looked(database, actor, query, cursor, size, tuple(Facet)))[0]
+    # What no cell says takes as long as all else together: neither waits for the other.
+    said = [facet for facet in Facet if facet not in APART]
+    (screen, among), apart = await asyncio.gather(
+        _looked(database, actor, query, cursor, size, said), parts_apart(database, actor, query)
+    )
+    return _with(screen, values_apart(query, among, apart))
+
+
+async def _looked(
+    database: Database, actor: Actor, query: ConflictQuery, cursor: str, size: int, of: Collection[Facet]
+) -> tuple[Screen, Sequence[Cell]]:
+    """And the cells of the `wide` query, from which the facets in `of` are counted."""
+    async with database.workspace(actor.workspace_id) as session:
+        among = await cells(session, actor.workspace_id, query.wide, apart=not APART.isdisjoint(of))
         page = await page_in(session, actor, query, cursor, size, among)
-        of = tuple(facet for facet in Facet if apart or facet not in APART)
-        return Screen(page, await _beside(session, actor, query, page, among, of), among)
+        return Screen(page, await _beside(session, actor, query, page, among, of)), among
+
+
+def _with(screen: Screen, values: Mapping[Facet, tuple[FacetValue, ...]]) -> Screen:
+    if screen.beside is None:
+        return screen
+    facets = screen.beside.facets
+    return replace(screen, beside=replace(screen.beside, facets=replace(facets, values={**facets.values, **values})))
 
 
 async def beside(database: Database, actor: Actor, query: ConflictQuery, page: ConflictPage) -> Beside | Refusal:

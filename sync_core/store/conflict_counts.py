@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.vocabulary import ConflictStatus
-from sync_core.store.conflict_apart import told_apart
+from sync_core.store.conflict_apart import parts_of, told_apart
 from sync_core.store.conflict_query import AGE, OPENED_ON, Cell, ConflictQuery, bound, plain
 from sync_core.store.database import driver
 
@@ -63,8 +63,10 @@ async def cells(session: AsyncSession, workspace_id: UUID, query: ConflictQuery,
         grouped = await _searched(session, workspace_id, wide, {cell.key: cell for cell in grouped})
     if query.is_by_snooze:
         grouped = [cell for cell in grouped if cell.put_off is query.snoozed]
-    told = await told_apart(session, workspace_id, wide, grouped) if apart else grouped
-    return [cell for cell in told if cell.fits(query)]
+    if apart and grouped:
+        parts = await parts_of(session, workspace_id, wide, sum(cell.count for cell in grouped))
+        grouped = told_apart(grouped, parts)
+    return [cell for cell in grouped if cell.fits(query)]
 
 
 async def _searched(
