@@ -171,7 +171,11 @@ def _kept(dispute: Dispute, *, deleted: bool) -> Outcome:
     """The record stays as it is here, and what Stripe says now is known to differ."""
     match dispute.reason:
         case ReasonCode.EMAIL_MATCH:
-            status = SyncStatus.PENDING if dispute.base is None else SyncStatus.LOCAL_EDIT
+            status = SyncStatus.PENDING
+            if dispute.base is not None:
+                # Linked to another customer of Stripe's by now, whose base it is.
+                agrees = same(dispute.entity, dispute.local, dispute.base)
+                status = SyncStatus.SYNCED if agrees else SyncStatus.LOCAL_EDIT
             return Outcome(dispute.local, dispute.base, status, deleted=deleted, separate=dispute.theirs)
         case ReasonCode.DELETED_IN_STRIPE:
             # Stripe's object is no more: there is nothing left to compare with.

@@ -9,7 +9,7 @@ from typing import Any
 
 from sync_core.domain.fields import FIELDS, JsonValue
 from sync_core.domain.money import format_money
-from sync_core.domain.vocabulary import Choice, EntityType, EventType, ReasonCode, SyncStatus
+from sync_core.domain.vocabulary import Choice, EntityType, EventType, ReasonCode
 from sync_core.services.record_edits import editable
 from sync_core.services.record_views import (
     COLUMNS,
@@ -147,7 +147,7 @@ def card(detail: RecordDetail, zone: str) -> Card:
         version=state.row_version,
         external_id=state.external_id or "",
         stripe_url=_stripe_url(detail),
-        conflict_href=_conflict_href(detail),
+        conflict_href=f"/conflicts/{times.open_conflict}" if times.open_conflict else "",
         has_base=state.base is not None,
         has_raw=times.raw is not None,
         differing=sum(one.differs for one in fields),
@@ -203,14 +203,6 @@ def _stripe_url(detail: RecordDetail) -> str:
         return ""
     mode = "" if state.livemode else "test/"
     return f"https://dashboard.stripe.com/{state.account}/{mode}{_STRIPE_PATHS[detail.entity]}/{state.external_id}"
-
-
-def _conflict_href(detail: RecordDetail) -> str:
-    """The latest conflict about the record while it has one."""
-    found = [one for one in detail.history if one.kind == "conflict"]
-    if detail.state.status is not SyncStatus.CONFLICT or not found:
-        return ""
-    return f"/conflicts/{max(found, key=lambda one: one.occurred_at).conflict_id}"
 
 
 def _related(field: str, detail: RecordDetail, titles: tuple[str, str], where: str) -> Related:

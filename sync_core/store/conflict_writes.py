@@ -280,6 +280,23 @@ _SETTLED = (
 )
 
 
+# Stripe's object is the record's own, and has left a base: kept apart, a customer of the same email is neither.
+_OWN = "v.base IS NOT NULL AND v.external_id = v.object_id"
+
+
+def _status_after(entity: EntityType) -> str:
+    """Several of Stripe's customers may have the email of one record: it is a conflict until each is settled. Asked once the record is
+    locked, so that two people who settle one each see the other's.
+    """
+    if entity is not EntityType.CUSTOMERS:
+        return "v.status"
+    return (
+        "CASE WHEN EXISTS (SELECT FROM payment_sync_conflicts o WHERE o.workspace_id = %(workspace)s AND o.entity_type = %(entity)s"
+        f" AND o.record_id = v.record_id AND o.status = 'open' AND o.id <> v.conflict_id) THEN '{SyncStatus.CONFLICT.value}'"
+        " ELSE v.status END"
+    )
+
+
 @cache
 def _settle_sql(entity: EntityType, *, separate: bool) -> str:
     created = (
@@ -289,11 +306,11 @@ def _settle_sql(entity: EntityType, *, separate: bool) -> str:
     )
     return f"""
 WITH {_placed(entity, _SETTLED)}, changed AS (
-  UPDATE {TABLES[entity]} t SET {_record_sets(entity)}, {_LINK}, payment_base = v.base, payment_sync_status = v.status,
-    payment_synced_at = CASE WHEN v.base IS NULL THEN t.payment_synced_at ELSE now() END,
-    payment_observed_at = CASE WHEN v.base IS NULL THEN t.payment_observed_at
-      ELSE greatest(t.payment_observed_at, to_timestamp(v.observed)) END,
-    payment_raw = CASE WHEN v.base IS NULL THEN t.payment_raw ELSE coalesce({_RAW.format("raw")}, t.payment_raw) END,
+  UPDATE {TABLES[entity]} t SET {_record_sets(entity)}, {_LINK}, payment_base = v.base, payment_sync_status = {_status_after(entity)},
+    payment_synced_at = CASE WHEN {_OWN} THEN now() ELSE t.payment_synced_at END,
+    payment_observed_at = CASE WHEN {_OWN} THEN greatest(t.payment_observed_at, to_timestamp(v.observed))
+      ELSE t.payment_observed_at END,
+    payment_raw = CASE WHEN {_OWN} THEN coalesce({_RAW.format("raw")}, t.payment_raw) ELSE t.payment_raw END,
     payment_sync_version = t.payment_sync_version + 1
   FROM v WHERE t.workspace_id = %(workspace)s AND t.ctid = v.at AND t.row_version = v.version
   RETURNING t.row_version AS written, v.*){_separate_sql(entity) if separate else ""}{_items(entity)}

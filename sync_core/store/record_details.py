@@ -28,7 +28,7 @@ HISTORY_SHOWN = 50
 class Times:
     """When things happened to a record, and what of it is not among its values.
 
-    `at_stripe` says that its account has been connected, and is not the sandbox's.
+    `at_stripe` says that its account has been connected, and is not the sandbox's. `open_conflict` is the latest of those that wait.
     """
 
     created_at: datetime
@@ -38,6 +38,7 @@ class Times:
     payment_synced_at: datetime | None
     deleted_at: datetime | None
     at_stripe: bool
+    open_conflict: UUID | None
     raw: dict[str, Any] | None
 
 
@@ -157,7 +158,9 @@ async def _times(session: AsyncSession, workspace_id: UUID, entity: EntityType, 
     sql = (
         "SELECT t.created_at, t.updated_at, t.listed_at, t.provider_created_at, t.payment_synced_at, t.deleted_at, t.payment_raw AS raw,"
         " EXISTS (SELECT FROM payment_connections c WHERE c.workspace_id = t.workspace_id AND c.account_id = t.payment_account"
-        f" AND NOT c.is_sandbox) AS at_stripe FROM {TABLES[entity]} t WHERE t.workspace_id = %(workspace)s AND t.id = %(id)s"
+        " AND NOT c.is_sandbox) AS at_stripe, (SELECT c.id FROM payment_sync_conflicts c WHERE c.workspace_id = t.workspace_id"
+        f" AND c.entity_type = '{entity.value}' AND c.record_id = t.id AND c.status = 'open' ORDER BY c.created_at DESC LIMIT 1)"
+        f" AS open_conflict FROM {TABLES[entity]} t WHERE t.workspace_id = %(workspace)s AND t.id = %(id)s"
     )
     async with connection.cursor(row_factory=class_row(Times)) as cursor:
         await cursor.execute(sql, {"workspace": workspace_id, "id": record_id})

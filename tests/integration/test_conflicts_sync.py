@@ -18,7 +18,15 @@ from sync_core.errors import Refusal
 from sync_core.sandbox.account import Account
 from sync_core.sandbox.blueprint import Blueprint, Sizes
 from sync_core.sandbox.server import SandboxServer
-from sync_core.services import conflict_handling, conflict_history, conflict_rules, conflict_undo, conflicts
+from sync_core.services import (
+    conflict_handling,
+    conflict_history,
+    conflict_rules,
+    conflict_undo,
+    conflicts,
+    record_cards,
+    records,
+)
 from sync_core.services.conflict_views import ConflictRow, ConflictView, Resolved
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.store.database import Database
@@ -237,6 +245,76 @@ async def change_in_stripe(server: SandboxServer, external_id: str, **fields: ob
     async with httpx.AsyncClient() as http:
         body = [{"op": "update", "type": "customers", "id": external_id, "fields": fields}]
         (await http.post(f"{server.url}/_sandbox/mutations", json=body)).raise_for_status()
+
+
+async def two_with_one_email(database: Database, workspace_id: UUID, server: SandboxServer) -> list[ConflictRow]:
+    """Two customers of Stripe's with the email of one record that is not linked: two questions about it."""
+    row = await disturbed(database, workspace_id, server, ReasonCode.EMAIL_MATCH)
+    (other,) = await rows(
+        database,
+        workspace_id,
+        "DELETE FROM customers WHERE id = (SELECT id FROM customers c WHERE external_id IS NOT NULL AND deleted_at IS NULL"
+        " AND NOT EXISTS (SELECT FROM subscriptions s WHERE s.customer_id = c.id) AND NOT EXISTS (SELECT FROM invoices i WHERE i.customer_id = c.id)"
+        " ORDER BY external_id LIMIT 1) RETURNING external_id",
+    )
+    (ours,) = await rows(database, workspace_id, "SELECT email FROM customers WHERE id = :id", id=row.record_id)
+    await change_in_stripe(server, str(other["external_id"]), email=ours["email"])
+    await sync(database, workspace_id, server.url, CUSTOMERS)
+    found = sorted(await open_rows(database, workspace_id), key=lambda one: one.external_id != row.external_id)
+    assert [(one.record_id, one.reason) for one in found] == [(row.record_id, ReasonCode.EMAIL_MATCH)] * 2
+    return found
+
+
+# The first question's answer, and what the record is called by then and once the second is settled as well.
+ONE_AFTER_THE_OTHER = {
+    "kept apart": ({RECORD: Taken(Choice.LOCAL)}, None, "pending"),
+    "linked, Stripe's values": ({RECORD: Taken(Choice.STRIPE), "name": Taken(Choice.STRIPE)}, 0, "synced"),
+    "linked, ours": ({RECORD: Taken(Choice.STRIPE), "name": Taken(Choice.LOCAL)}, 0, "local_edit"),
+    "linked, another": ({RECORD: Taken(Choice.STRIPE), "name": Taken(Choice.CUSTOM, "Other")}, 0, "local_edit"),
+}
+
+
+@pytest.mark.parametrize(("choices", "linked", "status"), ONE_AFTER_THE_OTHER.values(), ids=ONE_AFTER_THE_OTHER)
+async def test_a_record_is_a_conflict_until_each_customer_with_its_email_is_settled(
+    database: Database,
+    workspace_id: UUID,
+    server: SandboxServer,
+    choices: dict[str, Taken],
+    linked: int | None,
+    status: str,
+) -> None:
+    found = await two_with_one_email(database, workspace_id, server)
+    actor, objects = person(workspace_id), [one.external_id for one in found]
+    expected_link = None if linked is None else objects[linked]
+
+    async def record() -> tuple[object, object, object]:
+        (one,) = await rows(
+            database,
+            workspace_id,
+            "SELECT external_id, payment_sync_status AS status, payment_raw->>'id' AS raw FROM customers WHERE id = :id",
+            id=found[0].record_id,
+        )
+        return one["external_id"], one["status"], one["raw"] if one["external_id"] else None
+
+    first = await conflicts.resolve(database, actor, found[0].id, choices=choices)
+    assert isinstance(first, Resolved)
+    assert await record() == (expected_link, "conflict", expected_link)
+    shown = await records.read_record(database, actor, EntityType.CUSTOMERS, found[0].record_id)
+    assert not isinstance(shown, Refusal)
+    assert record_cards.card(shown, "UTC").conflict_href == f"/conflicts/{found[1].id}"
+    second = await conflicts.resolve(database, actor, found[1].id, choices={RECORD: Taken(Choice.LOCAL)})
+    # A record that became another one by the first answer is shown before the second is taken.
+    assert isinstance(second, Refusal) == (linked is not None)
+    if isinstance(second, Refusal):
+        second = await conflicts.resolve(database, actor, found[1].id, choices={RECORD: Taken(Choice.LOCAL)})
+    assert isinstance(second, Resolved)
+    assert await record() == (expected_link, status, expected_link)
+
+    settled = await customers(database, workspace_id)
+    assert len({one["external_id"] for one in settled if one["external_id"] in objects}) == 2
+    await sync(database, workspace_id, server.url, CUSTOMERS)
+    assert await open_rows(database, workspace_id) == ()
+    assert await customers(database, workspace_id) == settled
 
 
 async def edited_on_both_sides(database: Database, workspace_id: UUID, server: SandboxServer, row: ConflictRow) -> None:
