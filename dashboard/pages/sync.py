@@ -14,6 +14,7 @@ from dashboard.pages.sync_problems import ProblemsState
 from dashboard.pages.sync_rows import COUNTED, FORETOLD, EntityRow, LaneRow
 from dashboard.pages.sync_state import SyncState
 from dashboard.pages.sync_stepper import stepper
+from sync_core.domain.going_on import Way
 from sync_core.domain.vocabulary import SessionStatus
 
 
@@ -44,7 +45,7 @@ def actions() -> rx.Component:
         ),
         rx.cond(
             SyncState.can_resume,
-            ui.button("Resume", variant="primary", icon_name="play", on_click=SyncState.resume),
+            ui.button(Way.RESUME.label, variant="primary", icon_name="play", on_click=SyncState.resume),
             rx.fragment(),
         ),
         sync_problems.verify_button(),

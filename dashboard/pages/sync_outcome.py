@@ -107,30 +107,20 @@ def _fell_short() -> rx.Component:
         (
             "partial",
             ui.callout(
-                rx.cond(
-                    SyncState.problems.length() > 0,
-                    rx.fragment(
-                        "Everything else is done. What failed is listed below, with what to do",
-                        rx.cond(SyncState.can_retry, "; then retry it.", "."),
-                    ),
-                    "What it read and what is stored differ: see below. Fetch what is missing.",
-                ),
+                SyncState.goes_on,
                 kind="warn",
-                title=rx.cond(SyncState.problems.length() > 0, "Some records failed", "Not all is stored"),
+                title=rx.cond(SyncState.problems.length() > 0, "Some records failed", "Not all of it is done"),
             ),
         ),
         (
             "failed",
             ui.callout(
                 rx.cond(SyncState.error != "", SyncState.error, "It could not go on."),
-                rx.el.p(SyncState.stays, " Resume goes on where it stopped."),
+                rx.el.p(SyncState.stays, " ", SyncState.goes_on),
                 kind="danger",
                 title="The sync failed",
             ),
         ),
-        (
-            "cancelled",
-            ui.callout(SyncState.stays + " Resume goes on where it stopped.", title="The sync was cancelled"),
-        ),
+        ("cancelled", ui.callout(rx.fragment(SyncState.stays, " ", SyncState.goes_on), title="The sync was cancelled")),
         rx.fragment(),
     )

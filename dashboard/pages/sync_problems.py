@@ -13,6 +13,7 @@ from dashboard.pages import run_parts as parts
 from dashboard.pages.sync_rows import ProblemRow
 from dashboard.pages.sync_state import SyncState
 from dashboard.state import PageState
+from sync_core.domain.going_on import Way
 from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
 from sync_core.errors import Refusal
 from sync_core.services import problems
@@ -145,11 +146,18 @@ def view() -> rx.Component:
         ),
         rx.cond(ProblemsState.reason != "", one_by_one(), rx.fragment()),
         title="Errors",
-        about="Grouped by reason. A retry fetches what failed anew, with the parents that it waits for, and nothing else.",
+        about=rx.fragment(
+            "Grouped by reason.",
+            rx.cond(
+                SyncState.can_retry,
+                " A retry fetches what failed anew, with the parents that it waits for, and nothing else.",
+                "",
+            ),
+        ),
         actions=[
             rx.cond(
                 SyncState.can_retry,
-                ui.button("Retry all", icon_name="rotate-cw", on_click=ProblemsState.retry_all),
+                ui.button(Way.RETRY.label, icon_name="rotate-cw", on_click=ProblemsState.retry_all),
                 rx.fragment(),
             )
         ],
@@ -256,9 +264,9 @@ def failed(one: rx.Var[FailedRow]) -> rx.Component:
 def verify_button() -> rx.Component:
     """For a run that has come to its end: what it read is compared with what is stored now."""
     return rx.cond(
-        SyncState.can_repair,
+        SyncState.verifies != "",
         ui.button(
-            rx.cond(SyncState.is_missing, "Fetch what is missing", "Verify again"),
+            SyncState.verifies,
             icon_name="shield-check",
             on_click=ProblemsState.verify_again,
         ),

@@ -151,8 +151,6 @@ def proven(verified: Verified) -> str:
         said.append(f"Stored otherwise than planned: {', '.join(differing)}{further}.")
     elif verified.values:
         said.append(f"All values of {plural(verified.values, 'record')} were compared: as planned.")
-    if verified.unread:
-        said.append("Resume reads what was left out.")
     if verified.missing_ids:
         shown, lost = verified.missing_ids[:10], verified.expected - verified.found
         more = f" and {lost - len(shown):,} more" if lost > len(shown) else ""

@@ -18,6 +18,7 @@ from dashboard.pages import sync_step_rows as step_rows
 from dashboard.pages.run_charts import PaceChart, PaceRow
 from dashboard.pages.sync_rows import EntityRow, EventRow, LaneRow, ProblemRow
 from dashboard.state import PageState
+from sync_core.domain.going_on import Way
 from sync_core.domain.vocabulary import EntityType, EventType, Phase, SessionStatus
 from sync_core.errors import Refusal
 from sync_core.services import findings, pace_history, progress_view, run_outcome, run_windows, sessions
@@ -82,8 +83,8 @@ class SyncState(PageState):
     can_cancel: bool = False
     can_resume: bool = False
     can_retry: bool = False
-    can_repair: bool = False
-    is_missing: bool = False
+    verifies: str = ""
+    goes_on: str = ""
     has_plan: bool = False
     is_dry: bool = False
     steps: list[list[str]] = []
@@ -290,6 +291,8 @@ class SyncState(PageState):
     def _show(self, view: ProgressView, actor: Actor, *, bars: bool = True) -> None:
         """`bars`: also what is long and moves slowly, for which a message that brings something else has no room."""
         may_run = actor.can(Permission.RUN_SYNC)
+        ending = view.ending
+        ways = ending.ways if may_run else ()
         pulse, tone = rows.pulse_text(view)
         if bars:
             self._put(paths=[parts.area(line.cells) for line in view.entities])
@@ -314,10 +317,10 @@ class SyncState(PageState):
             kept=view.kept_on_cancel if self.asking else "",
             stays=view.stays,
             can_cancel=view.is_open and view.pulse is not progress_view.Pulse.STOPPING and may_run,
-            can_resume=view.can_resume and may_run and not (view.has_ended and view.failed),
-            can_retry=view.has_ended and may_run,
-            can_repair=view.has_ended and may_run and not view.dry_run,
-            is_missing=any(line.verified is not None and line.verified.missing_ids for line in view.entities),
+            can_resume=Way.RESUME in ways,
+            can_retry=Way.RETRY in ways,
+            verifies=next((one.label for one in ways if one not in (Way.RESUME, Way.RETRY)), ""),
+            goes_on=ending.words(may_run=may_run),
             has_plan=view.has_plan,
             is_dry=view.dry_run,
             steps=step_rows.steps(view, actor.time_zone),

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.fields import ORDER
-from sync_core.domain.vocabulary import Action, EntityType, Phase, ReasonCode, TaskKind
+from sync_core.domain.vocabulary import Action, EntityType, Phase, ReasonCode, SessionStatus, TaskKind
 from sync_core.errors import Refusal
 from sync_core.jobs.starting import RUNNING
 from sync_core.services import sessions
@@ -30,11 +30,6 @@ _OPEN = Refusal("session_open", "This sync is running. Wait for its end, or canc
 _UNFINISHED = Refusal(
     "session_unfinished",
     "This sync did not come to its end. Resume it: what failed is tried again with the rest.",
-    status=409,
-)
-_FORGOTTEN = Refusal(
-    "objects_forgotten",
-    "What this sync had read is kept for 30 days and is gone by now. Start a new sync: it reads everything again.",
     status=409,
 )
 _NOTHING = Refusal("nothing_to_retry", "No error of this sync matches: there is nothing to retry.", status=409)
@@ -159,9 +154,9 @@ async def _take_up(database: Database, actor: Actor, session_id: UUID, task: Tas
 
 
 def can_take_up(view: SessionView) -> bool:
-    """Whether it has come to its end, so that a part of it can be done again."""
+    """Whether it has come to its end, so that a part of it can be done again. What was stopped is resumed, whatever it had read by then."""
     read = all(one.progress.phase is Phase.DONE for one in view.entities if one.requested)
-    return not view.status.is_open and read and bool(view.entities)
+    return view.status in (SessionStatus.COMPLETED, SessionStatus.PARTIAL) and read and bool(view.entities)
 
 
 async def _not_possible(session: AsyncSession, view: SessionView, task: Task) -> Refusal | None:
@@ -175,7 +170,7 @@ async def _not_possible(session: AsyncSession, view: SessionView, task: Task) ->
     if connection is None or connection.id != view.connection_id:
         return _NOT_CONNECTED
     if not await store.is_kept(session, plan_of(view)):
-        return _FORGOTTEN
+        return sessions.FORGOTTEN
     if task.kind is TaskKind.RETRY and not await _matches(session, view, task):
         return _NOTHING
     return None

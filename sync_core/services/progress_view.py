@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.fields import ORDER
+from sync_core.domain.going_on import Ending
 from sync_core.domain.time_left import Look, Part, Range
 from sync_core.domain.vocabulary import EntityType, Phase, SessionStatus
 from sync_core.errors import Refusal
@@ -159,14 +160,17 @@ class ProgressView:
         return sum(line.processed for line in self.entities) / max(1.0, self.elapsed) if self.elapsed else None
 
     @property
-    def has_ended(self) -> bool:
-        """It came to its end, whatever failed on the way: a part of it can be done again."""
-        read = [line.is_done for line in self.entities if line.requested]
-        return not self.is_open and bool(read) and all(read)
-
-    @property
-    def can_resume(self) -> bool:
-        return self.status in (SessionStatus.FAILED, SessionStatus.CANCELLED, SessionStatus.PARTIAL)
+    def ending(self) -> Ending:
+        """What can be done about how it ended."""
+        found = [line.verified for line in self.entities if line.verified is not None]
+        return Ending(
+            self.status,
+            dry_run=self.dry_run,
+            failed=self.failed > 0,
+            unread=any(one.unread for one in found) or any(one.requested and not one.is_done for one in self.entities),
+            missing=any(one.found < one.expected for one in found),
+            differing=any(one.differing for one in found),
+        )
 
     @property
     def has_plan(self) -> bool:

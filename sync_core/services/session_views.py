@@ -88,10 +88,6 @@ class SessionView:
         return self.ceiling if self.config.end is None else self.started_at
 
     @property
-    def can_resume(self) -> bool:
-        return self.status in (SessionStatus.FAILED, SessionStatus.CANCELLED, SessionStatus.PARTIAL)
-
-    @property
     def outcome(self) -> str | None:
         """What was written before it was stopped, in a sentence; None of a run that is open or came to its end."""
         if self.status not in _STOPPED:

@@ -32,11 +32,17 @@ from sync_core.store import connections, runs
 from sync_core.store import sessions as store
 from sync_core.store.audit import record
 from sync_core.store.database import Database
+from sync_core.store.reports import PlanRef, is_kept
 from sync_core.store.sessions import Position, RunFilter, StoredSession
 
 MOST_ROWS: Final = 100
 PLAN_HOURS: Final = 24
 _FORBIDDEN = Refusal("forbidden", "Your role may look at syncs, but not start, stop or resume them.", status=403)
+FORGOTTEN = Refusal(
+    "objects_forgotten",
+    "What this sync had read is kept for 30 days and is gone by now. Start a new sync: it reads everything again.",
+    status=409,
+)
 NOT_FOUND = Refusal("session_not_found", "There is no such sync in this workspace.", status=404)
 
 T = TypeVar("T")
@@ -224,7 +230,8 @@ async def _not_resumable(session: AsyncSession, workspace_id: UUID, found: Store
     if connection is None or connection.id != found.connection_id:
         message = "The account that this sync read is not connected any more. Connect it again first."
         return Refusal("not_connected", message, field="connection", status=409)
-    return None
+    plan = PlanRef(workspace_id, found.id, found.source_session_id or found.id)
+    return None if await is_kept(session, plan) else FORGOTTEN
 
 
 def _not_a_plan(source: StoredSession) -> Refusal | None:

@@ -116,12 +116,16 @@ async def rows(
 
 
 async def is_kept(session: AsyncSession, plan: PlanRef) -> bool:
-    """Whether what the plan is about is still there: it is forgotten some time after the run's end. What is unchanged need not be."""
+    """Whether what the plan is about is still there: it is forgotten some time after the run's end. What is unchanged need not be; what
+    was read and never planned would be lost.
+    """
     connection = await driver(session)
     cursor = await connection.execute(
         "SELECT EXISTS (SELECT FROM payment_sync_staged_objects WHERE workspace_id = %(workspace)s AND session_id = %(staged)s)"
-        " OR NOT EXISTS (SELECT FROM payment_sync_plan_items WHERE workspace_id = %(workspace)s AND session_id = %(session)s"
-        " AND action <> 'unchanged')",
+        " OR NOT EXISTS (SELECT FROM payment_sync_plan_items WHERE workspace_id = %(workspace)s"
+        " AND session_id IN (%(session)s, %(staged)s) AND action <> 'unchanged')"
+        " AND NOT EXISTS (SELECT FROM payment_sync_entity_runs WHERE workspace_id = %(workspace)s AND session_id = %(session)s"
+        " AND fetched > created + updated + unchanged + skipped + conflicts + failed)",
         plan.bound(),
     )
     row = await cursor.fetchone()

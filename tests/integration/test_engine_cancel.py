@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from sync_core.domain.fields import ORDER
+from sync_core.domain.going_on import Way
 from sync_core.domain.vocabulary import SessionStatus
 from sync_core.engine.context import Run
 from sync_core.engine.drive import drive
@@ -158,7 +159,7 @@ async def test_a_cancel_is_heard_wherever_it_finds_the_run(
     assert view.to_json()["outcome"] == stays(records, dry_run=situation.dry_run)
     shown = await Watch(database, actor_of(workspace_id), session_id).look()
     assert isinstance(shown, ProgressView)
-    assert (shown.stays, shown.trouble, shown.can_resume) == (view.outcome, "", True)
+    assert (shown.stays, shown.trouble, shown.ending.ways) == (view.outcome, "", (Way.RESUME,))
 
     await unburden(database, situation, server)
     async with database.workspace(workspace_id) as session:

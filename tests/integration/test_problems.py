@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
+from sync_core.domain.going_on import Way
 from sync_core.domain.vocabulary import EntityType, ReasonCode, Role, SessionStatus
 from sync_core.engine.drive import drive
 from sync_core.errors import Refusal
@@ -16,10 +17,12 @@ from sync_core.sandbox.blueprint import Blueprint, Sizes
 from sync_core.sandbox.server import SandboxServer
 from sync_core.services import problems, report, sessions
 from sync_core.services.problems import Choice, Problems
+from sync_core.services.progress_view import ProgressView, Watch
 from sync_core.services.report import ReportView
 from sync_core.services.session_views import SessionView
 from sync_core.store import runs
 from sync_core.store.database import Database
+from sync_core.store.upkeep import forget_old_runs
 from tests import support
 from tests.conftest import make_workspace
 from tests.services import actor_of, audit_actions
@@ -242,3 +245,60 @@ async def test_a_cursor_of_no_list_is_refused(
 
     assert isinstance(refused, Refusal)
     assert refused.field == "cursor"
+
+
+async def test_however_it_ended_what_is_offered_is_taken_and_nothing_else(
+    database: Database, workspace_id: UUID, partial: UUID
+) -> None:
+    """Of a run whose lists were all read, with errors."""
+    actor = actor_of(workspace_id)
+    taken: dict[Way, Callable[[], Awaitable[SessionView | Refusal]]] = {
+        Way.RESUME: lambda: sessions.resume(database, actor, partial),
+        Way.RETRY: lambda: problems.retry(database, actor, partial, ALL),
+        Way.VERIFY: lambda: problems.repair(database, actor, partial),
+    }
+    for status in ("partial", "failed", "cancelled"):
+        await ended_as(database, workspace_id, status)
+        view = await Watch(database, actor, partial).look()
+        assert isinstance(view, ProgressView)
+        for way, take_up in taken.items():
+            found = await take_up()
+            # REST also lets a program resume what came to its end with errors: that tries all of them again.
+            offered = way in view.ending.ways or (way is Way.RESUME and status == "partial")
+            assert isinstance(found, SessionView) is offered, (status, way, found)
+            await ended_as(database, workspace_id, status)
+
+
+async def ended_as(database: Database, workspace_id: UUID, status: str) -> None:
+    async with database.workspace(workspace_id) as session:
+        await session.execute(text("DELETE FROM payment_sync_leases"))
+        await session.execute(
+            text("UPDATE payment_sync_sessions SET status = :status, task = NULL, completed_at = now()"),
+            {"status": status},
+        )
+
+
+_PLANNED_NOTHING = (
+    "DELETE FROM payment_sync_plan_items",
+    (
+        "UPDATE payment_sync_entity_runs SET planned_seq = 0, created = 0, updated = 0, unchanged = 0, skipped = 0, conflicts = 0,"
+        " failed = 0, phase = 'fetch'"
+    ),
+    "UPDATE payment_sync_sessions SET status = 'cancelled', completed_at = now() - interval '31 days'",
+)
+
+
+async def test_what_was_read_and_forgotten_is_not_taken_for_done(
+    database: Database, workspace_id: UUID, server: SandboxServer
+) -> None:
+    """A run that was cancelled before anything was planned, and resumed when what it had read is no longer kept."""
+    ended = await support.sync(database, workspace_id, server.url, support.config(CUSTOMERS))
+    async with database.workspace(workspace_id) as session:
+        for statement in _PLANNED_NOTHING:
+            await session.execute(text(statement))
+        assert await forget_old_runs(session, workspace_id) > 0
+
+    refused = await sessions.resume(database, actor_of(workspace_id), ended.session_id)
+
+    assert isinstance(refused, Refusal)
+    assert (refused.code, refused.status) == ("objects_forgotten", 409)
