@@ -52,7 +52,7 @@ async def get_read_cap(actor: CallingActor, database: OpenDatabase, settings: Ou
 async def put_read_cap(
     body: ReadCapBody, actor: CallingActor, database: OpenDatabase, settings: OurSettings
 ) -> dict[str, Any]:
-    """Holds for the Stripe account in this mode, whoever reads it here. A sync that is running keeps to it within seconds."""
+    """Holds for the Stripe account in this mode, whoever reads it here; where several workspaces set one, the lowest. A sync that is running keeps to it within seconds."""
     return granted(await read_cap.save(database, actor, body.requests_per_second, settings=settings)).to_json()
 
 

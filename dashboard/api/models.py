@@ -63,7 +63,9 @@ class DisconnectBody(Body):
 
 
 class ReadCap(BaseModel):
-    """Requests a second that are made at most; of them `per_list` to one list. `changes` are this workspace's, the newest first."""
+    """Requests a second that this workspace allows; of them `per_list` to one list. `changes` are this workspace's, the newest first.
+    `limit_set_elsewhere`: what holds for the account is another workspace's.
+    """
 
     object: Literal["read_cap"]
     requests_per_second: int
@@ -71,6 +73,7 @@ class ReadCap(BaseModel):
     default: int
     most: int
     is_default: bool
+    limit_set_elsewhere: bool
     changes: list[dict[str, Any]]
 
 

@@ -19,6 +19,7 @@ from dashboard.pages.connect_rows import (
     check_rows,
     draft_card,
     entered_cap,
+    limit_elsewhere,
 )
 from dashboard.pages.connect_view import view
 from dashboard.state import PageState
@@ -235,7 +236,8 @@ class ConnectState(PageState):
             self.cap_problem = saved.message
             return
         self._fill_cap(cap_card(saved, actor.time_zone))
-        self._say(f"At most {saved.per_second} requests a second. A running sync keeps to it within seconds.")
+        kept = f"At most {saved.per_second} requests a second."
+        self._say(f"{kept} {limit_elsewhere(saved) or 'A running sync keeps to it within seconds.'}")
 
     @rx.event
     async def forget_webhook(self) -> None:

@@ -26,12 +26,12 @@ def read_cap(state: Any) -> rx.Component:
             ui.callout("The operator of this server keeps no limit, so this is not heeded here.", kind="warn"),
             rx.fragment(),
         ),
-        rx.cond(state.may_manage, _form(state), rx.fragment()),
         rx.cond(
-            cap.elsewhere,
-            rx.el.p("Last changed outside this workspace.", class_name="muted small"),
+            cap.elsewhere != "",
+            ui.callout(cap.elsewhere, kind="warn", custom_attrs={"data-testid": "cap-elsewhere"}),
             rx.fragment(),
         ),
+        rx.cond(state.may_manage, _form(state), rx.fragment()),
         rx.cond(
             cap.changes.length() > 0,
             ui.disclosure(
@@ -64,7 +64,8 @@ def _form(state: Any) -> rx.Component:
             max_length=6,
         ),
         ui.callout(
-            "It holds for the Stripe account: every other workspace and sync here that reads it keeps to it too.",
+            "It holds for the Stripe account: every other workspace and sync here that reads it keeps to it too. Where several"
+            " set one, the lowest holds.",
             kind="warn",
         ),
         ui.row(ui.button("Save", type="submit")),

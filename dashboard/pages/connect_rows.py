@@ -86,7 +86,9 @@ class ChangeRow:
 
 @dataclass(frozen=True, slots=True)
 class CapCard:
-    """How fast the account is read. `entered` is what the form holds: nothing, where the default is in use."""
+    """How fast the account is read. `entered` is what the form holds: nothing, where the default is in use; `elsewhere` what to say of
+    another workspace's limit.
+    """
 
     says: str = ""
     each: str = ""
@@ -94,7 +96,7 @@ class CapCard:
     default: str = ""
     hint: str = ""
     percent: int = 0
-    elsewhere: bool = False
+    elsewhere: str = ""
     unlimited: bool = False
     changes: list[ChangeRow] = field(default_factory=list)
 
@@ -107,12 +109,18 @@ def cap_card(cap: ReadCap, time_zone: str) -> CapCard:
         default=str(cap.default),
         hint=f"A whole number from 1 to {cap.most}. Empty: the default, {cap.default}.",
         percent=round(100 * cap.per_second / cap.most),
-        elsewhere=cap.chosen_elsewhere,
+        elsewhere=limit_elsewhere(cap),
         unlimited=cap.unlimited,
         changes=[
             ChangeRow(f"{one.before} → {one.after} a second", one.by, When.of(one.at, time_zone)) for one in cap.changes
         ],
     )
+
+
+def limit_elsewhere(cap: ReadCap) -> str:
+    if not cap.set_elsewhere:
+        return ""
+    return f"{'A lower' if cap.lower else 'Another'} limit holds for this account, set elsewhere."
 
 
 def entered_cap(word: object) -> int | Refusal | None:

@@ -11,6 +11,7 @@ from sqlmodel import Field, SQLModel
 
 from sync_core.models.base import (
     bool_col,
+    check,
     int_col,
     json_col,
     jsonb_col,
@@ -25,7 +26,7 @@ from sync_core.models.base import (
 class Connection(SQLModel, table=True):
     """A workspace's Stripe account. The key is an envelope (AES-256-GCM); only its last four characters are readable.
 
-    The `former` key stays until the one that replaced it has worked.
+    The `former` key stays until the one that replaced it has worked. `read_cap` is how fast this workspace wants the account to be read.
     """
 
     __tablename__ = "payment_connections"
@@ -38,6 +39,7 @@ class Connection(SQLModel, table=True):
             unique=True,
             postgresql_where=text("disconnected_at IS NULL"),
         ),
+        check("read_cap_is_a_rate", "read_cap >= 1"),
     )
 
     workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
@@ -60,6 +62,7 @@ class Connection(SQLModel, table=True):
     webhook_ciphertext: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     checks: list[Any] = Field(default_factory=list, sa_column=jsonb_col(nullable=False, default="[]"))
     checked_at: datetime | None = Field(default=None, sa_column=time_col())
+    read_cap: int | None = Field(default=None, sa_column=int_col(default=None, nullable=True))
     created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
     updated_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
     disconnected_at: datetime | None = Field(default=None, sa_column=time_col())

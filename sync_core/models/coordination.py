@@ -41,7 +41,8 @@ def _seconds(default: str) -> Column[Any]:
 class RateBucket(SQLModel, table=True):
     """The calendar of one bucket of one Stripe account; shared by all workers, hence outside row-level security.
 
-    `cap` is what people allow an account, in requests a second; None: the operator's share of Stripe's limit.
+    `cap` is what people allow an account, in requests a second: the least that a workspace wants (`AccountUse`). None: the operator's share
+    of Stripe's limit.
     `starts` are the times given out (epoch seconds), lately past and to come; nothing starts before `next_at`. The slacks are by how
     many seconds starts may be late, as users asked since `slack_at` (epoch seconds) and before.
     """
@@ -62,7 +63,7 @@ class RateBucket(SQLModel, table=True):
 
 class AccountUse(SQLModel, table=True):
     """Which connections there are to an account, in whatever workspace. A trigger writes it and no role reads it: to those who hold a key
-    of the account, `is_connected_elsewhere` says yes or no.
+    of the account, `is_connected_elsewhere` says yes or no. The trigger keeps the least `read_cap` of an account in its bucket.
     """
 
     __tablename__ = "payment_account_uses"
@@ -73,6 +74,7 @@ class AccountUse(SQLModel, table=True):
     account_id: str = Field(sa_column=text_col())
     livemode: bool = Field(sa_column=bool_col(default=None))
     is_sandbox: bool = Field(sa_column=bool_col(default=None))
+    read_cap: int | None = Field(default=None, sa_column=int_col(default=None, nullable=True))
 
 
 class ReadMeter(SQLModel, table=True):

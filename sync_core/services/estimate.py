@@ -21,7 +21,7 @@ from sync_core.errors import Refusal
 from sync_core.jobs.starting import NOT_CONNECTED
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.connections import open_source
-from sync_core.services.read_cap import ReadCap, of_connection
+from sync_core.services.read_cap import Speed, speed_of
 from sync_core.services.reads import Reads
 from sync_core.services.start_request import StartRequest, checked, missing_parents
 from sync_core.settings import Settings, get_settings
@@ -161,9 +161,9 @@ async def estimate(
         return Refusal("stripe_unavailable", f"Stripe did not answer the questions: {failed.message}", status=502)
     async with database.workspace(actor.workspace_id) as session:
         reads = await store.reads_this_month(session, connection.account_id)
-        cap = await of_connection(session, connection, settings)
+        speed = await speed_of(session, connection, settings)
     share = defaults.settings.get("read_warning_share", settings.read_warning_share)
-    return _estimate(config, sampled, cap, Reads(0, reads, settings.monthly_reads), warn_share=float(share))
+    return _estimate(config, sampled, speed, Reads(0, reads, settings.monthly_reads), warn_share=float(share))
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,7 @@ def _sample(page: Page, at: int) -> Sample:
 def _estimate(
     config: RunConfig,
     sampled: _Sampled,
-    cap: ReadCap,
+    speed: Speed,
     before: Reads,
     *,
     warn_share: float,
@@ -250,8 +250,8 @@ def _estimate(
         sum(sum(sampled.reads(entity, count, config)) for entity, count in counts.items())
         for counts in (lowest, highest)
     )
-    low = _seconds(lowest, config, sampled, cap)
-    high = _seconds(highest, config, sampled, cap)
+    low = _seconds(lowest, config, sampled, speed)
+    high = _seconds(highest, config, sampled, speed)
     reads = replace(before, run=requests)
     return Estimate(entities, requests, fewest, most, low, high * 1.3 + 1, reads, reads.warning(warn_share))
 
@@ -266,12 +266,12 @@ def _seconds(
     records: Mapping[EntityType, int],
     config: RunConfig,
     sampled: _Sampled,
-    cap: ReadCap,
+    speed: Speed,
 ) -> float:
     """Whichever is slowest: the account's limit, one endpoint's, the way there and back, or our own work."""
     requests = [reads for entity, count in records.items() for reads in sampled.reads(entity, count, config)]
-    account = sum(requests) / cap.per_second
-    endpoint = max(requests) / cap.each_list
+    account = sum(requests) / speed.per_second
+    endpoint = max(requests) / speed.each_list
     travel = max(requests) * sampled.latency / config.concurrent_batches
     work = sum(records.values()) / _OBJECTS_PER_SECOND
     return max(_LEAST_SECONDS, account, endpoint, travel, work)

@@ -1,12 +1,13 @@
-"""How fast an account may be read: what people allow it, of Stripe's limit, in requests a second.
+"""How fast an account may be read: what each workspace allows it, of Stripe's limit, in requests a second.
 
-One cap for an account and mode, whoever reads it: its limit at Stripe is one as well. It stands in the account's rate bucket, so a sync
-that is going on keeps to a new one with the next times that it draws.
+The least that a workspace allows holds for the account and mode, whoever reads it: its limit at Stripe is one as well. It stands in the
+account's rate bucket, so a sync that is going on keeps to a new one with the next times that it draws. So nobody lifts what another workspace
+set; that there is such a limit is said, neither whose nor what it is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor
 from typing import Any, Final
 
@@ -38,9 +39,18 @@ class CapChange:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadCap:
-    """Requests a second. `each_list` is how many of them one list may have; `default` holds where nobody chose.
+class Speed:
+    """Requests a second, and how many of them one list may have."""
 
+    per_second: int
+    each_list: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCap:
+    """What this workspace allows, in requests a second. `each_list` is how many of them one list may have; `default` holds where nobody chose.
+
+    `set_elsewhere`: what holds for the account is another workspace's limit; `lower` than this one's.
     `unlimited`: the operator keeps no limit here, so that none of this holds.
     """
 
@@ -50,14 +60,10 @@ class ReadCap:
     most: int
     each_list_most: int
     is_chosen: bool
+    set_elsewhere: bool
+    lower: bool
     unlimited: bool
     changes: tuple[CapChange, ...] = ()
-
-    @property
-    def chosen_elsewhere(self) -> bool:
-        """Another workspace that reads the account said it last."""
-        last = self.changes[0].after if self.changes else self.default
-        return self.is_chosen and self.per_second != last
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -67,31 +73,21 @@ class ReadCap:
             "default": self.default,
             "most": self.most,
             "is_default": not self.is_chosen,
+            "limit_set_elsewhere": self.set_elsewhere,
             "changes": [{"by": one.by, "at": one.at, "from": one.before, "to": one.after} for one in self.changes],
         }
 
 
-def cap_view(cap: int | None, *, livemode: bool, settings: Settings, changes: tuple[CapChange, ...] = ()) -> ReadCap:
-    mode = _mode(livemode)
-    share, most = settings.rate_cap_share, GLOBAL_LIMIT[mode]
-    default = max(1, floor(most * share))
+def speed(cap: int | None, *, livemode: bool, settings: Settings) -> Speed:
+    mode, share = _mode(livemode), settings.rate_cap_share
     each = ENDPOINT_LIMIT * share if cap is None else endpoint_cap(cap, mode)
-    return ReadCap(
-        per_second=default if cap is None else cap,
-        each_list=max(1, floor(each + 1e-9)),
-        default=default,
-        most=most,
-        each_list_most=ENDPOINT_LIMIT,
-        is_chosen=cap is not None,
-        unlimited=settings.rate_unlimited,
-        changes=changes,
-    )
+    return Speed(max(1, floor(GLOBAL_LIMIT[mode] * share)) if cap is None else cap, max(1, floor(each + 1e-9)))
 
 
-async def of_connection(session: AsyncSession, connection: StoredConnection, settings: Settings) -> ReadCap:
-    """Without who changed it."""
+async def speed_of(session: AsyncSession, connection: StoredConnection, settings: Settings) -> Speed:
+    """What holds for the account, whoever set it."""
     cap = await rates.cap_of(session, _bucket(connection))
-    return cap_view(cap, livemode=connection.livemode, settings=settings)
+    return speed(cap, livemode=connection.livemode, settings=settings)
 
 
 async def read(database: Database, actor: Actor, *, settings: Settings | None = None) -> ReadCap | Refusal:
@@ -116,28 +112,42 @@ async def save(
         found = await connections.active(session, actor.workspace_id)
         if found is None:
             return _NOT_CONNECTED
-        before = await of_connection(session, found, settings)
-        if per_second is not None and not 1 <= per_second <= before.most:
-            message = f"Give a whole number from 1 to {before.most}, which is what Stripe allows."
+        most = GLOBAL_LIMIT[_mode(found.livemode)]
+        if per_second is not None and not 1 <= per_second <= most:
+            message = f"Give a whole number from 1 to {most}, which is what Stripe allows."
             return Refusal("read_cap_out_of_range", message, field="requests_per_second")
-        await rates.set_cap(session, _bucket(found), per_second)
-        after = await of_connection(session, found, settings)
-        if after != before:
-            details = {"before": before.per_second, "after": after.per_second, "default": per_second is None}
+        await connections.save_read_cap(session, actor.workspace_id, found.id, per_second)
+        if per_second != found.read_cap:
+            before, after = (
+                speed(cap, livemode=found.livemode, settings=settings).per_second
+                for cap in (found.read_cap, per_second)
+            )
+            details = {"before": before, "after": after, "default": per_second is None}
             await audit.record(
                 session, actor.workspace_id, actor.label, _CHANGED, target=str(found.id), details=details
             )
-        return await _viewed(session, actor, found, settings=settings)
+        return await _viewed(session, actor, replace(found, read_cap=per_second), settings=settings)
 
 
 async def _viewed(session: AsyncSession, actor: Actor, found: StoredConnection, *, settings: Settings) -> ReadCap:
     entries = await audit.latest(session, actor.workspace_id, _CHANGED, target=str(found.id), limit=_SHOWN)
-    changes = tuple(
-        CapChange(one.actor, epoch(one.occurred_at) or 0, int(one.details["before"]), int(one.details["after"]))
-        for one in entries
+    own = speed(found.read_cap, livemode=found.livemode, settings=settings)
+    holds = await speed_of(session, found, settings)
+    return ReadCap(
+        per_second=own.per_second,
+        each_list=own.each_list,
+        default=speed(None, livemode=found.livemode, settings=settings).per_second,
+        most=GLOBAL_LIMIT[_mode(found.livemode)],
+        each_list_most=ENDPOINT_LIMIT,
+        is_chosen=found.read_cap is not None,
+        set_elsewhere=holds.per_second != own.per_second,
+        lower=holds.per_second < own.per_second,
+        unlimited=settings.rate_unlimited,
+        changes=tuple(
+            CapChange(one.actor, epoch(one.occurred_at) or 0, int(one.details["before"]), int(one.details["after"]))
+            for one in entries
+        ),
     )
-    cap = await rates.cap_of(session, _bucket(found))
-    return cap_view(cap, livemode=found.livemode, settings=settings, changes=changes)
 
 
 def _bucket(connection: StoredConnection) -> str:

@@ -48,6 +48,7 @@ class StoredConnection:
     webhook_ciphertext: bytes | None
     checks: list[dict[str, Any]]
     checked_at: datetime | None
+    read_cap: int | None
     created_at: datetime
     updated_at: datetime
     disconnected_at: datetime | None
@@ -76,7 +77,8 @@ class SealedKey:
 
 _COLUMNS = (
     "id, account_id, account_name, country, default_currency, account_created, livemode, is_sandbox, key_kind, key_last4,"
-    " key_fingerprint, key_ciphertext, former_ciphertext, former_last4, webhook_ciphertext, checks, checked_at, created_at, updated_at, disconnected_at"
+    " key_fingerprint, key_ciphertext, former_ciphertext, former_last4, webhook_ciphertext, checks, checked_at, read_cap, created_at,"
+    " updated_at, disconnected_at"
 )
 _ACTIVE = text(
     f"SELECT {_COLUMNS} FROM payment_connections"
@@ -113,6 +115,7 @@ _CHECKED = text(
 _WEBHOOK = text(
     "UPDATE payment_connections SET webhook_ciphertext = :ciphertext WHERE workspace_id = :workspace AND id = :id"
 )
+_READ_CAP = text("UPDATE payment_connections SET read_cap = :cap WHERE workspace_id = :workspace AND id = :id")
 # What is disconnected is forgotten: the row stays for its runs, its secrets do not.
 _DISCONNECT = text(
     "UPDATE payment_connections SET disconnected_at = now(), key_ciphertext = '', webhook_ciphertext = NULL,"
@@ -199,6 +202,11 @@ async def save_webhook_secret(
     session: AsyncSession, workspace_id: UUID, connection_id: UUID, ciphertext: bytes | None
 ) -> None:
     await session.execute(_WEBHOOK, {"workspace": workspace_id, "id": connection_id, "ciphertext": ciphertext})
+
+
+async def save_read_cap(session: AsyncSession, workspace_id: UUID, connection_id: UUID, cap: int | None) -> None:
+    """How fast the workspace wants the account to be read; the least of an account's stands in its rate bucket from then on."""
+    await session.execute(_READ_CAP, {"workspace": workspace_id, "id": connection_id, "cap": cap})
 
 
 async def forget_former(session: AsyncSession, workspace_id: UUID, connection_id: UUID, fingerprint: str) -> None:

@@ -1,6 +1,7 @@
 """Starting times of requests, shared by all workers of a Stripe account. The clock is the database's.
 
-The account's bucket holds the cap that people set for it: each draw reads it under the lock that it takes anyway, so all workers heed it at once.
+The account's bucket holds the least cap that a workspace set for it (a trigger on connections keeps it there): each draw reads it under the
+lock that it takes anyway, so all workers heed it at once.
 
 Each bucket is one row that holds its calendar: the times given out, lately past and to come. Drawing locks the rows of the account and of
 the endpoint in the order of their names, so that two workers never wait for each other in a circle; `domain.starts` finds the times.
@@ -44,10 +45,6 @@ _PUSH = text(
     " ON CONFLICT (name) DO UPDATE SET next_at = greatest(payment_sync_rate_buckets.next_at, excluded.next_at)"
 )
 _CAP = text("SELECT cap FROM payment_sync_rate_buckets WHERE name = :name")
-_SET_CAP = text(
-    "INSERT INTO payment_sync_rate_buckets (name, next_at, cap) VALUES (:name, clock_timestamp(), :cap)"
-    " ON CONFLICT (name) DO UPDATE SET cap = excluded.cap"
-)
 _COUNT = text(
     "INSERT INTO payment_sync_read_meter (account_id, month, reads)"
     " VALUES (:account, to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM'), greatest(0, :reads))"
@@ -140,7 +137,3 @@ async def cap_of(session: AsyncSession, bucket: str) -> int | None:
     """Requests a second that people allow an account, by its bucket's name; None where nobody said."""
     found: int | None = (await session.execute(_CAP, {"name": bucket})).scalar_one_or_none()
     return found
-
-
-async def set_cap(session: AsyncSession, bucket: str, cap: int | None) -> None:
-    await session.execute(_SET_CAP, {"name": bucket, "cap": cap})

@@ -94,6 +94,7 @@ async def test_how_fast_the_account_is_read(call: Client) -> None:
     assert saved == (await call("GET", path)).json()
     assert (saved["requests_per_second"], saved["per_list"], saved["is_default"]) == (5, 5, False)
     assert [(one["from"], one["to"]) for one in saved["changes"]] == [(20, 5)]
+    assert saved["limit_set_elsewhere"] is False
     again = (await call("PUT", path, {"requests_per_second": None})).json()
     assert (again["requests_per_second"], again["is_default"]) == (20, True)
 

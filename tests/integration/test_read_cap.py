@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from sync_core.domain.vocabulary import EntityType, Role, SessionStatus
 from sync_core.engine.drive import drive
@@ -19,7 +20,9 @@ from sync_core.sandbox.server import SandboxServer
 from sync_core.services import read_cap
 from sync_core.services.read_cap import ReadCap
 from sync_core.settings import Settings
+from sync_core.store import rates
 from sync_core.store.database import Database
+from sync_core.stripe_source.governor import account_bucket
 from tests import support
 from tests.conftest import make_workspace
 from tests.services import actor_of, audit_actions
@@ -123,22 +126,75 @@ async def test_without_a_connection_there_is_nothing_to_cap(
         assert refused.code == "not_connected"
 
 
-async def test_it_is_the_accounts_and_not_the_workspaces(
+async def held(database: Database, workspace_id: UUID) -> int | None:
+    """What the account is held to, for whichever workspace reads it."""
+    async with database.workspace(workspace_id) as session:
+        return await rates.cap_of(session, account_bucket("acct_test", "test"))
+
+
+async def said(database: Database, workspace_id: UUID, settings: Settings) -> tuple[int, bool]:
+    """What a workspace is told of it: its own number, and whether what holds was set elsewhere."""
+    found = await read_cap.read(database, actor_of(workspace_id), settings=settings)
+    assert isinstance(found, ReadCap)
+    return found.per_second, found.set_elsewhere
+
+
+async def test_the_least_that_any_workspace_of_the_account_wants_holds(
     database: Database, workspace_id: UUID, settings: Settings
 ) -> None:
-    """Another workspace of the account keeps to it, and hears neither by whom nor where it was set; another account does not."""
+    """Nobody lifts what another set, and nobody is told by whom it was set, or what it is."""
     same, other = await make_workspace(database, "Same"), await make_workspace(database, "Other")
     for workspace, account in ((workspace_id, "acct_test"), (same, "acct_test"), (other, "acct_other")):
         await support.make_connection(database, workspace, account)
-    await read_cap.save(database, actor_of(workspace_id), 3, settings=settings)
 
+    async def wants(workspace: UUID, asked: int | None) -> None:
+        assert isinstance(await read_cap.save(database, actor_of(workspace), asked, settings=settings), ReadCap)
+
+    await wants(workspace_id, 3)
+    assert await held(database, same) == 3
+    assert await said(database, same, settings) == (20, True)
+    await wants(same, 25)
+    assert await held(database, same) == 3
+    assert await said(database, same, settings) == (25, True)
+    await wants(same, None)
+    await wants(same, 12)
+    assert (await held(database, same), await said(database, workspace_id, settings)) == (3, (3, False))
+    await wants(workspace_id, None)
+    assert (await held(database, same), await said(database, workspace_id, settings)) == (12, (20, True))
     seen = await read_cap.read(database, actor_of(same), settings=settings)
-    elsewhere = await read_cap.read(database, actor_of(other), settings=settings)
-
     assert isinstance(seen, ReadCap)
-    assert isinstance(elsewhere, ReadCap)
-    assert (seen.per_second, seen.chosen_elsewhere, seen.changes) == (3, True, ())
-    assert (elsewhere.per_second, elsewhere.is_chosen) == (20, False)
+    assert [(one.before, one.after) for one in seen.changes] == [(20, 25), (25, 20), (20, 12)][::-1]
+    assert await said(database, other, settings) == (20, False)
+
+
+async def test_who_disconnects_wants_nothing_and_who_comes_back_wants_what_they_did(
+    database: Database, workspace_id: UUID, settings: Settings
+) -> None:
+    same = await make_workspace(database, "Same")
+    for workspace, asked in ((workspace_id, 3), (same, 12)):
+        await support.make_connection(database, workspace)
+        await read_cap.save(database, actor_of(workspace), asked, settings=settings)
+    switch = "UPDATE payment_connections SET disconnected_at = {} RETURNING id"
+
+    await support.rows(database, workspace_id, switch.format("now()"))
+    assert (await held(database, same), await said(database, same, settings)) == (12, (12, False))
+    await support.rows(database, workspace_id, switch.format("NULL"))
+    assert (await held(database, same), await said(database, same, settings)) == (3, (12, True))
+
+
+async def test_who_sets_it_while_another_does_sees_what_the_other_set(
+    database: Database, workspace_id: UUID, settings: Settings
+) -> None:
+    same = await make_workspace(database, "Same")
+    for workspace in (workspace_id, same):
+        await support.make_connection(database, workspace)
+    await read_cap.save(database, actor_of(same), 15, settings=settings)
+    async with support.apart(database) as beside, database.workspace(workspace_id) as session:
+        await session.execute(text("UPDATE payment_connections SET read_cap = 3"))
+        later = asyncio.create_task(read_cap.save(database, actor_of(same), 12, settings=settings))
+        assert await support.holds(lambda: support.waiting_for_a_lock(beside, 1))
+    assert isinstance(await later, ReadCap)
+    assert await held(database, same) == 3
 
 
 @pytest.fixture

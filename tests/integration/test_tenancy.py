@@ -324,18 +324,30 @@ FROM conflict, (SELECT id, 'batch' FROM batch UNION ALL SELECT new_id(), 'alone'
 """
 
 
+_WISHED = """
+WITH connection AS (INSERT INTO payment_connections (workspace_id, account_id, livemode, key_kind, key_last4, key_fingerprint, key_ciphertext)
+  VALUES (%(workspace)s, 'acct_1', true, 'secret', '1234', 'one', '') RETURNING id)
+INSERT INTO audit_log (workspace_id, actor, action, target, details, occurred_at)
+  SELECT %(workspace)s, 'ana', 'connection.read_cap_changed', connection.id, jsonb_build_object('after', n, 'default', false), now() + make_interval(secs => n)
+  FROM connection, generate_series(30, 40) n
+"""
+
+
 def test_rows_that_were_there_are_migrated_for_an_owner_who_is_no_superuser(server_url: str, owned_url: str) -> None:
     migrate.upgrade(owned_url, BEFORE_FACETS)
     seen_by_all = database_named(server_url, str(make_url(owned_url).database))
     (workspace,) = rows_of(seen_by_all, "INSERT INTO workspaces (name) VALUES ('Default') RETURNING id AS workspace")
     with psycopg.connect(seen_by_all) as connection:
         connection.execute(_DECIDED, workspace)
+        connection.execute(_WISHED, workspace)
     migrate.upgrade(owned_url)
     alone = rows_of(seen_by_all, "SELECT actor, alone FROM payment_sync_conflict_decisions")
     assert {one["actor"]: one["alone"] for one in alone} == {"alone": True, "batch": False}
     assert rows_of(seen_by_all, "SELECT status, sum(count)::int AS n FROM payment_sync_conflict_counts GROUP BY 1") == [
         {"status": "open", "n": 1}
     ]
+    caps = "SELECT c.read_cap, b.cap FROM payment_connections c, payment_sync_rate_buckets b WHERE b.name = 'acct_1:live:global'"
+    assert rows_of(seen_by_all, caps) == [{"read_cap": 40, "cap": 40}]
     lifted = "SELECT relname FROM pg_class WHERE relrowsecurity AND NOT relforcerowsecurity"
     assert rows_of(seen_by_all, lifted) == []
     migrate.check(owned_url)
