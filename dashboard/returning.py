@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import reflex as rx
-from reflex.middleware import Middleware
+from reflex.middleware.middleware import Middleware
 from reflex.state import BaseState, State, StateUpdate
 from reflex_base.event import Event
 from reflex_base.utils.format import format_event_handler, json_dumps
@@ -28,8 +28,8 @@ class Returning(Middleware):
         if event.name != _COMES_BACK:
             return None
         shown = _loaded(app.get_load_events(state.rx_router_url.path))
-        for one in _loaded(load for loads in app._load_events.values() for load in loads) - shown:  # noqa: SLF001 - no other list of them
-            (await state.get_state(one)).reset()
+        for other in _loaded(load for loads in app._load_events.values() for load in loads) - shown:  # noqa: SLF001 - no other list of them
+            (await state.get_state(other)).reset()
         held = [await state.get_state(one) for one in shown]
         if sum(len(json_dumps(one.dict())) for one in held) > MOST_KEPT:
             for one in held:

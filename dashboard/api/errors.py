@@ -45,10 +45,10 @@ def envelope(
 
 
 def install(api: FastAPI) -> None:
-    api.add_exception_handler(Refused, _refused)
-    api.add_exception_handler(RequestValidationError, _invalid)
-    api.add_exception_handler(HTTPException, _http)
-    api.add_exception_handler(Exception, _broken)
+    api.exception_handler(Refused)(_refused)
+    api.exception_handler(RequestValidationError)(_invalid)
+    api.exception_handler(HTTPException)(_http)
+    api.exception_handler(Exception)(_broken)
 
 
 async def _refused(_: Request, refused: Refused) -> JSONResponse:

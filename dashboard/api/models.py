@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from sync_core.domain.custom_values import unwritable
 from sync_core.domain.vocabulary import EntityType, ReasonCode
 
-_EXAMPLE_RANGE = {"start": "2025-01-01T00:00:00Z", "end": "2025-07-01T00:00:00Z"}
+_EXAMPLE_RANGE: JsonDict = {"start": "2025-01-01T00:00:00Z", "end": "2025-07-01T00:00:00Z"}
 
 
 class Body(BaseModel):

@@ -197,8 +197,16 @@ async def get_drift(
 async def list_errors(
     session_id: UUID, actor: CallingActor, database: OpenDatabase, query: Annotated[ErrorQuery, Query()]
 ) -> dict[str, Any]:
-    asked = {"entity": query.entity_type, "reason": query.reason_code, "cursor": query.cursor, "limit": query.limit}
-    page = granted(await problems.page(database, actor, session_id, **asked))
+    found = await problems.page(
+        database,
+        actor,
+        session_id,
+        entity=query.entity_type,
+        reason=query.reason_code,
+        cursor=query.cursor,
+        limit=query.limit,
+    )
+    page = granted(found)
     return _listed([one.to_json() for one in page.items], page.cursor)
 
 

@@ -25,7 +25,7 @@ class Icon(rx.Component):
 def icon(name: str, size: int = 16, **props: Any) -> rx.Component:
     """Decoration: what it means is said in words beside it."""
     drawn = rx.icon(name)
-    of = rx.Var(str(drawn.alias), _var_data=VarData(imports={str(drawn.library): [drawn.import_var]}))
+    of: rx.Var[Any] = rx.Var(str(drawn.alias), _var_data=VarData(imports={str(drawn.library): [drawn.import_var]}))
     named = classes("icon", props.pop("class_name", ""))
     return Icon.create(of=of, size=size, class_name=named, custom_attrs={"aria-hidden": "true"}, **props)
 

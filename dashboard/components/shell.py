@@ -124,8 +124,8 @@ def _place(place: Place, current: str) -> rx.Component:
         if place.href == "/conflicts"
         else []
     )
-    here = {"aria_current": "page"} if place.href == current else {}
-    return anchor(icon(place.icon), place.label, *count, href=place.href, **here)
+    props: dict[str, Any] = {"aria_current": "page"} if place.href == current else {}
+    return anchor(icon(place.icon), place.label, *count, href=place.href, **props)
 
 
 def _theme_switch() -> rx.Component:

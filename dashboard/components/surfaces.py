@@ -59,8 +59,8 @@ def spread(*children: Any, **props: Any) -> rx.Component:
     return rx.el.div(*children, class_name=classes("spread", props.pop("class_name", "")), **props)
 
 
-def key_values(*pairs: tuple[Any, Any]) -> rx.Component:
-    """Also takes ready `key_value` rows, for `rx.foreach` and `rx.cond`."""
+def key_values(*pairs: tuple[Any, Any] | rx.Component) -> rx.Component:
+    """Ready `key_value` rows too, for `rx.foreach` and `rx.cond`."""
     rows = [key_value(*pair) if isinstance(pair, tuple) else pair for pair in pairs]
     return rx.el.dl(*rows, class_name="key-values")
 

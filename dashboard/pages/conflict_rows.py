@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from dashboard.formatting import plural
+from sync_core.domain.conflict_rules import Take
 from sync_core.domain.diff import char_diff
 from sync_core.domain.fields import FIELDS, Field, JsonValue, Kind
 from sync_core.domain.mentions import pieces
@@ -21,7 +22,12 @@ from sync_core.store.record_details import DEPENDENTS_END
 NOTHING = "—"
 _LONGEST = 2_000
 _MOST_MARKS = 4
-TAKES = {Choice.LOCAL: "Ours", Choice.STRIPE: "Stripe", Choice.BASE: "Last sync", Choice.CUSTOM: "Own value"}
+TAKES: Mapping[Take, str] = {
+    Choice.LOCAL: "Ours",
+    Choice.STRIPE: "Stripe",
+    Choice.BASE: "Last sync",
+    Choice.CUSTOM: "Own value",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,14 +134,15 @@ class ConflictsState(PageState):
             return
         self._show_rows(found.page, query, actor, [] if anew else self.rows)
         (await self.get_state(PresenceState))._note(found.page.viewers)  # noqa: SLF001 - a public name would make it an endpoint
-        around: conflict_screen.Beside | Refusal | None = found.beside
+        around = found.beside
         if around is None or size_of(around.facets, query) > _MOST_BESIDE:
             yield
         if around is None:
-            around = await conflict_screen.beside(get_database(), actor, query, found.page)
-        if isinstance(around, Refusal):
-            self._refuse(around)
-            return
+            counted = await conflict_screen.beside(get_database(), actor, query, found.page)
+            if isinstance(counted, Refusal):
+                self._refuse(counted)
+                return
+            around = counted
         if size_of(around.facets, query) > _MOST_TOGETHER:
             self._put(chosen=chosen_filters(around.facets, query, actor.time_zone))
             yield

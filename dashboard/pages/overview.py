@@ -20,6 +20,7 @@ from sync_core.services.history import PastRun
 from sync_core.services.overview import EntityStanding, NextStep, Overview, StepName
 from sync_core.services.record_views import When
 from sync_core.store.database import get_database
+from sync_core.store.overview import Count
 
 _EVERY_SECONDS = 5.0
 
@@ -142,7 +143,7 @@ class OverviewState(PageState):
         self.is_settled = all(step.is_done for step in found.steps)
         exact = all(one.total.is_exact for one in found.standings)
         total = sum(one.total.value for one in found.standings)
-        self.records = parts.counted(overview.Count(total, is_exact=exact))
+        self.records = parts.counted(Count(total, is_exact=exact))
         good = sum(one.in_sync.value for one in found.standings)
         self.in_sync = f"{good / total:.0%} in sync" if total else "None yet"
 

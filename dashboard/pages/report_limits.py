@@ -34,10 +34,10 @@ class LimitsForm:
 
 
 def limits_of(form: Mapping[str, Any]) -> Limits | Refusal:
-    numbers = {}
+    wanted: dict[str, Any] = {name: form.get(name) is not None for name in _TICKED}
     for name in ("share_updated", "canceled", "money", "duplicates"):
         word = str(form.get(name) or "").strip()
         if not word.isascii() or not word.isdigit() or len(word) > 9:
             return Refusal("limit_out_of_range", "Each limit is a whole number.", field=name)
-        numbers[name] = int(word)
-    return Limits(**numbers, **{name: form.get(name) is not None for name in _TICKED})
+        wanted[name] = int(word)
+    return Limits(**wanted)

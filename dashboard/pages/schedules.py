@@ -159,9 +159,8 @@ class SchedulesState(PageState):
         """The next times, as it stands; beside the rhythm why there are none."""
         actor = await self._actor()
         found = await schedules.upcoming(get_database(), actor, self.entered.rhythm())
-        refused = isinstance(found, Refusal)
         self.error_rhythm = found.message if isinstance(found, Refusal) else ""
-        self.upcoming = [] if refused else times_said(found, actor.time_zone)
+        self.upcoming = [] if isinstance(found, Refusal) else times_said(found, actor.time_zone)
 
     async def _choose(self, value: str) -> None:
         found = await self._wanted(value)

@@ -41,7 +41,7 @@ class ProblemsState(PageState):
     reason: str = ""
     heading: str = ""
     repair: str = ""
-    failed: list[FailedRow] = []
+    failures: list[FailedRow] = []
     next_cursor: str = ""
     turned: bool = False
 
@@ -50,14 +50,14 @@ class ProblemsState(PageState):
         self._close()
 
     def _close(self) -> None:
-        self._put(entity="", reason="", failed=[], next_cursor="", turned=False)
+        self._put(entity="", reason="", failures=[], next_cursor="", turned=False)
 
     @rx.event
     async def show(self, entity: str, reason: str) -> None:
         if (entity, reason) == (self.entity, self.reason) or not _is_group(entity, reason):
             self._close()
             return
-        self.entity, self.reason, self.failed = entity, reason, []
+        self.entity, self.reason, self.failures = entity, reason, []
         code = ReasonCode(reason)
         self.heading, self.repair = f"{EntityType(entity).label}: {code.label}", code.repair
         await self._read("")
@@ -84,7 +84,7 @@ class ProblemsState(PageState):
         if isinstance(found, Refusal):
             self._refuse(found)
             return
-        self.failed = [failed_row(one) for one in found.items]
+        self.failures = [failed_row(one) for one in found.items]
         self.next_cursor, self.turned = found.cursor or "", bool(cursor)
 
     @rx.event
@@ -231,7 +231,7 @@ def one_by_one() -> rx.Component:
                 ui.Column("Request to Stripe"),
                 ui.Column("Retry", hidden=True),
             ],
-            rx.foreach(ProblemsState.failed, failed),
+            rx.foreach(ProblemsState.failures, failed),
             caption="Objects that failed for this reason",
         ),
         parts.turning(ProblemsState.turned, ProblemsState.next_cursor, ProblemsState.turn),

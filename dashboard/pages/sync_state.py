@@ -167,16 +167,17 @@ class SyncState(PageState):
         if session_id is None:
             return
         watch: Watch | None = None
-        view: ProgressView | Refusal | None = None
+        seen: ProgressView | None = None
         due, took, turns = time.monotonic(), 0.0, 0
         while True:
             await asyncio.sleep(due - min(took, MOST_EARLIER) - time.monotonic())
             began, actor = time.monotonic(), await self._actor()
             watch = watch or Watch(get_database(), actor, session_id)
-            around = await self._around(actor, view, turns) if view else {}
+            around = await self._around(actor, seen, turns) if seen else {}
             view = await watch.look()
             if isinstance(view, Refusal):
                 return
+            seen = view
             if not view.is_open:
                 around = await self._around(actor, view, turns)
             took = time.monotonic() - began

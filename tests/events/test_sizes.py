@@ -151,7 +151,7 @@ LARGEST: dict[str, tuple[str, str, str, Ask | None]] = {
     "why": (REPORT, "/syncs/[sync_id]/report", "reasons", None),
     "drift": (REPORT, "/syncs/[sync_id]/report", "drifted", turning_drift),
     "errors by reason": (RUN, "/syncs/[sync_id]", "problems", None),
-    "errors one by one": (RUN, "/syncs/[sync_id]", "failed", turning_problems),
+    "errors one by one": (RUN, "/syncs/[sync_id]", "failures", turning_problems),
     "events": (RUN, "/syncs/[sync_id]", "events", sending(SyncState, "older_events")),
     "events of a kind": (RUN, "/syncs/[sync_id]", "events", sending(SyncState, "show_events", kind="sync_failed")),
 }
