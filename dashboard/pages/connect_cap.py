@@ -28,7 +28,7 @@ def read_cap(state: Any) -> rx.Component:
         ),
         rx.cond(
             cap.elsewhere != "",
-            ui.callout(cap.elsewhere, kind="warn", custom_attrs={"data-testid": "cap-elsewhere"}),
+            rx.el.div(ui.callout(cap.elsewhere, kind="warn"), custom_attrs={"data-testid": "cap-elsewhere"}),
             rx.fragment(),
         ),
         rx.cond(state.may_manage, _form(state), rx.fragment()),
