@@ -201,7 +201,7 @@ def editor(state: Any, one: Any) -> rx.Component:
         (
             "choices",
             rx.el.select(
-                rx.foreach(one.options, lambda word: rx.el.option(word, value=word)),
+                rx.foreach(one.options, lambda word: rx.el.option(word[1], value=word[0])),
                 default_value=one.typed,
                 class_name="select",
                 **common,

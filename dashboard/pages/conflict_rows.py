@@ -13,6 +13,7 @@ from sync_core.domain.diff import char_diff
 from sync_core.domain.fields import FIELDS, Field, JsonValue, Kind
 from sync_core.domain.mentions import pieces
 from sync_core.domain.resolution import RECORD, Taken
+from sync_core.domain.value_words import in_words
 from sync_core.domain.vocabulary import Choice, ConflictStatus, Severity, Strategy
 from sync_core.services.conflict_views import ConflictRow, ConflictView, FieldView, NestedView
 from sync_core.services.record_views import When, pretty, value_text
@@ -147,7 +148,7 @@ class ChoiceRow:
     custom: bool
     choosable: bool
     editor: str
-    options: list[str]
+    options: list[list[str]]
     typed: str
 
 
@@ -183,7 +184,7 @@ def _field_row(view: ConflictView, one: FieldView, zone: str) -> ChoiceRow:
         custom=one.custom,
         choosable=True,
         editor=_editor(one.field),
-        options=list(one.field.choices),
+        options=[[word, in_words(one.field, word)] for word in one.field.choices],
         typed=_typed(one.field, one.result if one.settled else one.local, texts[0]),
     )
 

@@ -12,6 +12,7 @@ import orjson
 from sync_core.domain.fields import FIELDS, Field, JsonValue, Kind, Values
 from sync_core.domain.money import format_money
 from sync_core.domain.shapes import SHAPES, Misfit, Raw
+from sync_core.domain.value_words import word_label
 from sync_core.domain.vocabulary import EntityType, ReasonCode
 
 NUL_IN_JSON = b"\\u0000"
@@ -297,9 +298,11 @@ def describe(entity: EntityType, values: Values) -> str:
             return _first(values, "nickname", "lookup_key") or _amount(values)
         case EntityType.SUBSCRIPTIONS:
             count = len(_dicts(values["items"]))
-            return f"{values['provider_status']}, {count} item{'' if count == 1 else 's'}"
+            return (
+                f"{word_label(values['provider_status'] or values['status'])}, {count} item{'' if count == 1 else 's'}"
+            )
         case EntityType.INVOICES:
-            name = values["number"] or f"{values['status']} invoice"
+            name = values["number"] or f"{word_label(values['status'])} invoice"
             return f"{name}, {_money(values, 'total')}".rstrip(", ")
 
 

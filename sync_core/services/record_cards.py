@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sync_core.domain.fields import FIELDS, JsonValue
+from sync_core.domain.fields import FIELDS, Field, JsonValue, Kind
 from sync_core.domain.money import format_money
 from sync_core.domain.vocabulary import Choice, EntityType, EventType, ReasonCode
 from sync_core.services.record_edits import editable
@@ -24,6 +24,7 @@ from sync_core.services.record_views import (
     interval_text,
     row,
     title_of,
+    value_text,
 )
 from sync_core.store.record_details import Children, Happened, RecordDetail
 
@@ -311,12 +312,17 @@ def _entry(detail: RecordDetail, one: Happened, zone: str) -> Entry:
 
 
 def _note(detail: RecordDetail, one: Happened) -> str:
-    labels = {field.name: field.label for field in FIELDS[detail.entity]}
+    fields = {field.name: field for field in FIELDS[detail.entity]}
+    labels = {name: field.label for name, field in fields.items()}
     details: dict[str, Any] = one.details or {}
     match one.kind, one.what:
         case "audit", "record.edited":
             changes = details.get("changes", {})
-            return "; ".join(f"{labels.get(name, name)}: {_short(a)} → {_short(b)}" for name, (a, b) in changes.items())
+            return "; ".join(
+                f"{fields[name].label}: {_short(fields[name], a)} → {_short(fields[name], b)}"
+                for name, (a, b) in changes.items()
+                if name in fields
+            )
         case "conflict", _:
             return ", ".join(labels.get(name, name) for name in details.get("fields", ()))
         case "decision", _:
@@ -331,6 +337,9 @@ def _small(label: str) -> str:
     return label[:1].lower() + label[1:]
 
 
-def _short(value: JsonValue) -> str:
-    text = NOTHING if value in (None, "", {}) else value if isinstance(value, str) else str(value)
+def _short(field: Field, value: JsonValue) -> str:
+    """A value that people can edit, on one line."""
+    # An object that is too long to be kept is the beginning of its text.
+    said = value if isinstance(value, str) and field.kind is Kind.JSON else value_text(field, value, {}, "UTC")
+    text = " ".join(said.split()) or NOTHING
     return text if len(text) <= 80 else f"{text[:79]}…"

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from sync_core.domain.fields import FIELDS, Field, JsonValue, Kind, Values
 from sync_core.domain.money import EXPONENTS, currency_prefix, format_money, normalise_decimal
+from sync_core.domain.value_words import in_words
 from sync_core.domain.vocabulary import EntityType
 from sync_core.store.record_lists import ListedRecord, Sort
 
@@ -277,6 +278,8 @@ def value_text(field: Field, value: JsonValue, record: Mapping[str, JsonValue], 
             return f"{value:,}"
         case Kind.JSON:
             return pretty(value) if value else ""
+        case Kind.TEXT if isinstance(value, str):
+            return in_words(field, value)
         case _:
             return str(value)
 

@@ -248,9 +248,9 @@ LABELS: dict[str, tuple[EntityType, Raw, str]] = {
     "once": (PRICES, price(type="one_time", currency="jpy"), "¥1,000"),
     "tiered": (PRICES, price(billing_scheme="tiered"), "USD tiered / month"),
     "nickname": (PRICES, price(nickname="Gold"), "Gold"),
-    "subscription": (SUBSCRIPTIONS, subscription(status="past_due"), "past_due, 1 item"),
+    "subscription": (SUBSCRIPTIONS, subscription(status="past_due"), "Past due, 1 item"),
     "invoice": (INVOICES, invoice(number="A-1"), "A-1, $12.00"),
-    "draft": (INVOICES, invoice(status="draft", total=None), "draft invoice"),
+    "draft": (INVOICES, invoice(status="draft", total=None), "Draft invoice"),
 }
 
 
