@@ -188,7 +188,8 @@ async def test_who_sets_it_while_another_does_sees_what_the_other_set(
     same = await make_workspace(database, "Same")
     for workspace in (workspace_id, same):
         await support.make_connection(database, workspace)
-    await read_cap.save(database, actor_of(same), 15, settings=settings)
+    for asked in (15, None):
+        await read_cap.save(database, actor_of(same), asked, settings=settings)
     async with support.apart(database) as beside, database.workspace(workspace_id) as session:
         await session.execute(text("UPDATE payment_connections SET read_cap = 3"))
         later = asyncio.create_task(read_cap.save(database, actor_of(same), 12, settings=settings))
