@@ -22,7 +22,7 @@ from dashboard.downloads import ROUTES as DOWNLOADS
 from dashboard.folders import PageFolders
 from dashboard.frontend import BUNDLE
 from dashboard.navigation import register_pages
-from dashboard.returning import Returning
+from dashboard.returning import Returning, send_in_parts
 
 
 @asynccontextmanager
@@ -67,4 +67,5 @@ app = rx.App(
 )
 register_pages(app)
 app.add_middleware(Returning())
+send_in_parts(app)
 app.register_lifespan_task(working)

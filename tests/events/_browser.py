@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 import dashboard.dashboard
 from dashboard.auth.cookies import cookie_name
+from dashboard.returning import in_parts
 from sync_core.domain.vocabulary import Role
 from sync_core.services import accounts
 from sync_core.store.database import Database
@@ -50,6 +51,11 @@ class Browser:
         self.messages: list[Message] = []
 
     async def take_delta(self, _token: str, delta: Mapping[str, Mapping[str, Any]]) -> None:
+        """In the parts that the server sends."""
+        for part in in_parts(delta):
+            self._take(part)
+
+    def _take(self, delta: Mapping[str, Mapping[str, Any]]) -> None:
         sent = json_dumps(delta)
         names = {name.removesuffix("_rx_state_") for variables in delta.values() for name in variables}
         self.messages.append(Message(time.monotonic(), len(sent.encode()), frozenset(names)))
