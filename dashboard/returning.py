@@ -65,7 +65,7 @@ def send_in_parts(app: rx.App) -> None:
             await whole(update=StateUpdate(delta=part), token=token)
         await whole(update=replace(update, delta=last), token=token)
 
-    namespace.emit_update = emit_update
+    namespace.emit_update = emit_update  # type: ignore[method-assign]  # Reflex has no other place before the socket
 
 
 def in_parts(delta: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, dict[str, Any]]]:
