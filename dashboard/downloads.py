@@ -12,18 +12,19 @@ from dashboard.auth import cookies
 from sync_core.domain.fields import NAMES
 from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
 from sync_core.errors import Refusal
-from sync_core.services import accounts
-from sync_core.services.report_export import Format, Only, export
+from sync_core.services import accounts, differences, differences_export
+from sync_core.services.actor import Actor
+from sync_core.services.report_export import Export, Format, Only, export
 from sync_core.store.database import get_database
 
+_SIGN_IN = PlainTextResponse("Sign in to download this.", status_code=401)
 _NOTHING = PlainTextResponse("There is no such file.", status_code=404)
 
 
 async def plan(request: Request) -> Response:
-    token = cookies.token_in(request.headers.get("cookie", ""))
-    found = None if token is None else await accounts.who(get_database(), token)
-    if found is None:
-        return PlainTextResponse("Sign in to download this.", status_code=401)
+    actor = await _who(request)
+    if actor is None:
+        return _SIGN_IN
     words = request.query_params
     try:
         session_id, wanted = UUID(request.path_params["session_id"]), Format(request.path_params["format"])
@@ -35,7 +36,32 @@ async def plan(request: Request) -> Response:
         )
     except ValueError:
         return _NOTHING
-    made = await export(get_database(), found.actor, session_id, wanted, only=only)
+    return _answer(await export(get_database(), actor, session_id, wanted, only=only))
+
+
+async def beside(request: Request) -> Response:
+    """How two runs differ."""
+    actor = await _who(request)
+    if actor is None:
+        return _SIGN_IN
+    words, path = request.query_params, request.path_params
+    only = differences.kind_of(words.get("entity"), words.get("from"), words.get("to"))
+    try:
+        one, other, wanted = UUID(path["session_id"]), UUID(path["other_id"]), Format(path["format"])
+    except ValueError:
+        return _NOTHING
+    if isinstance(only, Refusal):
+        return _NOTHING
+    return _answer(await differences_export.export(get_database(), actor, one, other, wanted, only=only))
+
+
+async def _who(request: Request) -> Actor | None:
+    token = cookies.token_in(request.headers.get("cookie", ""))
+    found = None if token is None else await accounts.who(get_database(), token)
+    return None if found is None else found.actor
+
+
+def _answer(made: Export | Refusal) -> Response:
     if isinstance(made, Refusal):
         return PlainTextResponse(made.message, status_code=made.status)
     return StreamingResponse(
@@ -51,4 +77,7 @@ def _field(name: str | None) -> str | None:
     return name or None
 
 
-ROUTES = [Route("/downloads/{session_id}.{format}", plan)]
+ROUTES = [
+    Route("/downloads/{session_id}.{format}", plan),
+    Route("/downloads/{session_id}/beside/{other_id}.{format}", beside),
+]

@@ -354,6 +354,59 @@ class PlanDrift(BaseModel):
     next_cursor: str | None
 
 
+class RowOfRun(BaseModel):
+    action: str
+    reason_code: str | None
+    message: str | None
+
+
+class DifferingValue(BaseModel):
+    """`side` is `ours` or `stripe`; values are as the earlier sync found them, and the later one."""
+
+    side: str
+    field: str
+    label: str
+    earlier: Any
+    later: Any
+
+
+class DifferingRow(BaseModel):
+    """`earlier` or `later` is null where that sync has no such row."""
+
+    entity_type: str
+    external_id: str
+    label: str
+    record_id: str | None
+    earlier: RowOfRun | None
+    later: RowOfRun | None
+    why: str
+    changes: list[DifferingValue]
+
+
+class DifferenceKind(BaseModel):
+    entity_type: str
+    earlier: str | None
+    later: str | None
+    count: int
+
+
+class SyncDifferences(BaseModel):
+    """Of the rows `compared` in this answer, how many differ in which way. `complete` is false where more are left: `count_cursor` goes on
+    there.
+    """
+
+    object: Literal["sync_differences"]
+    summary: str
+    compared: int
+    differing: int
+    kinds: list[DifferenceKind]
+    complete: bool
+    count_cursor: str | None
+    data: list[DifferingRow]
+    has_more: bool
+    next_cursor: str | None
+
+
 class SyncError(BaseModel):
     """An object that failed, where, in which request of Stripe's, and what to do about it."""
 

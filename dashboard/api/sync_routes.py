@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -19,6 +19,7 @@ from dashboard.api.models import (
     PlanDrift,
     RetryBody,
     StartBody,
+    SyncDifferences,
     SyncErrorList,
     SyncEventList,
     SyncReport,
@@ -26,9 +27,20 @@ from dashboard.api.models import (
     SyncSessionList,
 )
 from sync_core.domain.vocabulary import Action, EntityType, EventType, ReasonCode, SessionStatus
-from sync_core.services import drift, plan_apply, problems, report, report_export, sessions
+from sync_core.errors import Refusal
+from sync_core.services import (
+    differences,
+    differences_export,
+    drift,
+    plan_apply,
+    problems,
+    report,
+    report_export,
+    sessions,
+)
 from sync_core.services import estimate as estimates
-from sync_core.services.report_export import Format, Only
+from sync_core.services.report_export import Export, Format, Only
+from sync_core.store.plan_differences import Kind
 from sync_core.store.sessions import RunFilter
 
 router = APIRouter(prefix="/sync/stripe", tags=["sync"])
@@ -55,6 +67,32 @@ class DriftQuery(BaseModel):
     count_cursor: str | None = Field(
         default=None, max_length=100, description="Of the answer before: counts what comes behind, to be added up."
     )
+
+
+class DifferencesOf(BaseModel):
+    """The last three narrow the rows, and go together; `none` where there is no such row."""
+
+    other: UUID | None = Field(
+        default=None, description="The sync to compare with; without it the plan that was applied."
+    )
+    entity_type: EntityType | None = None
+    earlier: Action | Literal["none"] | None = None
+    later: Action | Literal["none"] | None = None
+
+    def kind(self) -> Kind | Refusal | None:
+        return differences.kind_of(self.entity_type, self.earlier, self.later)
+
+
+class DifferencesQuery(DifferencesOf):
+    cursor: str | None = Field(default=None, max_length=300, description="`next_cursor` of the page before.")
+    limit: int = Field(default=25, ge=1, le=differences.MOST_ROWS)
+    count_cursor: str | None = Field(
+        default=None, max_length=300, description="Of the answer before: counts what comes behind, to be added up."
+    )
+
+
+class DifferencesExportQuery(DifferencesOf):
+    format: Literal[Format.CSV, Format.NDJSON] = Format.NDJSON
 
 
 class ExportQuery(BaseModel):
@@ -189,6 +227,51 @@ async def get_drift(
 
 
 @router.get(
+    "/sessions/{session_id}/differences",
+    response_model=SyncDifferences,
+    responses=noes(403),
+    summary="What came out otherwise than planned, or than in another sync",
+)
+async def get_differences(
+    session_id: UUID, actor: CallingActor, database: OpenDatabase, query: Annotated[DifferencesQuery, Query()]
+) -> dict[str, Any]:
+    """Row by row: counted for all of both, listed a page at a time, the earlier sync first whichever is named first.
+
+    Of large syncs an answer counts what a second suffices for, and may list fewer rows than asked for: ask on by its cursors.
+    """
+    other, only = await _other(session_id, actor, database, query), granted(query.kind())
+    counted = granted(await differences.count(database, actor, session_id, other, start=query.count_cursor))
+    page = granted(
+        await differences.page(database, actor, session_id, other, cursor=query.cursor, limit=query.limit, only=only)
+    )
+    listed = _listed([one.to_json() for one in page.rows], page.cursor)
+    return {**counted.to_json(), **listed, "object": "sync_differences"}
+
+
+@router.get(
+    "/sessions/{session_id}/differences/export",
+    response_class=StreamingResponse,
+    responses={
+        **noes(403),
+        200: {
+            "description": "Every row that differs.",
+            "content": {report_export.TYPES[one].partition(";")[0]: {} for one in differences_export.FORMATS},
+        },
+    },
+    summary="Differences as a file",
+)
+async def export_differences(
+    session_id: UUID, actor: CallingActor, database: OpenDatabase, query: Annotated[DifferencesExportQuery, Query()]
+) -> StreamingResponse:
+    other, only = await _other(session_id, actor, database, query), granted(query.kind())
+    return _file(granted(await differences_export.export(database, actor, session_id, other, query.format, only=only)))
+
+
+async def _other(session_id: UUID, actor: CallingActor, database: OpenDatabase, query: DifferencesOf) -> UUID:
+    return query.other or granted(await differences.plan_of(database, actor, session_id))
+
+
+@router.get(
     "/sessions/{session_id}/errors",
     response_model=SyncErrorList,
     responses=noes(403),
@@ -279,7 +362,10 @@ async def export_report(
     session_id: UUID, actor: CallingActor, database: OpenDatabase, query: Annotated[ExportQuery, Query()]
 ) -> StreamingResponse:
     only = Only(query.entity_type, query.action, query.reason_code, query.field)
-    made = granted(await report_export.export(database, actor, session_id, query.format, only=only))
+    return _file(granted(await report_export.export(database, actor, session_id, query.format, only=only)))
+
+
+def _file(made: Export) -> StreamingResponse:
     named = {"Content-Disposition": f'attachment; filename="{made.filename}"'}
     return StreamingResponse(made.chunks, media_type=made.content_type, headers=named)
 

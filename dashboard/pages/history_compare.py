@@ -10,6 +10,7 @@ from dashboard import components as ui
 from dashboard.navigation import add_page
 from dashboard.pages import run_parts as parts
 from dashboard.pages.history import RunRow, run_rows
+from dashboard.pages.history_differences import DifferencesState, differing
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import Action
 from sync_core.errors import Refusal
@@ -100,6 +101,7 @@ def body() -> rx.Component:
             flush=True,
             class_name="reflow counted pairs",
         ),
+        differing(),
         ui.card(
             ui.data_table(
                 [ui.Column("Setting"), ui.Column("Earlier"), ui.Column("Later")],
@@ -170,4 +172,10 @@ def setting_row(one: rx.Var[SettingRow]) -> rx.Component:
 
 
 def register(app: rx.App) -> None:
-    add_page(app, view, route="/syncs/compare", title="Two syncs compared", on_load=[CompareState.load])
+    add_page(
+        app,
+        view,
+        route="/syncs/compare",
+        title="Two syncs compared",
+        on_load=[CompareState.load, DifferencesState.look],
+    )

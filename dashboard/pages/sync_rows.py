@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -14,6 +13,7 @@ from sync_core.services.pace import Retried
 from sync_core.services.progress_view import EntityLine, ProgressView, Pulse, Verified
 from sync_core.services.quota import Quota
 from sync_core.services.record_views import When
+from sync_core.services.run_outcome import Outcome
 from sync_core.services.run_windows import Lane, Lanes
 from sync_core.services.session_views import EventView
 
@@ -74,14 +74,22 @@ class EventRow:
     external_id: str
 
 
-def beside_plan(more: Mapping[Action, int]) -> str:
-    """How what came of an applied plan differs from it."""
+def beside_plan(found: Outcome | None) -> str:
+    """How what came of an applied plan differs from it: in how many of each, and in how many of all rows, where these are counted."""
+    if found is None or found.beside_plan is None:
+        return ""
     differ = [
         f"{abs(count):,} {'more' if count > 0 else 'fewer'} {_OUTCOMES[action]}"
-        for action, count in more.items()
+        for action, count in found.beside_plan.items()
         if count
     ]
-    return f"Otherwise than planned: {', '.join(differ)}." if differ else "As many of each as planned."
+    if found.otherwise is None:
+        return f"Otherwise than planned: {', '.join(differ)}." if differ else "As many of each as planned."
+    count, rows = found.otherwise
+    if not count:
+        return f"All {rows:,} rows came out as planned."
+    how = f": {', '.join(differ)}" if differ else ", though as many of each"
+    return f"{count:,} of {rows:,} rows came out otherwise than planned{how}."
 
 
 _OUTCOMES = {

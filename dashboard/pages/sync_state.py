@@ -206,10 +206,9 @@ class SyncState(PageState):
             if SessionStatus(self.status or "pending").is_open
             else await run_outcome.read(get_database(), actor, session_id)
         )
-        beside = None if found is None else found.beside_plan
         return {
             "has_outcome": found is not None,
-            "beside_plan": "" if beside is None else rows.beside_plan(beside),
+            "beside_plan": rows.beside_plan(found),
             "lacks_webhook": found is not None and found.lacks_webhook,
             "lacks_schedule": found is not None and found.lacks_schedule,
         }

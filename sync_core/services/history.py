@@ -112,6 +112,17 @@ class Comparison:
 
 
 async def compare(database: Database, actor: Actor, one_id: UUID, other_id: UUID) -> Comparison | Refusal:
+    found = await two(database, actor, one_id, other_id)
+    if isinstance(found, Refusal):
+        return found
+    one, other = found
+    return Comparison(past(one), past(other), _counted(one, other), _settings(one, other, actor.time_zone))
+
+
+async def two(
+    database: Database, actor: Actor, one_id: UUID, other_id: UUID
+) -> tuple[SessionView, SessionView] | Refusal:
+    """The earlier one first."""
     if not actor.can(Permission.VIEW):
         return _FORBIDDEN
     if one_id == other_id:
@@ -122,9 +133,8 @@ async def compare(database: Database, actor: Actor, one_id: UUID, other_id: UUID
         if isinstance(found, Refusal):
             return found
         views.append(found)
-    views.sort(key=lambda view: (view.queued, view.id))
-    one, other = views
-    return Comparison(past(one), past(other), _counted(one, other), _settings(one, other, actor.time_zone))
+    one, other = sorted(views, key=lambda view: (view.queued, view.id))
+    return one, other
 
 
 def _counted(one: SessionView, other: SessionView) -> tuple[ComparedCounts, ...]:

@@ -114,13 +114,13 @@ async def _once(content: bytes) -> AsyncIterator[bytes]:
 
 async def _rows(database: Database, actor: Actor, head: ReportView, wanted: Format, only: Only) -> AsyncIterator[bytes]:
     if wanted is Format.CSV:
-        yield _csv([_COLUMNS])
+        yield csv_lines([_COLUMNS])
     for row in head.matrix:
         for one in Action:
             if only.has(row.entity, one) and row.counts[one]:
                 async for page in _pages(database, actor, head, row.entity, one, only):
                     if wanted is Format.CSV:
-                        yield _csv([line for item in page for line in _lines(row.entity, item)])
+                        yield csv_lines([line for item in page for line in _lines(row.entity, item)])
                     else:
                         yield b"".join(orjson.dumps(_document(row.entity, item)) + b"\n" for item in page)
 
@@ -160,12 +160,13 @@ def _lines(entity: EntityType, row: PlanRow) -> list[list[str]]:
     detail = row.detail or {}
     label = report.described(entity, row.theirs)
     head = [entity.singular, row.external_id, label, row.action, row.reason_code or "", str(row.record_id or "")]
-    changes = [[name, _cell(pair[0]), _cell(pair[1]), ""] for name, pair in (detail.get("changes") or {}).items()]
+    changes = [[name, cell(pair[0]), cell(pair[1]), ""] for name, pair in (detail.get("changes") or {}).items()]
     message = str(detail.get("message") or "")
     return [[*head, *tail] for tail in changes or [[str(detail.get("field") or ""), "", "", message]]]
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value as it is stored."""
     if value is None:
         return ""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
@@ -176,9 +177,10 @@ def formula_safe(cell: str) -> str:
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else cell
 
 
-def _csv(lines: list[list[str]]) -> bytes:
+def csv_lines(lines: list[list[str]]) -> bytes:
+    """For a spreadsheet: no cell is taken for a formula."""
     buffer = io.StringIO()
-    csv.writer(buffer).writerows([formula_safe(cell) for cell in line] for line in lines)
+    csv.writer(buffer).writerows([formula_safe(one) for one in line] for line in lines)
     return buffer.getvalue().encode()
 
 

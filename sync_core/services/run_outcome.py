@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from sync_core.domain.vocabulary import Action, SessionStatus
 from sync_core.errors import Refusal
-from sync_core.services import connections, schedules, sessions
+from sync_core.services import connections, differences, schedules, sessions
 from sync_core.services.actor import Actor, Permission
+from sync_core.services.difference_views import Differences
 from sync_core.services.history import totals
 from sync_core.store.database import Database
 
+_PATIENCE: Final = 0.15
 _CAME_TO_ITS_END = (SessionStatus.COMPLETED, SessionStatus.PARTIAL)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`beside_plan` is how many more of each action there are than the whole plan had, None where none was applied. What is lacking is said
-    to who may set it up.
+    """`beside_plan` is how many more of each action there are than the whole plan had, None where none was applied; `otherwise` how many of
+    how many rows are not as planned, None where that takes longer to count than people wait for. What is lacking is said to who may set it up.
     """
 
     beside_plan: Mapping[Action, int] | None
+    otherwise: tuple[int, int] | None
     lacks_webhook: bool
     lacks_schedule: bool
 
@@ -32,15 +36,19 @@ async def read(database: Database, actor: Actor, session_id: UUID) -> Outcome | 
     view = await sessions.get(database, actor, session_id)
     if isinstance(view, Refusal) or view.config.dry_run or view.status not in _CAME_TO_ITS_END:
         return None
-    beside = None
+    beside, otherwise = None, None
     if view.source_session_id is not None and view.config.limit is None:
         plan = await sessions.get(database, actor, view.source_session_id)
         if not isinstance(plan, Refusal):
             planned, done = totals(plan), totals(view)
             beside = {action: done[action] - planned[action] for action in Action}
+            found = await differences.count(database, actor, plan.id, view.id, seconds=_PATIENCE)
+            if isinstance(found, Differences) and found.is_whole and found.looked:
+                otherwise = found.differing, found.looked
     connection = await connections.current(database, actor) if actor.can(Permission.MANAGE_CONNECTION) else None
     return Outcome(
         beside,
+        otherwise,
         lacks_webhook=connection is not None and not connection.has_webhook_secret,
         lacks_schedule=actor.can(Permission.RUN_SYNC) and not await schedules.list_schedules(database, actor),
     )

@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from sync_core.engine.drive import drive
 from sync_core.sandbox.launch import SandboxProcess
+from sync_core.services import differences, plan_limits
 from sync_core.services import drift as drift_service
-from sync_core.services import plan_limits
 from sync_core.services.api_keys import KeyLevel
 from sync_core.services.plan_limits import Limits
 from sync_core.store.database import Database
@@ -124,6 +124,7 @@ async def test_a_dry_run_is_applied(
 ) -> None:
     # One call compares all that there is, however slow the machine.
     monkeypatch.setattr(drift_service, "BUDGET_SECONDS", 60.0)
+    monkeypatch.setattr(differences, "BUDGET_SECONDS", 60.0)
     plan = (await call("POST", INITIAL, {"entity_types": ["products"], "dry_run": True})).json()
     early = await call("POST", f"{SESSIONS}/{plan['id']}/apply")
     await driven(database, api_sandbox, plan["id"])
@@ -149,6 +150,18 @@ async def test_a_dry_run_is_applied(
     assert applied.json()["source_session_id"] == plan["id"]
     assert_error(again, 409, "not_a_dry_run")
     assert done["progress"]["products"]["created"] == 2
+
+    path = f"{SESSIONS}/{applied.json()['id']}/differences"
+    beside = (await call("GET", f"{path}?limit=3")).json()
+    rest = (await call("GET", f"{path}?limit=50&cursor={beside['next_cursor']}")).json()
+    whole = await call("GET", f"{path}/export?entity_type=products&earlier=create&later=none&format=csv")
+    assert (beside["compared"], beside["differing"], beside["complete"]) == (products, products - 2, True)
+    assert [one["external_id"] for one in rest["data"]] == sorted(one["external_id"] for one in rest["data"])
+    assert len({one["external_id"] for one in beside["data"] + rest["data"]}) == products - 2
+    assert {one["why"] for one in rest["data"]} == {"Only the first 2 of each entity type were applied."}
+    assert len(whole.text.splitlines()) == products - 2 + 1
+    assert_error(await call("GET", f"{SESSIONS}/{plan['id']}/differences"), 422, "other_required")
+    assert_error(await call("GET", f"{path}?earlier=create"), 422, "kind_invalid")
 
 
 @pytest.mark.usefixtures("connected")

@@ -49,6 +49,11 @@ _MOST = (
   cancel_at_period_end, payment_provider, payment_account, payment_livemode, external_id)
   SELECT r.workspace_id, (SELECT id FROM customers LIMIT 1), r.product_id, r.id, 'overdue', 'past_due', 1000, now(), true, 'stripe',
   'acct_large', false, 'sub_' || r.external_id FROM prices r""",
+    f"""INSERT INTO payment_sync_plan_items (workspace_id, session_id, entity_type, external_id, seq, action, reason_code, record_id, record_version,
+  detail) SELECT workspace_id, %(other)s, entity_type, external_id, seq, CASE WHEN action = 'error' THEN 'error' ELSE 'conflict' END, 'both_changed', record_id,
+  record_version + 1, jsonb_build_object('drifted', true, 'message', {_LONG_TEXT}, 'changes', jsonb_build_object('name',
+    jsonb_build_array({_LONG_TEXT}, 'b'), 'phone', jsonb_build_array({_LONG_TEXT}, 'b'), 'email', jsonb_build_array({_LONG_TEXT}, 'b')))
+  FROM payment_sync_plan_items WHERE session_id = %(session)s""",
 )
 
 
@@ -63,7 +68,9 @@ def large(server_url: str, template: str) -> Iterator[tuple[str, Large]]:
         for table, column in (("customers", "name"), ("payment_sync_conflicts", "label")):
             connection.execute(f"UPDATE {table} SET {column} = {_LONG_NAME}")
         for statement in _MOST:
-            connection.execute(statement, {"workspace": workspace_id})
+            connection.execute(
+                statement, {"workspace": workspace_id, "session": made.session_id, "other": made.sessions[0]}
+            )
     yield url, made
     on_server(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
@@ -116,6 +123,7 @@ def ids_of(url: str, large: Large) -> dict[str, str]:
 
 
 RUN, REPORT, RECORDS = "syncs/[sync_id]", "syncs/[sync_id]/report", "records/[record_kind]"
+COMPARE = "syncs/compare"
 Ask = Callable[[Browser], Awaitable[None]]
 
 
@@ -147,6 +155,7 @@ LARGEST: dict[str, tuple[str, str, str, Ask | None]] = {
         for action in ("create", "update", "conflict", "error")
     },
     "why": (REPORT, "/syncs/[sync_id]/report", "reasons", None),
+    "rows that differ": (COMPARE, "/syncs/compare?one=[sync_id]&other=[other_id]", "rows", None),
     "drift": (REPORT, "/syncs/[sync_id]/report", "drifted", turning_drift),
     "errors by reason": (RUN, "/syncs/[sync_id]", "problems", None),
     "errors one by one": (RUN, "/syncs/[sync_id]", "failures", turning_problems),
@@ -160,7 +169,7 @@ async def test_a_list_at_its_largest_comes_in_small_messages(
     visitor: tuple[Browser, Large], route: str, path: str, name: str, then: Ask | None
 ) -> None:
     client, made = visitor
-    client.path = path.replace("[sync_id]", str(made.session_id))
+    client.path = path.replace("[sync_id]", str(made.session_id)).replace("[other_id]", str(made.sessions[0]))
     await client.send(LOADS[route][-1].state, LOADS[route][-1].fn.__name__)
     if then is not None:
         await then(client)

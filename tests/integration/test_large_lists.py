@@ -35,6 +35,7 @@ from sync_core.services import (
     conflict_undo,
     conflicts,
     conflicts_bulk,
+    differences,
     drift,
     findings,
     history,
@@ -50,6 +51,7 @@ from sync_core.services.conflicts import ConflictQuery
 from sync_core.services.records import RecordQuery
 from sync_core.services.report import LineQuery
 from sync_core.store.database import Database
+from sync_core.store.plan_differences import Kind
 from sync_core.store.record_lists import SORTS, Sort
 from sync_core.store.sessions import RunFilter
 from tests.conftest import database_named, make_workspace, on_server
@@ -120,13 +122,22 @@ def large(server_url: str, template: str) -> Iterator[tuple[str, Large]]:
     name = f"large_{uuid4().hex[:8]}"
     on_server(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     url = database_named(server_url, name)
-    yield (
-        url,
-        make_large(
-            url, asyncio.run(_workspace(url)), customers=SIZE, invoices=SIZE // 4, conflicts=SIZE // 2, plan=SIZE
-        ),
+    found = make_large(
+        url, asyncio.run(_workspace(url)), customers=SIZE, invoices=SIZE // 4, conflicts=SIZE // 2, plan=SIZE
     )
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_APPLIED, {"run": found.sessions[0], "plan": found.session_id})
+    yield url, found
     on_server(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+# What came of the plan: every hundredth row otherwise.
+_APPLIED = """
+INSERT INTO payment_sync_plan_items (workspace_id, session_id, entity_type, external_id, seq, action, reason_code, record_id, record_version, detail)
+SELECT workspace_id, %(run)s, entity_type, external_id, seq, CASE WHEN seq %% 100 = 0 THEN 'error' ELSE action END, reason_code, record_id,
+  record_version, detail
+FROM payment_sync_plan_items WHERE session_id = %(plan)s
+"""
 
 
 async def _workspace(url: str) -> UUID:
@@ -338,11 +349,26 @@ DRIFT: dict[str, Look] = {
     "drift: counted": lambda database, actor, large: drift.count(database, actor, large.session_id),
     "drift: a page": lambda database, actor, large: drift.page(database, actor, large.session_id),
 }
+DIFFERENCES: dict[str, Look] = {
+    "differences: counted": lambda database, actor, large: differences.count(
+        database, actor, large.session_id, large.sessions[0]
+    ),
+    "differences: a page": lambda database, actor, large: differences.page(
+        database, actor, large.session_id, large.sessions[0]
+    ),
+    "differences: of one kind": lambda database, actor, large: differences.page(
+        database,
+        actor,
+        large.session_id,
+        large.sessions[0],
+        only=Kind(EntityType.CUSTOMERS, Action.SKIP, Action.ERROR),
+    ),
+}
 LOOKS = (
     [(name, look, A_PAGE) for name, look in LISTS.items()]
     + [(name, look, A_COUNT) for name, look in COUNTS.items()]
     + [(name, look, A_REPORT) for name, look in REPORTS.items()]
-    + [(name, look, A_LOOKUP * SIZE) for name, look in DRIFT.items()]
+    + [(name, look, A_LOOKUP * SIZE) for name, look in (DRIFT | DIFFERENCES).items()]
 )
 
 

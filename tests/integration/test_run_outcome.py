@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from dashboard.pages.sync_rows import beside_plan
-from sync_core.domain.vocabulary import EntityType, Role
+from sync_core.domain.vocabulary import Action, EntityType, Role
 from sync_core.services import run_outcome, schedules
+from sync_core.services.run_outcome import Outcome
 from sync_core.services.schedules import RhythmRequest, ScheduleRequest, ScheduleView
 from sync_core.services.start_request import StartRequest
 from sync_core.store.database import Database
@@ -83,11 +84,38 @@ async def test_what_came_of_a_sync(
     if said is None or found is None:
         assert (found, said) == (None, None)
         return
-    assert ("" if found.beside_plan is None else beside_plan(found.beside_plan)) == said
+    assert beside_plan(found) == said
     assert (found.lacks_webhook, found.lacks_schedule) == (True, True)
     viewer = await run_outcome.read(database, actor_of(workspace_id, role=Role.VIEWER), made)
     assert viewer is not None
     assert (viewer.lacks_webhook, viewer.lacks_schedule) == (False, False)
+
+
+_FEWER = {Action.CREATE: -2, Action.CONFLICT: 2}
+
+
+@pytest.mark.parametrize(
+    ("more", "otherwise", "said"),
+    [
+        pytest.param({}, (0, 1_200), "All 1,200 rows came out as planned.", id="as planned"),
+        pytest.param(
+            _FEWER,
+            (5, 1_200),
+            "5 of 1,200 rows came out otherwise than planned: 2 fewer created, 2 more to review.",
+            id="otherwise",
+        ),
+        pytest.param(
+            {}, (1, 1_200), "1 of 1,200 rows came out otherwise than planned, though as many of each.", id="as many"
+        ),
+        pytest.param(
+            _FEWER, None, "Otherwise than planned: 2 fewer created, 2 more to review.", id="too many to count"
+        ),
+    ],
+)
+def test_how_many_rows_came_out_otherwise_is_said(
+    more: dict[Action, int], otherwise: tuple[int, int] | None, said: str
+) -> None:
+    assert beside_plan(Outcome(more, otherwise, lacks_webhook=False, lacks_schedule=False)) == said
 
 
 async def test_what_repeats_by_itself_is_offered_no_more(database: Database, workspace_id: UUID) -> None:
