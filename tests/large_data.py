@@ -23,9 +23,9 @@ VALUES (%(workspace)s, 'acct_large', false, 'secret', '1234', 'f', 'x', true) RE
 """
 _RUNS = """
 INSERT INTO payment_sync_sessions (workspace_id, entity_types, connection_id, config, status, phase, dry_run, created_at, started_at,
-  completed_at, created_by)
+  completed_at, created_by, stats)
 SELECT %(workspace)s, '{customers,invoices}', %(connection)s, %(config)s, (ARRAY['completed', 'completed', 'partial', 'failed', 'cancelled'])[1 + i %% 5],
-  'done', i %% 3 = 0, at, at, at + interval '4 minutes', CASE WHEN i %% 400 = 0 THEN 'ben' ELSE 'ana' END
+  'done', i %% 3 = 0, at, at, at + interval '4 minutes', CASE WHEN i %% 400 = 0 THEN 'ben' ELSE 'ana' END, '{"clock_skew": 0.4}'
 FROM (SELECT i, now() - i * interval '6 hours' AS at FROM generate_series(1, %(runs)s) i) made RETURNING id
 """
 # A tenth disagrees, a twentieth was edited here, some are deleted, some have no name.
@@ -99,10 +99,23 @@ SELECT %(workspace)s, %(session)s, CASE WHEN i %% 3 = 0 THEN 'invoice' ELSE 'cus
   (ARRAY['sync_conflict', 'sync_skipped', 'sync_failed'])[1 + i %% 3], 'noted', now() - i * interval '1 millisecond'
 FROM generate_series(1, %(plan)s) i
 """
+# Each conflict's customer was edited here, and changed in Stripe before or after that.
+_EDITS = """
+INSERT INTO audit_log (workspace_id, actor, action, target, occurred_at, details)
+SELECT workspace_id, 'ana', 'record.edited', 'customers/' || record_id, now() - interval '3 hours',
+  jsonb_build_object('changes', jsonb_build_object('name', jsonb_build_array('Base', local->'name')))
+FROM payment_sync_conflicts WHERE workspace_id = %(workspace)s
+"""
+_TOLD = """
+INSERT INTO payment_webhook_inbox (workspace_id, event_id, event_type, account_id, payload, object_id, happened_at, livemode, changes)
+SELECT workspace_id, 'evt_' || id, 'customer.updated', 'acct_large', json_build_object('id', 'evt_' || id, 'filler', repeat('x', 1500)),
+  external_id, now() - (1 + abs(hashtext(external_id)) %% 5) * interval '1 hour', false, jsonb_build_object('name', theirs->'name')
+FROM payment_sync_conflicts WHERE workspace_id = %(workspace)s
+"""
 _RECORD = "SELECT id FROM customers WHERE workspace_id = %(workspace)s AND external_id = 'cus_' || %(customers)s"
 _TABLES = (
     "customers, invoices, payment_sync_conflicts, payment_sync_sessions, payment_sync_plan_items, payment_sync_staged_objects,"
-    " payment_sync_entity_runs, payment_sync_events, payment_sync_conflict_reviews"
+    " payment_sync_entity_runs, payment_sync_events, payment_sync_conflict_reviews, audit_log, payment_webhook_inbox"
 )
 _NOT_ALL_VISIBLE = """
 SELECT relname, relallvisible, relpages FROM pg_class
@@ -149,7 +162,7 @@ def make_large(url: str, workspace_id: UUID, *, customers: int, invoices: int, c
         sessions = tuple(UUID(str(row[0])) for row in runs)
         # The third run is the first that is dry.
         bound |= {"session": sessions[2], "sessions": list(sessions[:5])}
-        for statement in (_CUSTOMERS, _INVOICES, _CONFLICTS, _STAGED, _PLAN, _COUNTERS, _EVENTS):
+        for statement in (_CUSTOMERS, _INVOICES, _CONFLICTS, _STAGED, _PLAN, _COUNTERS, _EVENTS, _EDITS, _TOLD):
             connection.execute(statement, bound)
         ticked = connection.execute(_TICKS, bound).fetchone()
         _vacuum(connection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Self
 
 from sync_core.domain.fields import FIELDS, JsonValue, Kind, Values
@@ -73,6 +74,11 @@ class Rule:
         return self.fields.get(name, self.take)
 
     @property
+    def asks_times(self) -> bool:
+        """Whether it takes whichever side changed last: what it comes to is then each conflict's own."""
+        return Blend.NEWER in (self.take, *self.fields.values())
+
+    @property
     def answer(self) -> Choice | None:
         """What it says about the record itself."""
         return self.record or (self.take if isinstance(self.take, Choice) else None)
@@ -86,14 +92,22 @@ def take_of(word: object) -> Take | None:
     return next((kind(text) for kind in (Blend, Ignoring) if text in {one.value for one in kind}), None) or Choice(text)
 
 
-def chosen(dispute: Dispute, rule: Rule) -> dict[str, Taken]:
-    """The choices that a rule makes for one conflict; what it says nothing about is left out."""
+NOTHING_KNOWN: Mapping[str, Choice] = MappingProxyType({})
+
+
+def chosen(dispute: Dispute, rule: Rule, newer: Mapping[str, Choice] = NOTHING_KNOWN) -> dict[str, Taken]:
+    """The choices that a rule makes for one conflict; what it says nothing about is left out. `newer` are the sides that are known to have
+    changed last.
+    """
     made: dict[str, Taken] = {}
     if dispute.asks_record and rule.answer is not None:
         made[RECORD] = Taken(rule.answer)
     for name in dispute.differing:
         # An answer for all fields is none for one that nobody is to be asked about.
         take = rule.fields.get(name) if name in dispute.ignored and dispute.leaves(name) else rule.of(name)
+        if take is Blend.NEWER:
+            # Where nobody needs to choose, one side alone has changed: that is the newer, and merges by itself.
+            take = newer.get(name)
         taken = Taken(take) if isinstance(take, Choice) else _blended(dispute, name, take)
         if taken is not None:
             made[name] = taken

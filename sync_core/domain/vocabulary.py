@@ -166,6 +166,21 @@ class Blend(Word):
 
     FILLED = "filled", "Whichever side has a value"
     KEYS = "keys", "Both sides' keys, Stripe's where they clash"
+    NEWER = "newer", "Whichever side changed last"
+
+
+class Doubt(Word):
+    """Why nobody can say which side changed a field last."""
+
+    NO_EVENT = "no_event", "No event from Stripe says when it changed there."
+    OTHER_EVENT = "other_event", "Stripe's newest event about it says another value than the sync read."
+    CHANGED_SINCE = "changed_since", "Stripe says that it has changed again since the sync read it."
+    NO_EDIT = "no_edit", "No edit here says when it changed here."
+    OTHER_EDIT = "other_edit", "Something else has written it here since the newest edit."
+    OLD_EDIT = "old_edit", "A sync has written the record since the newest edit here."
+    KEPT = "kept", "Ours was kept by a decision, after Stripe's change or too near to it."
+    CLOSE = "close", "Both sides changed it too near to each other."
+    NO_CLOCK = "no_clock", "The sync did not note how far Stripe's clock is from ours."
 
 
 class Ignoring(Word):

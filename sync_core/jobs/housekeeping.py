@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import structlog
 
 from sync_core.domain import rhythm
+from sync_core.domain.events import told
 from sync_core.errors import Refusal
 from sync_core.jobs.starting import NOT_CONNECTED, PLANS_ONLY, RUNNING, queue
-from sync_core.store import conflict_counts, conflict_reviews, connection_drafts, schedules, upkeep
+from sync_core.store import conflict_counts, conflict_reviews, connection_drafts, inbox, schedules, upkeep
 from sync_core.store.database import Database
 from sync_core.store.runs import RunConfig
 from sync_core.store.schedules import DueSchedule
@@ -74,3 +76,22 @@ async def prune(database: Database) -> None:
             await conflict_reviews.tidy(session, workspace_id)
         if gone:
             log.info("prune.forgot", workspace=str(workspace_id), staged=gone)
+
+
+_EVENTS_AT_ONCE = 50
+
+
+async def read_events(database: Database) -> None:
+    """What Stripe's events say that came before this version: those that come are read as they come."""
+    async with database.system() as session:
+        workspaces = await upkeep.workspace_ids(session)
+    for workspace_id in workspaces:
+        while await _read_some(database, workspace_id):
+            pass
+
+
+async def _read_some(database: Database, workspace_id: UUID) -> bool:
+    async with database.workspace(workspace_id) as session:
+        found = await inbox.unread(session, workspace_id, _EVENTS_AT_ONCE)
+        await inbox.note_read(session, workspace_id, [(one, account, told(event)) for one, event, account in found])
+    return bool(found)

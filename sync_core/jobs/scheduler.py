@@ -18,7 +18,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
-from sync_core.jobs.housekeeping import prune, start_scheduled
+from sync_core.jobs.housekeeping import prune, read_events, start_scheduled
 from sync_core.settings import Settings, get_settings
 from sync_core.store import runs
 from sync_core.store.database import Database, get_database
@@ -104,6 +104,10 @@ class Dispatcher:
         with self._working(), suppress(SQLAlchemyError, OSError):
             await prune(self._database)
 
+    async def read_events(self) -> None:
+        with self._working(), suppress(SQLAlchemyError, OSError):
+            await read_events(self._database)
+
     @contextmanager
     def _working(self) -> Iterator[None]:
         task = asyncio.current_task()
@@ -155,6 +159,7 @@ async def running() -> AsyncIterator[Dispatcher]:
         dispatcher.tick, "interval", id=_TICK, seconds=settings.tick_seconds, max_instances=1, coalesce=True
     )
     _scheduler.add_job(dispatcher.prune, "interval", id="prune", hours=1, max_instances=1, coalesce=True)
+    _scheduler.add_job(dispatcher.read_events, id="events")
     _scheduler.start()
     poke()
     try:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, text
 from sqlmodel import Field, SQLModel
 
 from sync_core.models.base import (
@@ -88,7 +88,11 @@ class ConnectionDraft(SQLModel, table=True):
 
 
 class WebhookEvent(SQLModel, table=True):
-    """The inbox: a signed event is stored before it is answered, and worked on afterwards."""
+    """The inbox: a signed event is stored before it is answered, and worked on afterwards.
+
+    `changes` are the fields of the object `object_id` that it says changed, with their new values; null until it has been read. An event that
+    is about nothing of ours has no object here.
+    """
 
     __tablename__ = "payment_webhook_inbox"
     __table_args__: ClassVar[Any] = (
@@ -97,6 +101,14 @@ class WebhookEvent(SQLModel, table=True):
             "ix_payment_webhook_inbox_due", "workspace_id", "received_at", postgresql_where=text("processed_at IS NULL")
         ),
         Index("ix_payment_webhook_inbox_recent", "workspace_id", text("received_at DESC")),
+        Index(
+            "ix_payment_webhook_inbox_object",
+            "workspace_id",
+            "object_id",
+            "happened_at",
+            postgresql_where=text("object_id IS NOT NULL"),
+        ),
+        Index("ix_payment_webhook_inbox_unread", "workspace_id", "event_id", postgresql_where=text("changes IS NULL")),
     )
 
     workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
@@ -104,6 +116,10 @@ class WebhookEvent(SQLModel, table=True):
     event_type: str = Field(sa_column=text_col())
     account_id: str | None = Field(default=None, sa_column=text_col(nullable=True))
     payload: dict[str, Any] = Field(sa_column=json_col(nullable=False))
+    object_id: str | None = Field(default=None, sa_column=text_col(nullable=True))
+    happened_at: datetime | None = Field(default=None, sa_column=time_col())
+    livemode: bool | None = Field(default=None, sa_column=Column(Boolean, nullable=True))
+    changes: dict[str, Any] | None = Field(default=None, sa_column=jsonb_col())
     received_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
     processed_at: datetime | None = Field(default=None, sa_column=time_col())
     outcome: str | None = Field(default=None, sa_column=text_col(nullable=True))

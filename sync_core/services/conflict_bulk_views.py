@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from sync_core.domain.conflict_rules import Rule, Take
 from sync_core.domain.fields import JsonValue
-from sync_core.domain.vocabulary import Choice, EntityType, Ignoring, Transition
+from sync_core.domain.vocabulary import Blend, Choice, EntityType, Ignoring, Transition
 from sync_core.services.conflict_views import LeftOut
 
 
 @dataclass(frozen=True, slots=True)
 class FieldEffect:
-    """`rows` in which the field differs, and by `transitions` how; `written` says that ours changes."""
+    """`rows` in which the field differs, and by `transitions` how; `written` says that ours changes. `sides` are what a rule that takes the
+    newer comes to.
+    """
 
     entity: EntityType
     name: str
@@ -24,9 +26,13 @@ class FieldEffect:
     rows: int
     transitions: Mapping[Transition, int]
     money: bool
+    sides: Mapping[Choice, int] = field(default_factory=dict)
 
     @property
     def written(self) -> bool:
+        if self.take is Blend.NEWER:
+            # Where one side alone has changed, the field merges by itself, maybe to Stripe's.
+            return Choice.STRIPE in self.sides or self.rows > sum(self.sides.values())
         return self.take not in (Choice.LOCAL, None) and not self.ignored
 
     @property
@@ -43,8 +49,21 @@ class SampleChange:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleTime:
+    """When each side of a field changed last, and by whom or by which event: which is why `take` is taken. In epoch seconds."""
+
+    name: str
+    label: str
+    take: Choice
+    here: float
+    by: str
+    there: float
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
-    """A row before and after. `record` says what becomes of the record itself, where that is asked."""
+    """A row before and after. `record` says what becomes of the record itself, where that is asked; `times` are of a rule that asks for them."""
 
     conflict_id: UUID
     entity: EntityType
@@ -52,6 +71,7 @@ class Sample:
     currency: str | None
     changes: tuple[SampleChange, ...]
     record: str
+    times: tuple[SampleTime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +121,7 @@ class BulkPreview:
                     "name": one.name,
                     "rows": one.rows,
                     "written": one.written,
+                    "sides": {side.value: count for side, count in one.sides.items()},
                     "transitions": {word.value: count for word, count in one.transitions.items()},
                 }
                 for one in self.fields
@@ -110,6 +131,10 @@ class BulkPreview:
                     "conflict_id": str(one.conflict_id),
                     "label": one.label,
                     "changes": {change.name: [change.before, change.after] for change in one.changes},
+                    "changed_at": {
+                        time.name: {"local": int(time.here), "stripe": int(time.there), "event_id": time.event}
+                        for time in one.times
+                    },
                 }
                 for one in self.samples
             ],

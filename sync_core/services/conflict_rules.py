@@ -24,8 +24,7 @@ from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.conflict_bulk_views import BulkPreview, BulkResult
 from sync_core.services.conflict_facets import FORBIDDEN
-from sync_core.services.conflicts_bulk import bulk_resolve, coverage, misstated, seal
-from sync_core.store import conflict_previews as previews
+from sync_core.services.conflicts_bulk import bulk_resolve, coverage, misstated, previewed
 from sync_core.store import conflict_rules as store
 from sync_core.store.audit import record as audit
 from sync_core.store.conflict_counts import cells
@@ -268,10 +267,7 @@ async def preview(database: Database, actor: Actor, rule_id: UUID) -> BulkPrevie
         return _UNKNOWN
     async with database.workspace(actor.workspace_id) as session:
         fitting = await cells(session, actor.workspace_id, found.query)
-        covered, missing = coverage(fitting, found.rule)
-        preview_id = await previews.create(session, actor.workspace_id, actor.label, found.query.to_json())
-        await previews.fill(session, actor.workspace_id, preview_id, found.query, covered)
-        return await seal(session, actor, preview_id, found.rule, missing)
+        return await previewed(session, actor, found.query, found.rule, fitting)
 
 
 async def apply_to_run(database: Database, workspace_id: UUID, session_id: UUID) -> int:
@@ -299,14 +295,11 @@ def _untouched(session_id: UUID) -> ConflictQuery:
 async def _settle(
     database: Database, workspace_id: UUID, one: SavedRule, base: ConflictQuery, fitting: Sequence[Cell]
 ) -> int:
-    covered, missing = coverage(fitting, one.rule)
-    if not covered:
+    if not coverage(fitting, one.rule)[0]:
         return 0
     actor = Actor(workspace_id, Role.OPERATOR, f"Rule “{one.name}”")
     async with database.workspace(workspace_id) as session:
-        preview_id = await previews.create(session, workspace_id, actor.label, base.to_json())
-        await previews.fill(session, workspace_id, preview_id, base, covered)
-        made = await seal(session, actor, preview_id, one.rule, missing)
+        made = await previewed(session, actor, base, one.rule, fitting)
     result = await bulk_resolve(database, actor, made.id, made.hash)
     if not isinstance(result, BulkResult):
         log.warning("rules.not_applied", rule=str(one.id), reason=result.message)

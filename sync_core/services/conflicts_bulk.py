@@ -32,6 +32,7 @@ from sync_core.services.conflict_bulk_views import (
 )
 from sync_core.services.conflict_facets import FORBIDDEN
 from sync_core.services.conflict_settling import settlement
+from sync_core.services.conflict_timing import sides_of, times_of, weigh
 from sync_core.services.conflict_views import LeftOut
 from sync_core.store import conflict_previews as previews
 from sync_core.store import conflict_writes as writes
@@ -63,13 +64,22 @@ async def bulk_preview(database: Database, actor: Actor, query: ConflictQuery, r
         return wrong
     query = query.by(actor.user_id)
     async with database.workspace(actor.workspace_id) as session:
-        found = await cells(session, actor.workspace_id, query)
-        covered, missing = coverage(found, rule)
-        begun = sum(cell.count for cell in found if cell.chosen and not _why_open(cell, rule))
-        preview_id = await previews.create(session, actor.workspace_id, actor.label, query.to_json())
-        await previews.fill(session, actor.workspace_id, preview_id, query, covered)
-        made = await seal(session, actor, preview_id, rule, missing, begun)
+        made = await previewed(session, actor, query, rule, await cells(session, actor.workspace_id, query))
         return await conflict_ignoring.crowded(session, actor, rule, made.rows) or made
+
+
+async def previewed(
+    session: AsyncSession, actor: Actor, query: ConflictQuery, rule: Rule, found: Sequence[Cell]
+) -> BulkPreview:
+    """A sealed preview of a rule over those of a query's conflicts that are in these cells."""
+    covered, missing = coverage(found, rule)
+    begun = sum(cell.count for cell in found if cell.chosen and not _why_open(cell, rule))
+    preview_id = await previews.create(session, actor.workspace_id, actor.label, query.to_json())
+    await previews.fill(session, actor.workspace_id, preview_id, query, covered)
+    if rule.asks_times:
+        unknown, begun = await weigh(session, actor.workspace_id, preview_id, rule)
+        missing += unknown
+    return await seal(session, actor, preview_id, rule, missing, begun)
 
 
 def _wrong(query: ConflictQuery, rule: Rule) -> Refusal | None:
@@ -146,6 +156,7 @@ async def reading(
         for entity in rows
         for one in await previews.count_fields(session, workspace, preview_id, entity, rule.fields)
     ]
+    sides = await previews.sides(session, workspace, preview_id) if rule.asks_times else {}
     seqs = await previews.largest(session, workspace, preview_id, LARGEST)
     found = await previews.samples(session, workspace, preview_id, sum(rows.values()), SAMPLES - len(seqs), seqs)
     return BulkPreview(
@@ -153,7 +164,7 @@ async def reading(
         hash=sealed,
         rows=sum(rows.values()),
         entities=rows,
-        fields=tuple(_effect(one, rule) for one in counts),
+        fields=tuple(_effect(one, rule, sides.get((one.entity, one.name), {})) for one in counts),
         samples=tuple(_sample(stored, own, rule) for stored, own in found),
         not_covered=missing,
         rule=rule,
@@ -161,7 +172,7 @@ async def reading(
     )
 
 
-def _effect(count: previews.FieldCount, rule: Rule) -> FieldEffect:
+def _effect(count: previews.FieldCount, rule: Rule, sides: Mapping[Choice, int]) -> FieldEffect:
     named = next(one for one in FIELDS[count.entity] if one.name == count.name)
     return FieldEffect(
         count.entity,
@@ -171,6 +182,7 @@ def _effect(count: previews.FieldCount, rule: Rule) -> FieldEffect:
         count.rows,
         count.transitions,
         named.name in SENSITIVE,
+        sides,
     )
 
 
@@ -191,6 +203,7 @@ def _sample(stored: StoredConflict, own: Mapping[str, Any] | None, rule: Rule) -
         currency if isinstance(currency, str) else None,
         tuple(changes),
         _fate(dispute.reason, outcome) if isinstance(outcome, Outcome) else outcome.message,
+        times_of(dispute.entity, own) if rule.asks_times else (),
     )
 
 
@@ -209,6 +222,8 @@ def _fate(reason: ReasonCode, outcome: Outcome) -> str:
 
 
 def _choices(stored: StoredConflict, own: Mapping[str, Any] | None, rule: Rule) -> dict[str, Taken]:
+    if rule.asks_times:
+        return chosen(stored.dispute, rule, sides_of(own))
     return pending_of(own) if own is not None else chosen(stored.dispute, rule)
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from sync_core.domain.fields import FIELDS, JsonValue, Values, same
+from sync_core.domain.newer import fingerprint
 from sync_core.domain.vocabulary import EntityType, SyncStatus, Word
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
@@ -230,7 +231,7 @@ async def edit_record(
             return Saved(state.row_version, state.status, ())
         written = await update_values(session, actor.workspace_id, entity, state, values, status=status)
         assert written is not None, "the row is locked"
-        details = {"changes": {name: [_brief(state.local[name]), _brief(values[name])] for name in changed}}
+        details = _details(state.local, {name: values[name] for name in changed})
         where = record_details.target(entity, record_id)
         await audit(session, actor.workspace_id, actor.label, "record.edited", target=where, details=details)
     return Saved(written, status, changed)
@@ -243,6 +244,14 @@ def status_after(entity: EntityType, state: RecordState, values: Values) -> Sync
     if state.base is None:
         return SyncStatus.PENDING if state.external_id is None else SyncStatus.LOCAL_EDIT
     return SyncStatus.SYNCED if same(entity, values, state.base) else SyncStatus.LOCAL_EDIT
+
+
+def _details(before: Values, changed: Values) -> dict[str, Any]:
+    """What was edited. A long value is noted by its beginning, and by a fingerprint by which it is known again."""
+    brief = {name: _brief(value) for name, value in changed.items()}
+    cut = {name: fingerprint(value) for name, value in changed.items() if brief[name] != value}
+    changes = {name: [_brief(before[name]), brief[name]] for name in changed}
+    return {"changes": changes, "fingerprints": cut} if cut else {"changes": changes}
 
 
 def _brief(value: JsonValue) -> JsonValue:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from uuid import UUID
 
+from sync_core.domain.events import told
 from sync_core.errors import Refusal
 from sync_core.services.connections import webhook_secrets
 from sync_core.settings import Settings
@@ -37,5 +38,6 @@ async def receive(
             event_type=event_type,
             account_id=account_id if isinstance(account_id, str) else None,
             payload=payload.decode(),
+            told=told(event),
         )
     return Receipt(event_id, is_new)

@@ -316,9 +316,9 @@ async def transitions(
 
 _TOLD = """
 SELECT count(DISTINCT told.id) FROM (
-  SELECT w.payload->'data'->'object'->>'id' AS id, (w.payload->>'created')::bigint AS created FROM payment_webhook_inbox w
+  SELECT w.object_id AS id, w.happened_at FROM payment_webhook_inbox w
   WHERE w.workspace_id = %(workspace)s ORDER BY w.received_at DESC LIMIT %(cap)s) told
-WHERE told.created >= %(since)s AND EXISTS (SELECT FROM payment_sync_plan_items p WHERE p.session_id = %(session)s
+WHERE told.happened_at >= to_timestamp(%(since)s) AND EXISTS (SELECT FROM payment_sync_plan_items p WHERE p.session_id = %(session)s
   AND p.entity_type = ANY(%(entities)s) AND p.external_id = told.id AND p.workspace_id = %(workspace)s)
 """
 _TOLD_OF = 5_000

@@ -19,6 +19,7 @@ from sqlalchemy import event
 from sync_core.domain.conflict_rules import Rule
 from sync_core.domain.vocabulary import (
     Action,
+    Blend,
     Choice,
     ConflictSort,
     ConflictStatus,
@@ -68,6 +69,8 @@ LARGE = frozenset(
         "payment_sync_staged_objects",
         "payment_sync_events",
         "payment_sync_sessions",
+        "payment_webhook_inbox",
+        "audit_log",
     }
 )
 A_PAGE, A_COUNT, A_REPORT = 1_000, 2_500, 60_000
@@ -379,6 +382,22 @@ async def test_no_list_walks_a_large_table(explained: tuple[Database, Large], lo
     assert not isinstance(answer, Refusal)
     assert _seen.walked == []
     assert 0 < _seen.blocks <= most
+
+
+A_TRACE = 60
+"""Blocks for each conflict whose last changes are looked up: its own rows, and those of its record, its edits and Stripe's events."""
+
+
+async def test_which_side_changed_last_is_looked_up_by_keys(explained: tuple[Database, Large]) -> None:
+    """Of a few hundred at a time, in one statement."""
+    database, large = explained
+    actor, some = actor_of(large.workspace_id), ConflictQuery.of(field="name", assignee="ana@example.com")
+    preview = await conflicts_bulk.bulk_preview(database, actor, some, Rule(Blend.NEWER))
+    assert isinstance(preview, BulkPreview)
+    weighed = preview.rows + sum(one.rows for one in preview.not_covered)
+    assert weighed > preview.rows > 100
+    assert _seen.walked == []
+    assert 0 < _seen.blocks <= A_TRACE * weighed
 
 
 class Planned(psycopg.AsyncCursor[Any]):

@@ -538,9 +538,8 @@ async def test_prices_that_items_lack_are_counted_each_once(database: Database, 
 
 
 _HEARD = """
-INSERT INTO payment_webhook_inbox (workspace_id, event_id, event_type, payload)
-SELECT :w, 'evt_' || n, 'customer.updated', json_build_object('created', CAST(:since AS bigint) + later,
-  'data', json_build_object('object', json_build_object('id', id)))
+INSERT INTO payment_webhook_inbox (workspace_id, event_id, event_type, payload, object_id, happened_at)
+SELECT :w, 'evt_' || n, 'customer.updated', '{}', id, to_timestamp(CAST(:since AS bigint) + later)
 FROM (VALUES (1, CAST(:one AS text), 5), (2, :one, 6), (3, :other, 7), (4, 'cus_elsewhere', 8), (5, :before, -1)) v(n, id, later)
 """
 
