@@ -4,7 +4,7 @@ Events that are here already are read by the timer, as those that come are (`dom
 what PostgreSQL cannot.
 
 Revision ID: 7d2f94b1c6a8
-Revises: 5e0b92d7a4c1
+Revises: a17e90c3d5b2
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "7d2f94b1c6a8"
-down_revision = "5e0b92d7a4c1"
+down_revision = "a17e90c3d5b2"
 branch_labels = None
 depends_on = None
 
