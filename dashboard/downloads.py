@@ -14,6 +14,7 @@ from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
 from sync_core.errors import Refusal
 from sync_core.services import accounts, differences, differences_export
 from sync_core.services.actor import Actor
+from sync_core.services.records import Part, read_record, whole_text
 from sync_core.services.report_export import Export, Format, Only, export
 from sync_core.store.database import get_database
 
@@ -77,7 +78,33 @@ def _field(name: str | None) -> str | None:
     return name or None
 
 
+async def record(request: Request) -> Response:
+    """A record with its last sync and history, or the object as Stripe sent it: whole, however long its texts are."""
+    actor = await _who(request)
+    if actor is None:
+        return _SIGN_IN
+    try:
+        entity, record_id = EntityType(request.path_params["entity"]), UUID(request.path_params["record_id"])
+        part = Part(request.path_params["part"])
+    except ValueError:
+        return _NOTHING
+    found = await read_record(get_database(), actor, entity, record_id)
+    if isinstance(found, Refusal):
+        return PlainTextResponse(found.message, status_code=found.status)
+    if part is Part.STRIPE and found.times.raw is None:
+        return _NOTHING
+    name = f"{found.state.external_id or found.state.record_id}{'-stripe' if part is Part.STRIPE else ''}.json"
+    headers = {"content-disposition": f'attachment; filename="{_plain_name(name)}"', "cache-control": "no-store"}
+    return Response(whole_text(found, part), media_type="application/json", headers=headers)
+
+
+def _plain_name(name: str) -> str:
+    """An id is Stripe's word: what would end the header's quotes, or is no ASCII, is left out."""
+    return "".join(one for one in name if one.isascii() and (one.isalnum() or one in "-_."))
+
+
 ROUTES = [
+    Route("/downloads/records/{entity}/{record_id}/{part}.json", record),
     Route("/downloads/{session_id}.{format}", plan),
     Route("/downloads/{session_id}/beside/{other_id}.{format}", beside),
 ]

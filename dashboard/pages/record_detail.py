@@ -45,6 +45,7 @@ def view() -> rx.Component:
 def body() -> rx.Component:
     return rx.el.div(
         ui.stack(
+            rx.cond(_CARD.cut, too_much(), rx.fragment()),
             rx.cond(RecordState.editing, edit_form(), values_card()),
             rx.cond(_CARD.lines.length() > 0, lines_card(), rx.fragment()),
             rx.foreach(_CARD.children, child_card),
@@ -53,6 +54,21 @@ def body() -> rx.Component:
         ui.stack(facts_card(), history_card()),
         class_name="columns",
     )
+
+
+def too_much() -> rx.Component:
+    return ui.callout(
+        rx.el.span(
+            "Long values and lists are cut. ",
+            ui.anchor("The whole record", href=_file("record"), reload_document=True),
+            " is a JSON file.",
+        ),
+        title="Too much for one page",
+    )
+
+
+def _file(part: str) -> Any:
+    return "/downloads/records/" + _CARD.entity + "/" + _CARD.record_id + f"/{part}.json"
 
 
 def facts_card() -> rx.Component:
@@ -242,13 +258,19 @@ def raw_card() -> rx.Component:
             ),
             rx.fragment(),
         ),
+        rx.cond(
+            RecordState.raw_more != "",
+            rx.el.p(RecordState.raw_more, " are in the download.", class_name="muted small"),
+            rx.fragment(),
+        ),
         title="Object as Stripe sent it",
         actions=[
+            ui.button_link("Download", _file("stripe"), icon_name="download", small=True, reload_document=True),
             rx.cond(
                 RecordState.raw == "",
                 ui.button("Show", on_click=RecordState.show_raw, aria_expanded="false", small=True),
                 ui.button("Hide", on_click=RecordState.hide_raw, aria_expanded="true", small=True),
-            )
+            ),
         ],
     )
 

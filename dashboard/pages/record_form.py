@@ -54,7 +54,13 @@ def field(one: Any, first: Any) -> rx.Component:
     name = "field-" + one.name
     return rx.el.div(
         rx.el.label(one.label, html_for=name),
-        rx.match(one.kind, ("switch", _switch(one)), ("long", _area(one)), _input(one, first)),
+        rx.match(
+            one.kind,
+            ("switch", _switch(one)),
+            ("long", _area(one)),
+            ("kept", _too_long(one)),
+            _input(one, first),
+        ),
         ui.field_error(name, one.error),
         rx.cond(
             one.stored != "",
@@ -92,6 +98,16 @@ def _area(one: Any) -> rx.Component:
     return rx.el.textarea(**_common(one), default_value=one.value, rows="3", class_name="input")
 
 
+def _too_long(one: Any) -> rx.Component:
+    """No input: what is not sent stays as it is."""
+    return rx.el.p(
+        one.value,
+        " characters: too long to be edited here. It stays as it is.",
+        id="field-" + one.name,
+        class_name="muted",
+    )
+
+
 def _switch(one: Any) -> rx.Component:
     return rx.el.input(**_common(one), type="checkbox", default_checked=one.value == "on", class_name="record-switch")
 
@@ -100,6 +116,16 @@ def metadata() -> rx.Component:
     return rx.el.fieldset(
         rx.el.legend("Metadata"),
         rx.foreach(RecordState.metadata, metadata_row),
+        rx.cond(
+            RecordState.kept > 0,
+            rx.el.p(
+                RecordState.kept.to(str),
+                " more keys stay as they are: there are too many to be edited at once.",
+                rx.el.input(type="hidden", name="metadata-kept", value="1", read_only=True),
+                class_name="muted",
+            ),
+            rx.fragment(),
+        ),
         ui.field_error("metadata", RecordState.metadata_error),
         rx.el.div(
             ui.button("Add a key", id="add-metadata", icon_name="plus", small=True, on_click=RecordState.add_row)

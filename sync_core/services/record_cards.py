@@ -81,6 +81,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Card:
+    """`cut`: not all of it is here, for want of room on the page."""
+
     record_id: str
     entity: str
     entity_label: str
@@ -103,6 +105,7 @@ class Card:
     children: list[ChildList]
     lines: list[LineRow]
     history: list[Entry]
+    cut: bool = False
 
     @classmethod
     def blank(cls) -> Card:

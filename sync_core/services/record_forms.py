@@ -18,7 +18,9 @@ _TYPES = {"email": "email", "phone": "tel", "url": "url", "image_url": "url"}
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """`kind` is `text`, `long` or `switch`; `stored` is what somebody else has saved meanwhile, in words."""
+    """`kind` is `text`, `long`, `switch`, or `kept` for what is too long to be edited here; `stored` is what somebody else has saved
+    meanwhile, in words.
+    """
 
     name: str
     label: str
@@ -67,13 +69,28 @@ def _text(field: Field, value: JsonValue) -> str:
     return "" if value is None else str(value)
 
 
+def editable_here(fields: list[FormField], most: int) -> list[FormField]:
+    """The longest of them are kept as they are, until what is left takes so many bytes at most."""
+    sizes = {field.name: len(json.dumps(field.value, ensure_ascii=False).encode()) for field in fields}
+    over, kept = sum(sizes.values()) - most, set[str]()
+    for name in sorted(sizes, key=lambda name: -sizes[name]):
+        if over <= 0:
+            break
+        kept.add(name)
+        over -= sizes[name]
+    return [
+        replace(field, kind="kept", value=f"{len(field.value):,}") if field.name in kept else field for field in fields
+    ]
+
+
 def metadata_of(values: Values) -> list[MetadataRow]:
+    return [metadata_row(place, key, value) for place, (key, value) in enumerate(pairs_of(values))]
+
+
+def pairs_of(values: Values) -> list[tuple[str, str]]:
     metadata = values.get("metadata")
     pairs = metadata.items() if isinstance(metadata, dict) else ()
-    return [
-        metadata_row(place, key, value if isinstance(value, str) else json.dumps(value))
-        for place, (key, value) in enumerate(pairs)
-    ]
+    return [(key, value if isinstance(value, str) else json.dumps(value)) for key, value in pairs]
 
 
 def metadata_row(place: int, key: str = "", value: str = "", *, fresh: bool = False) -> MetadataRow:

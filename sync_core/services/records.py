@@ -19,6 +19,7 @@ from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.record_edits import Typed, check, editable
 from sync_core.services.record_views import COLUMNS, Column, Row, pretty, row
+from sync_core.services.session_views import epoch
 from sync_core.store import record_details, record_lists
 from sync_core.store.audit import record as audit
 from sync_core.store.database import Database
@@ -28,7 +29,6 @@ from sync_core.store.records import RecordState, read_states, update_values
 
 PAGE_SIZES = (25, 50)
 SEARCH_LENGTH = 200
-RAW_LENGTH = 200_000
 _AUDITED_LENGTH = 200
 
 W = TypeVar("W", bound=Word)
@@ -182,10 +182,47 @@ async def read_record(database: Database, actor: Actor, entity: EntityType, reco
     return found or NO_SUCH_RECORD
 
 
+class Part(Word):
+    """What of a record is taken away as a file."""
+
+    STRIPE = "stripe", "The object as Stripe sent it"
+    RECORD = "record", "The record"
+
+
 def raw_text(detail: RecordDetail) -> str:
     """The object that the record was last synced from, for reading."""
-    text = "" if detail.times.raw is None else pretty(detail.times.raw)
-    return text if len(text) <= RAW_LENGTH else f"{text[:RAW_LENGTH]}\n… cut after {RAW_LENGTH:,} characters"
+    return "" if detail.times.raw is None else pretty(detail.times.raw)
+
+
+def whole_text(detail: RecordDetail, part: Part) -> str:
+    """One part of a record as JSON: times as epoch seconds, money in minor units."""
+    if part is Part.STRIPE:
+        return pretty(detail.times.raw)
+    state = detail.state
+    return pretty(
+        {
+            "object": detail.entity.singular,
+            "id": str(state.record_id),
+            "stripe_id": state.external_id,
+            "livemode": state.livemode,
+            "deleted": state.deleted,
+            "sync_status": state.status.value,
+            "synced_at": epoch(detail.times.payment_synced_at),
+            "here": state.local,
+            "last_sync": state.base,
+            "history": [
+                {
+                    "at": epoch(one.occurred_at),
+                    "kind": one.kind,
+                    "what": one.what,
+                    "by": one.who,
+                    "message": one.message,
+                    "details": one.details,
+                }
+                for one in detail.history
+            ],
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)
