@@ -239,7 +239,7 @@ async def test_what_has_no_room_in_the_form_is_kept_when_the_rest_is_saved(
     async def stored() -> tuple[str, str, dict[str, str]]:
         async with database.workspace(workspace_id) as session:
             sql = "SELECT name, description, metadata FROM customers WHERE id = :id"
-            return tuple((await session.execute(text(sql), {"id": record_id})).one())  # type: ignore[return-value]
+            return tuple((await session.execute(text(sql), {"id": record_id})).one())
 
     _, description, metadata = await stored()
     await owner.send(RecordState, "open_form")
