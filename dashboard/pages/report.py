@@ -51,7 +51,7 @@ def actions() -> rx.Component:
                 rx.fragment(),
             ),
             rx.cond(
-                ReportState.can_apply & ((ReportState.approval != ApprovalState.NEEDED.value) | needs_nobody()),
+                may_apply(),
                 ui.button("Apply this plan", variant="primary", icon_name="check", on_click=ReportState.ask_apply),
                 rx.fragment(),
             ),
@@ -83,6 +83,23 @@ def downloads() -> rx.Component:
 def body() -> rx.Component:
     return ui.stack(
         head(),
+        rx.cond(ReportState.is_empty, nothing(), found()),
+        gap="lg",
+    )
+
+
+def nothing() -> rx.Component:
+    return ui.empty_state(
+        "No objects",
+        "Stripe has none of these entity types in this range. Choose another range, or further types.",
+        "New sync from this one",
+        ReportState.again_href,
+        icon_name="search-x",
+    )
+
+
+def found() -> rx.Component:
+    return rx.fragment(
         matrix(),
         rx.cond(ReportState.has_query, lines(), rx.fragment()),
         drift(),
@@ -91,14 +108,21 @@ def body() -> rx.Component:
             ui.stack(checks(), orphans(), effects(), fields(), reasons(), gap="lg"),
             ui.card_skeleton(5),
         ),
-        gap="lg",
     )
 
 
 def head() -> rx.Component:
     return ui.card(
         rx.el.p(ReportState.sentence, class_name="sentence"),
-        rx.cond(ReportState.is_dry, fate(), rx.fragment()),
+        rx.cond(ReportState.is_dry & ~ReportState.is_empty, fate(), rx.fragment()),
+        rx.cond(
+            ReportState.source_href != "",
+            ui.row(
+                ui.link(ReportState.source, ReportState.source_href),
+                ui.link("What came out otherwise than planned", ReportState.source_compare),
+            ),
+            rx.fragment(),
+        ),
         rx.cond(ReportState.is_dry & ReportState.can_apply, approval(), rx.fragment()),
         rx.el.div(
             parts.figure("Objects read", ReportState.objects),
@@ -152,6 +176,30 @@ def missing_ids() -> rx.Component:
 
 
 def fate() -> rx.Component:
+    """What has become of the plan, and where it has drifted what to do about that."""
+    return rx.fragment(
+        standing(),
+        rx.cond((ReportState.drift_count > 0) & ReportState.can_apply, drifted(), rx.fragment()),
+    )
+
+
+def drifted() -> rx.Component:
+    return ui.row(
+        rx.cond(
+            may_apply() & (ReportState.drift_part == ""),
+            ui.button(
+                rx.fragment("Apply ", ReportState.drift_same, ", plan the others anew"),
+                small=True,
+                on_click=ReportState.ask_apply,
+            ),
+            rx.fragment(),
+        ),
+        ui.button_link("Plan all anew", ReportState.again_href, small=True),
+        rx.el.a("Show what changed", href="#drift", class_name="link"),
+    )
+
+
+def standing() -> rx.Component:
     return ui.row(
         rx.match(
             ReportState.freshness,
@@ -171,8 +219,17 @@ def fate() -> rx.Component:
             ),
             rx.fragment(),
         ),
+        rx.cond(
+            ReportState.freshness == Freshness.EXPIRED.value,
+            ui.link("Make a new dry run", ReportState.again_href),
+            rx.fragment(),
+        ),
         rx.foreach(ReportState.applied, applied),
     )
+
+
+def may_apply() -> rx.Var[bool]:
+    return ReportState.can_apply & ((ReportState.approval != ApprovalState.NEEDED.value) | needs_nobody())
 
 
 def needs_nobody() -> rx.Var[bool]:
@@ -219,8 +276,12 @@ def fresh() -> rx.Component:
         rx.cond(
             ReportState.drift_count > 0,
             rx.fragment(
-                ui.pill(rx.fragment("Drifted, ", ReportState.drift_count, " rows"), "warn", "clock-alert"),
-                rx.el.a("See what changed", href="#drift", class_name="link"),
+                ui.pill(
+                    rx.fragment("Drifted, ", ReportState.drift_rows),
+                    "warn",
+                    "clock-alert",
+                ),
+                rx.cond(ReportState.drift_part == "", rx.el.span(ReportState.drift), rx.fragment()),
             ),
             rx.fragment(
                 ui.pill(*FRESHNESS[Freshness.FRESH]),

@@ -102,7 +102,20 @@ def apply_dialog() -> rx.Component:
                 "How much of it?",
                 "scope",
                 [
-                    ui.Option("all", "The whole plan", "Nothing is fetched again."),
+                    ui.Option(
+                        "all",
+                        "The whole plan",
+                        rx.cond(
+                            (ReportState.drift_count > 0) & (ReportState.drift_part == ""),
+                            rx.fragment(
+                                ReportState.drift_same,
+                                " exactly as planned, the ",
+                                ReportState.drift_rows,
+                                " that drifted planned anew. Nothing is fetched again.",
+                            ),
+                            "Nothing is fetched again.",
+                        ),
+                    ),
                     ui.Option(
                         "first",
                         "The first few",

@@ -249,7 +249,7 @@ FRESHNESS = {
 FRESHNESS_ABOUT = {
     Freshness.FRESH: "It can be applied exactly as it is.",
     Freshness.SUPERSEDED: "It is no longer the newest word. Applied all the same, what has changed since is planned anew.",
-    Freshness.EXPIRED: "Plans expire after 24 hours: Stripe has moved on. Make a new dry run.",
+    Freshness.EXPIRED: "Plans expire after 24 hours: Stripe has moved on.",
     Freshness.APPLIED: "It has been applied.",
     Freshness.UNFINISHED: "The dry run did not come to its end: there is no whole plan.",
 }

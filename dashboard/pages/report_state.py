@@ -25,7 +25,7 @@ from dashboard.pages.report_rows import (
 from dashboard.pages.run_charts import MixRow
 from dashboard.pages.sync_state import SyncState
 from dashboard.state import PageState
-from sync_core.domain.vocabulary import EntityType, ReasonCode
+from sync_core.domain.vocabulary import EntityType, ReasonCode, SessionStatus
 from sync_core.errors import Refusal
 from sync_core.services import (
     drift,
@@ -79,11 +79,15 @@ class ReportState(PageState):
     objects: str = ""
     can_apply: bool = False
     is_idle: bool = False
+    is_empty: bool = False
     may_ask_again: bool = False
     plan_hash: str = ""
     to_apply: str = ""
     space: str = ""
     space_about: str = ""
+    source: str = ""
+    source_href: str = ""
+    source_compare: str = ""
     later_href: str = ""
     later: str = ""
     later_compare: str = ""
@@ -136,6 +140,8 @@ class ReportState(PageState):
 
     drift: str = ""
     drift_count: int = 0
+    drift_rows: str = ""
+    drift_same: str = ""
     drifted: list[DriftLine] = []
     drift_cursor: str = ""
     drift_turned: bool = False
@@ -173,6 +179,11 @@ class ReportState(PageState):
         self.session_id, self.run_href = str(view.id), parts.run_href(view.id)
         self.is_dry = view.config.dry_run
         self.again_href = f"/syncs/new?like={view.id}"
+        source = view.source_session_id
+        self.source = "" if source is None else f"Plan #{view.source_number}"
+        self.source_href, self.source_compare = (
+            ("", "") if source is None else (parts.report_href(source), parts.compare_href(source, view.id))
+        )
         self.title = f"Plan #{view.number}" if self.is_dry else f"Report of sync #{view.number}"
         said = [parts.described(view), history.strategy_of(view.config), history.span_of(view.config, actor.time_zone)]
         self.about = " · ".join(one for one in said if one)
@@ -199,6 +210,7 @@ class ReportState(PageState):
         self.proof, self.is_proven = ("", False) if proof is None else (proof.sentence, proof.is_complete)
         self.missing_ids = ", ".join(lost[:5]) + ("…" if len(lost) > 5 else "") or "see the run"
         self.can_apply = found.can_apply and found.total > 0 and actor.can(Permission.RUN_SYNC)
+        self.is_empty = not found.total and view.status in (SessionStatus.COMPLETED, SessionStatus.PARTIAL)
         self.is_idle = self.is_dry and not found.has_changes
         takes_up = actor.can(Permission.RUN_SYNC) and problems.can_take_up(view)
         self.may_ask_again = takes_up and (found.can_apply or not self.is_dry)
@@ -214,7 +226,7 @@ class ReportState(PageState):
         self.plan_hash = view.plan_hash
         seconds, grows = (found.apply_seconds, found.space) if found.can_apply and found.total else (None, None)
         self.to_apply = "" if seconds is None else parts.about(seconds).removesuffix(" left")
-        self.space = "" if grows is None else formatting.size(grows.bytes)
+        self.space = "" if grows is None or not grows.bytes else formatting.size(grows.bytes)
         measured = found.space is not None and found.space.is_measured
         self.space_about = (
             "by the size of the records here" if measured else "as a rule: too little is stored to measure"
@@ -336,6 +348,7 @@ class ReportState(PageState):
         """A page that somebody has turned to stays."""
         shown, part = found.listed, "" if found.is_whole else f"{found.looked:,} of {found.rows:,}"
         self._put(drift=found.sentence, drift_count=found.drifted, drift_part=part)
+        self._put(drift_rows=formatting.plural(found.drifted, "row"), drift_same=f"{found.same + found.done:,}")
         if not self.drift_turned:
             following = drift.cursor_behind(shown[-1]) if len(shown) < found.drifted else ""
             self._put(drifted=[rows.drift_line(one) for one in shown], drift_cursor=following)

@@ -13,15 +13,7 @@ from dashboard.pages.sync_state import SyncState
 def outcome() -> rx.Component:
     """What to do now that it has ended."""
     return rx.fragment(
-        rx.cond(
-            SyncState.has_plan,
-            _leads_to(
-                ui.button_link("Open the report", SyncState.report_href, variant="primary", small=True),
-                "Nothing has been written: a dry run's role in the database can't. Look at the report, then apply exactly this plan.",
-                title="The plan is ready",
-            ),
-            rx.fragment(),
-        ),
+        rx.cond(SyncState.has_plan, _plan(), rx.fragment()),
         rx.cond(
             SyncState.rest_href != "",
             _leads_to(
@@ -31,7 +23,7 @@ def outcome() -> rx.Component:
             ),
             rx.fragment(),
         ),
-        _fell_short(),
+        rx.cond(SyncState.has_plan, rx.fragment(), _fell_short()),
         rx.cond(
             SyncState.review != "",
             _leads_to(
@@ -43,6 +35,29 @@ def outcome() -> rx.Component:
             rx.fragment(),
         ),
         rx.cond(SyncState.has_outcome, next_steps(), rx.fragment()),
+    )
+
+
+def _plan() -> rx.Component:
+    """In one box, also where some of it failed."""
+    report = ui.button_link("Open the report", SyncState.report_href, variant="primary", small=True)
+    nothing = "Nothing has been written: a dry run's role in the database can't. "
+    return rx.cond(
+        SyncState.status == "partial",
+        _leads_to(
+            report,
+            rx.fragment(
+                nothing,
+                rx.cond(
+                    SyncState.problems.length() > 0,
+                    "What failed is listed below, and is no part of the plan: retry it, or apply the plan without it.",
+                    "Not all that it read has landed: see below, and fetch what is missing.",
+                ),
+            ),
+            title="The plan is ready, but for what failed",
+            kind="warn",
+        ),
+        _leads_to(report, nothing + "Look at the report, then apply exactly this plan.", title="The plan is ready"),
     )
 
 
@@ -96,7 +111,7 @@ def _next(icon: str, title: str, about: Any, link: rx.Component) -> rx.Component
     return rx.el.li(ui.icon(icon, 20), rx.el.div(rx.el.strong(title), rx.el.div(about, class_name="muted small")), link)
 
 
-def _leads_to(link: rx.Component, text: str, *, title: Any, kind: str = "success") -> rx.Component:
+def _leads_to(link: rx.Component, text: Any, *, title: Any, kind: str = "success") -> rx.Component:
     return ui.callout(text, rx.el.div(link, style={"marginTop": "var(--s2)"}), kind=kind, title=title)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -268,12 +268,20 @@ class SessionReport:
 
     @property
     def sentence(self) -> str:
-        totals = self.totals
-        would = "Would create" if self.session.config.dry_run else "Created"
-        change, leave = ("change", "leave") if self.session.config.dry_run else ("changed", "left")
-        said = f"{would} {totals['created']:,}, {change} {totals['updated']:,}, {leave} {totals['unchanged']:,} as they are"
+        totals, dry = self.totals, self.session.config.dry_run
         rest = [f"{totals[name]:,} {word}" for name, word in _REST if totals[name]]
-        return f"{'; '.join([said, *rest])}."
+        if totals["failed"] and dry:
+            rest[-1] = f"{totals['failed']:,} {'has an error' if totals['failed'] == 1 else 'have errors'}"
+        return f"{'; '.join([self._said(totals, dry=dry), *rest])}."
+
+    def _said(self, totals: Mapping[str, int], *, dry: bool) -> str:
+        """What is written, and of how much there is nothing to write."""
+        alike = totals["unchanged"]
+        if not totals["created"] and not totals["updated"]:
+            nothing = "Would create and change nothing" if dry else "Created and changed nothing"
+            return f"{nothing}: {alike:,} {'is' if alike == 1 else 'are'} as in Stripe already" if alike else nothing
+        would, change, leave = ("Would create", "change", "leave") if dry else ("Created", "changed", "left")
+        return f"{would} {totals['created']:,}, {change} {totals['updated']:,}, {leave} {alike:,} as they are"
 
     @property
     def verified(self) -> bool | None:

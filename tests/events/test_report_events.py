@@ -19,7 +19,7 @@ from sync_core.store import drift as drift_store
 from sync_core.store.database import Database
 from tests.events._browser import browser
 from tests.services import actor_of, small_sandbox
-from tests.support import config, sync
+from tests.support import config, enqueue, sync
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +84,27 @@ async def test_drift_is_counted_to_the_end_of_the_plan_a_step_after_the_other(
         meanwhile = [message for message in client.messages if "drift_part" in message.names]
         assert len(meanwhile) > changed / 4
         assert client.of(ReportState, "drift").endswith(f"; {changed} drifted.")
+        assert client.of(ReportState, "drift_rows") == f"{changed} rows"
         assert (client.of(ReportState, "drift_count"), client.of(ReportState, "drift_part")) == (changed, "")
         first = [row["external_id"] for row in client.of(ReportState, "drifted")]
         await client.send(ReportState, "page_drift", cursor=client.of(ReportState, "drift_cursor"))
         second = [row["external_id"] for row in client.of(ReportState, "drifted")]
         assert (len(first), len({*first, *second})) == (25, changed)
         assert client.of(ReportState, "drift_cursor") == ""
+
+
+async def test_a_report_of_nothing_offers_a_way_on_and_one_that_is_not_there_yet_says_nothing_of_it(
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "_database", database)
+    wanted = config(EntityType.PRODUCTS, dry_run=True, start=946_684_800, end=946_771_200)
+    empty = (await sync(database, workspace_id, sandbox.url, wanted)).session_id
+    waiting = await enqueue(database, workspace_id, wanted)
+    async with browser(database, workspace_id, f"/syncs/{empty}/report") as client:
+        for run, is_empty in ((empty, True), (waiting, False)):
+            client.at(f"/syncs/{run}/report")
+            await client.send(ReportState, "load")
+            assert client.of(ReportState, "is_empty") is is_empty
 
 
 _ORPHANED = """

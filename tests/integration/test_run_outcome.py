@@ -11,7 +11,8 @@ from sqlalchemy import text
 
 from dashboard.pages.sync_rows import beside_plan
 from sync_core.domain.vocabulary import Action, EntityType, Role
-from sync_core.services import run_outcome, schedules
+from sync_core.services import report, run_outcome, schedules
+from sync_core.services.report import ReportView
 from sync_core.services.run_outcome import Outcome
 from sync_core.services.schedules import RhythmRequest, ScheduleRequest, ScheduleView
 from sync_core.services.start_request import StartRequest
@@ -24,8 +25,8 @@ _RUN = text(
     " VALUES (:w, '{customers}', CAST(:config AS jsonb), :status, :plan, :dry) RETURNING id"
 )
 _COUNTS = text(
-    "INSERT INTO payment_sync_entity_runs (workspace_id, session_id, entity_type, requested, phase, created, updated, conflicts)"
-    " VALUES (:w, :id, 'customers', true, 'done', :created, :updated, :conflicts)"
+    "INSERT INTO payment_sync_entity_runs (workspace_id, session_id, entity_type, requested, phase, created, updated, conflicts, unchanged,"
+    " failed) VALUES (:w, :id, 'customers', true, 'done', :created, :updated, :conflicts, :unchanged, :failed)"
 )
 
 
@@ -35,6 +36,7 @@ async def run(
     counts: tuple[int, int, int],
     status: str = "completed",
     *,
+    rest: tuple[int, int] = (0, 0),
     plan: UUID | None = None,
     dry: bool = False,
     few: int | None = None,
@@ -43,7 +45,7 @@ async def run(
         wanted = orjson.dumps(replace(config(EntityType.CUSTOMERS, dry_run=dry), limit=few).to_json()).decode()
         bound = {"w": workspace_id, "status": status, "plan": plan, "dry": dry, "config": wanted}
         made: UUID = (await session.execute(_RUN, bound)).scalar_one()
-        named = dict(zip(("created", "updated", "conflicts"), counts, strict=True))
+        named = dict(zip(("created", "updated", "conflicts", "unchanged", "failed"), (*counts, *rest), strict=True))
         await session.execute(_COUNTS, {"w": workspace_id, "id": made, **named})
     return made
 
@@ -89,6 +91,36 @@ async def test_what_came_of_a_sync(
     viewer = await run_outcome.read(database, actor_of(workspace_id, role=Role.VIEWER), made)
     assert viewer is not None
     assert (viewer.lacks_webhook, viewer.lacks_schedule) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("counts", "rest", "dry", "said"),
+    [
+        pytest.param((3, 0, 0), (1, 0), True, "Would create 3, change 0, leave 1 as they are.", id="new ones"),
+        pytest.param(
+            (0, 0, 0), (1_200, 0), True, "Would create and change nothing: 1,200 are as in Stripe already.", id="alike"
+        ),
+        pytest.param(
+            (0, 0, 2), (0, 1), True, "Would create and change nothing; 2 to review; 1 has an error.", id="none"
+        ),
+        pytest.param(
+            (0, 0, 0), (1, 3), False, "Created and changed nothing: 1 is as in Stripe already; 3 failed.", id="done"
+        ),
+    ],
+)
+async def test_a_run_in_a_sentence(
+    database: Database,
+    workspace_id: UUID,
+    *,
+    counts: tuple[int, int, int],
+    rest: tuple[int, int],
+    dry: bool,
+    said: str,
+) -> None:
+    made = await run(database, workspace_id, counts, rest=rest, dry=dry)
+    found = await report.summary(database, actor_of(workspace_id), made)
+    assert isinstance(found, ReportView)
+    assert found.sentence == said
 
 
 _FEWER = {Action.CREATE: -2, Action.CONFLICT: 2}
