@@ -112,7 +112,11 @@ class BulkPreviewBody(Body):
     conflict_ids: list[UUID] | None = Field(
         default=None, max_length=100, description="These and no others, as far as they match."
     )
-    take: Take | None = None
+    take: Take | None = Field(
+        default=None,
+        description="For every field that differs. `newer` takes the side that changed last, by Stripe's webhook events and the edits made"
+        " here; a conflict of which that is not known stays open, and is in `not_covered`.",
+    )
     fields: dict[str, Take] = Field(default_factory=dict, description="Fields with an answer of their own.")
     record: Choice | None = None
 

@@ -25,7 +25,7 @@ from sync_core.store.database import get_database
 
 _MOST_FIELDS = 8
 _TAKES: dict[str, Take] = {
-    one.value: one for one in (Choice.STRIPE, Choice.LOCAL, Choice.BASE, Blend.FILLED, Blend.KEYS)
+    one.value: one for one in (Choice.STRIPE, Choice.LOCAL, Choice.BASE, Blend.NEWER, Blend.FILLED, Blend.KEYS)
 }
 _OWN: dict[str, Take] = _TAKES | {one.value: one for one in Ignoring}
 _RECORDS = {one.value: one for one in (Choice.LOCAL, Choice.STRIPE)}
@@ -254,6 +254,11 @@ def rule_form() -> rx.Component:
                     "local", "Keep ours", "Nothing changes here, and these differences are not asked about again."
                 ),
                 ui.Option("base", "Back to the last sync", "What both sides last agreed on, where that is known."),
+                ui.Option(
+                    "newer",
+                    "Whichever changed last",
+                    "By Stripe's events and the edits here. Where that is not known, the conflict stays open.",
+                ),
                 ui.Option("filled", "Whichever has a value", "Where both have one, the conflict stays open."),
             ],
             value=BulkState.take,
@@ -271,7 +276,7 @@ def rule_form() -> rx.Component:
             "Where the record itself is in question",
             "bulk-record",
             [
-                ui.Option("", "As above", "The same side decides."),
+                ui.Option("", "As above", "The same side decides, where one is named."),
                 ui.Option(
                     "stripe", "Follow Stripe", "Link same emails, restore what lives there, delete what is gone there."
                 ),
@@ -366,6 +371,15 @@ def preview_parts(shown: Any) -> rx.Component:
     return ui.stack(
         rx.el.p(shown.said, class_name="strong", role="status"),
         rx.foreach(shown.missing, lambda text: ui.callout(text, kind="info")),
+        rx.cond(
+            shown.unknown.length() > 0,
+            ui.callout(
+                shown.unknown_said,
+                rx.el.ul(rx.foreach(shown.unknown, rx.el.li), class_name="small"),
+                kind="info",
+            ),
+            rx.fragment(),
+        ),
         rx.foreach(shown.ignored, lambda text: ui.callout(text, kind="warn")),
         rx.cond(
             shown.money,
@@ -399,6 +413,7 @@ def sample(row: rx.Var[SampleRow]) -> rx.Component:
     return rx.el.li(
         rx.el.span(row.label, class_name="strong"),
         rx.foreach(row.changes, lambda text: rx.el.div(text, class_name="small muted")),
+        rx.foreach(row.times, lambda time: rx.el.div(time.said, title=time.utc, class_name="xsmall muted")),
         key=row.href,
     )
 

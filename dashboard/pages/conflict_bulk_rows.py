@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from dashboard.formatting import plural
 from dashboard.pages.conflict_filters import PATH
 from dashboard.pages.conflict_rows import NOTHING, TAKES
 from sync_core.domain.fields import FIELDS, JsonValue
-from sync_core.domain.vocabulary import Ignoring
-from sync_core.services.conflict_bulk_views import BulkPreview, FieldEffect, Sample
-from sync_core.services.record_views import value_text
+from sync_core.domain.vocabulary import Blend, Choice, Ignoring
+from sync_core.services.conflict_bulk_views import BulkPreview, FieldEffect, Sample, SampleTime
+from sync_core.services.conflict_timing import UNKNOWN
+from sync_core.services.record_views import When, value_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,19 @@ class EffectRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedRow:
+    """Why a side is the newer; `utc` are the times in it."""
+
+    said: str
+    utc: str
+
+
+@dataclass(frozen=True, slots=True)
 class SampleRow:
     label: str
     href: str
     changes: list[str]
+    times: list[TimedRow] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +50,14 @@ class PreviewRows:
     effects: list[EffectRow] = field(default_factory=list)
     samples: list[SampleRow] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    unknown_said: str = ""
+    unknown: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     by_rule: bool = True
 
 
 def preview_rows(preview: BulkPreview, zone: str) -> PreviewRows:
+    unknown = [one for one in preview.not_covered if one.reason.startswith(UNKNOWN)]
     kinds = ", ".join(plural(count, entity.singular) for entity, count in preview.entities.items())
     return PreviewRows(
         id=str(preview.id),
@@ -55,13 +69,16 @@ def preview_rows(preview: BulkPreview, zone: str) -> PreviewRows:
         money=preview.money,
         effects=[_effect(one, by_rule=preview.by_rule) for one in preview.fields],
         samples=[_sample(one, zone) for one in preview.samples],
-        missing=[
-            f"{plural(one.rows, 'conflict')} {'stays' if one.rows == 1 else 'stay'} open. {one.reason}"
-            for one in preview.not_covered
-        ],
+        missing=[_stays(one.rows, one.reason) for one in preview.not_covered if one not in unknown],
+        unknown_said=_stays(sum(one.rows for one in unknown), UNKNOWN),
+        unknown=[f"{one.rows:,}: {one.reason.removeprefix(UNKNOWN).strip()}" for one in unknown],
         ignored=[_ignored(one) for one in preview.fields if one.ignored],
         by_rule=preview.by_rule,
     )
+
+
+def _stays(rows: int, reason: str) -> str:
+    return f"{plural(rows, 'conflict')} {'stays' if rows == 1 else 'stay'} open. {reason}"
 
 
 def _begun(preview: BulkPreview) -> str:
@@ -78,8 +95,14 @@ def _ignored(one: FieldEffect) -> str:
 def _effect(one: FieldEffect, *, by_rule: bool) -> EffectRow:
     notes = [f"{word.label[0].lower()}{word.label[1:]}: {count:,}" for word, count in one.transitions.items()]
     unsaid = "Merged by itself" if by_rule else "As decided for each"
-    what = (TAKES.get(one.take) or one.take.label) if one.take else unsaid
-    return EffectRow(one.label, one.entity.label, f"{one.rows:,}", " · ".join([what, *notes]), one.money)
+    # Where one side alone has changed, no time is asked for.
+    said = one.take is not None and (one.take is not Blend.NEWER or one.sides)
+    what = (TAKES.get(one.take) or one.take.label) if one.take and said else unsaid
+    sides = [f"{_SIDES[side]} in {count:,}" for side, count in one.sides.items()]
+    return EffectRow(one.label, one.entity.label, f"{one.rows:,}", " · ".join([what, *sides, *notes]), one.money)
+
+
+_SIDES = {Choice.STRIPE: "Stripe's", Choice.LOCAL: "ours"}
 
 
 def _sample(one: Sample, zone: str) -> SampleRow:
@@ -89,6 +112,11 @@ def _sample(one: Sample, zone: str) -> SampleRow:
         return value_text(fields[name], value, {"currency": one.currency}, zone)[:80] or NOTHING
 
     changes = [f"{made.label}: {text(made.name, made.before)} → {text(made.name, made.after)}" for made in one.changes]
-    return SampleRow(
-        one.label, f"{PATH}/{one.conflict_id}", [*changes, *([one.record] if one.record else [])] or ["stays as it is"]
-    )
+    said = [*changes, *([one.record] if one.record else [])] or ["stays as it is"]
+    return SampleRow(one.label, f"{PATH}/{one.conflict_id}", said, [_timed(time, zone) for time in one.times])
+
+
+def _timed(one: SampleTime, zone: str) -> TimedRow:
+    here, there = (When.of(datetime.fromtimestamp(at, UTC), zone) for at in (one.here, one.there))
+    said = f"{one.label}: {_SIDES[one.take]} is the newer. Here {here.text} by {one.by}, in Stripe {there.text} by {one.event}."
+    return TimedRow(said, f"Here {here.utc}, in Stripe {there.utc}")

@@ -22,9 +22,11 @@ from dashboard.pages.conflict_rows import (
     choice_rows,
     comment_row,
     decision_rows,
+    newest_of,
     pending_of,
     reach_of,
     said_of,
+    told_by,
 )
 from dashboard.state import PageState, ShellState
 from sync_core.domain.custom_values import parse
@@ -64,6 +66,9 @@ class ConflictState(PageState):
     local_by: str = ""
     request_id: str = ""
     local_at: When = When()
+    event_id: str = ""
+    told_at: When = When()
+    newest: list[str] = []
     seen_at: When = When()
     question: str = ""
     question_stripe: str = ""
@@ -173,6 +178,10 @@ class ConflictState(PageState):
         self.base_at = When.of(note.synced_at, zone) if note else When()
         self.local_by, self.local_at = "", When()
         self.request_id = (note.request_id if note else None) or ""
+        told = told_by(view)
+        self.event_id = told.by if told else ""
+        self.told_at = When.of(datetime.fromtimestamp(told.at, UTC), zone) if told else When()
+        self.newest = newest_of(view)
         if note is not None and note.last_at is not None:
             self.local_by, self.local_at = f"{note.last_actor}, ", When.of(note.last_at, zone)
 

@@ -158,6 +158,7 @@ def why(state: Any) -> rx.Component:
             ui.key_values(
                 ("Changed here", rx.cond(state.local_by != "", written(state), rx.fragment("not known"))),
                 ("Last sync", synced(state)),
+                ("Changed in Stripe", told(state)),
                 ("Read from Stripe", ui.moment(state.seen_at.text, state.seen_at.utc)),
                 (
                     "Stripe's request",
@@ -168,9 +169,29 @@ def why(state: Any) -> rx.Component:
                     ),
                 ),
             ),
+            rx.cond(
+                state.newest.length() > 0,
+                rx.el.ul(
+                    rx.foreach(state.newest, rx.el.li), aria_label="Which side changed last", class_name="small muted"
+                ),
+                rx.fragment(),
+            ),
             class_name="why",
         ),
         class_name="disclosure why-details",
+    )
+
+
+def told(state: Any) -> rx.Component:
+    """Stripe's newest event about a field that differs."""
+    return rx.cond(
+        state.event_id != "",
+        rx.el.span(
+            ui.moment(state.told_at.text, state.told_at.utc),
+            ui.id_chip(state.event_id, label="Copy event id"),
+            class_name="row",
+        ),
+        rx.fragment("no event says when"),
     )
 
 

@@ -102,7 +102,16 @@ def choice(state: Any, one: Any) -> rx.Component:
                 rx.cond(one.by != "", rx.el.span("chosen by ", one.by, class_name="xsmall muted"), rx.fragment()),
                 class_name="side-name",
             ),
-            rx.cond(one.folded != "", rx.el.div(one.folded, class_name="muted folded"), three(one)),
+            rx.cond(
+                one.folded != "",
+                rx.el.div(
+                    one.folded,
+                    changed("Ours: ", one.here, one.here_utc),
+                    changed("Stripe: ", one.there, one.there_utc),
+                    class_name="muted folded",
+                ),
+                three(one),
+            ),
             side("Becomes", rx.cond(one.settled, text(one.result), rx.el.span("?", class_name="muted")), "result"),
             class_name="side-row",
         ),
@@ -124,16 +133,30 @@ def choice(state: Any, one: Any) -> rx.Component:
 
 def three(one: Any) -> rx.Component:
     return rx.fragment(
-        side("Ours", rx.cond(one.local.length() > 0, rx.foreach(one.local, segment), text(""))),
+        side(
+            "Ours",
+            rx.cond(one.local.length() > 0, rx.foreach(one.local, segment), text("")),
+            when=changed("", one.here, one.here_utc),
+        ),
         side("Last sync", rx.cond(one.has_base, text(one.base), rx.el.span("never synced", class_name="muted"))),
-        side("Stripe", rx.cond(one.theirs.length() > 0, rx.foreach(one.theirs, segment), text(""))),
+        side(
+            "Stripe",
+            rx.cond(one.theirs.length() > 0, rx.foreach(one.theirs, segment), text("")),
+            when=changed("", one.there, one.there_utc),
+        ),
     )
 
 
-def side(label: str, content: rx.Component, named: str = "") -> rx.Component:
+def changed(before: str, said: Any, utc: Any) -> rx.Component:
+    """When a side changed last, and by what."""
+    return rx.cond(said != "", rx.el.div(before, said, title=utc, class_name="xsmall muted side-when"), rx.fragment())
+
+
+def side(label: str, content: rx.Component, named: str = "", when: rx.Component | None = None) -> rx.Component:
     return rx.el.div(
         rx.el.span(label, class_name="side-label"),
         rx.el.div(content, class_name="side-text"),
+        *([when] if when is not None else []),
         class_name=f"side {named}",
     )
 

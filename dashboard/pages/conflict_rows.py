@@ -12,9 +12,10 @@ from sync_core.domain.conflict_rules import Take
 from sync_core.domain.diff import char_diff
 from sync_core.domain.fields import FIELDS, Field, JsonValue, Kind
 from sync_core.domain.mentions import pieces
+from sync_core.domain.newer import Change
 from sync_core.domain.resolution import RECORD, Taken
 from sync_core.domain.value_words import in_words
-from sync_core.domain.vocabulary import Choice, ConflictStatus, Severity, Strategy
+from sync_core.domain.vocabulary import Choice, ConflictStatus, Doubt, Severity, Strategy
 from sync_core.services.conflict_views import ConflictRow, ConflictView, FieldView, NestedView
 from sync_core.services.record_views import When, pretty, value_text
 from sync_core.store.conflicts import Comment
@@ -128,7 +129,7 @@ class Seg:
 @dataclass(frozen=True, slots=True)
 class ChoiceRow:
     """One line to choose for: a field, or a key inside one. `local` and `theirs` are marked against the last sync, or each other. `merges`
-    says what becomes of it where nobody chooses.
+    says what becomes of it where nobody chooses; `here` and `there` when each side changed last, and by what, with the times in UTC.
     """
 
     key: str
@@ -150,6 +151,10 @@ class ChoiceRow:
     editor: str
     options: list[list[str]]
     typed: str
+    here: str = ""
+    here_utc: str = ""
+    there: str = ""
+    there_utc: str = ""
 
 
 def choice_rows(view: ConflictView, zone: str) -> list[ChoiceRow]:
@@ -166,6 +171,7 @@ def _field_row(view: ConflictView, one: FieldView, zone: str) -> ChoiceRow:
 
     texts = text(one.local), text(one.base), text(one.theirs)
     folded = f"{plural(len(one.nested), 'place')} inside, below" if one.nested else ""
+    here, there = changed_of(one, one.here, zone), changed_of(one, one.there, zone)
     return ChoiceRow(
         key=one.name,
         label=one.label,
@@ -186,7 +192,39 @@ def _field_row(view: ConflictView, one: FieldView, zone: str) -> ChoiceRow:
         editor=_editor(one.field),
         options=[[word, in_words(one.field, word)] for word in one.field.choices],
         typed=_typed(one.field, one.result if one.settled else one.local, texts[0]),
+        here=here[0],
+        here_utc=here[1],
+        there=there[0],
+        there_utc=there[1],
     )
+
+
+def changed_of(one: FieldView, known: Change | Doubt | None, zone: str) -> tuple[str, str]:
+    """When a side changed, in words, and the same in UTC. That it is not known is said where both sides have changed."""
+    if isinstance(known, Change):
+        at = When.of(datetime.fromtimestamp(known.at, UTC), zone)
+        return f"{'kept' if known.kept else 'changed'} {at.text} by {known.by}", at.utc
+    return ("time not known", known.label) if known is not None and one.needed else ("", "")
+
+
+def newest_of(view: ConflictView) -> list[str]:
+    """Of each field that both sides changed, which side did so last, or why nobody can say."""
+    return [
+        f"{one.label}: {_SIDES[one.newer]}"
+        if isinstance(one.newer, Choice)
+        else f"{one.label}: not known. {one.newer.label}"
+        for one in view.fields
+        if one.needed and one.newer is not None
+    ]
+
+
+_SIDES: Mapping[Choice, str] = {Choice.STRIPE: "Stripe's is the newer.", Choice.LOCAL: "ours is the newer."}
+
+
+def told_by(view: ConflictView) -> Change | None:
+    """Stripe's newest event about any field that differs."""
+    known = [one.there for one in view.fields if isinstance(one.there, Change)]
+    return max(known, key=lambda one: one.at, default=None)
 
 
 def _editor(one: Field) -> str:

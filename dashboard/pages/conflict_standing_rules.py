@@ -61,7 +61,7 @@ class RuleRow:
 def rule_row(one: SavedRule, place: int, count: int) -> RuleRow:
     when, then = conflict_rules.sentence(one.query, one.rule, _LABELS)
     tried = (
-        f"Would settle {one.settles:,} of {plural(one.matches, 'open conflict')}"
+        f"Would settle {'at most ' if one.rule.asks_times else ''}{one.settles:,} of {plural(one.matches, 'open conflict')}"
         if one.matches
         else "Fits nothing open"
     )

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from sync_core.domain.conflict_rules import severity
 from sync_core.domain.custom_values import allowed
 from sync_core.domain.diff import diff
 from sync_core.domain.fields import FIELDS, Field, JsonValue
+from sync_core.domain.newer import Traces, changed_here, changed_there, newer
 from sync_core.domain.resolution import RECORD, Dispute, Outcome, Problem, Taken, merged_values, settle
 from sync_core.domain.vocabulary import ConflictSort, ConflictStatus, ReasonCode, Snooze
 from sync_core.services.conflict_views import (
@@ -78,6 +80,7 @@ def conflict_view(
     note: RecordNote | None = None,
     decisions: Sequence[StoredDecision] = (),
     comments: Sequence[Comment] = (),
+    traces: Mapping[str, Traces] = MappingProxyType({}),
 ) -> ConflictView:
     dispute, choices = stored.dispute, choices_of(stored.choices)
     merged = merged_values(dispute, choices)
@@ -86,7 +89,9 @@ def conflict_view(
     return ConflictView(
         row=row_view(stored),
         fields=tuple(
-            _field_view(dispute, one, choices, merged) for one in FIELDS[dispute.entity] if one.name in differing
+            _timed(_field_view(dispute, one, choices, merged), traces.get(one.name))
+            for one in FIELDS[dispute.entity]
+            if one.name in differing
         ),
         equal=tuple(one.label for one in FIELDS[dispute.entity] if one.name not in differing),
         record=_question(dispute, choices),
@@ -146,6 +151,12 @@ def _field_view(dispute: Dispute, one: Field, choices: dict[str, Taken], merged:
         nested=_nested(dispute, one, choices),
         left=dispute.leaves(one.name),
     )
+
+
+def _timed(view: FieldView, traces: Traces | None) -> FieldView:
+    if traces is None:
+        return view
+    return replace(view, here=changed_here(traces), there=changed_there(traces), newer=newer(traces))
 
 
 def _nested(dispute: Dispute, one: Field, choices: dict[str, Taken]) -> tuple[NestedView, ...]:

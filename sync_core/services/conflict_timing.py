@@ -15,7 +15,7 @@ from sync_core.domain.fields import FIELDS
 from sync_core.domain.newer import newer
 from sync_core.domain.vocabulary import Blend, Choice, Doubt, EntityType
 from sync_core.services.conflict_bulk_views import NotCovered, SampleTime
-from sync_core.store import conflict_previews as previews
+from sync_core.store import conflict_weighed as weighed_items
 from sync_core.store import last_changes
 from sync_core.store.last_changes import Traced
 
@@ -33,16 +33,19 @@ async def weigh(
         weighed = {one.seq: _weighed(one, rule) for one in found}
         doubts.update(one for one in weighed.values() if isinstance(one, Doubt))
         made = {seq: one for seq, one in weighed.items() if not isinstance(one, Doubt)}
-        await previews.note_choices(session, workspace_id, preview_id, made)
+        await weighed_items.note_choices(session, workspace_id, preview_id, made)
         after = found[-1].seq
         # Everybody else's turn.
         await asyncio.sleep(0)
-    begun = await previews.keep_chosen(session, workspace_id, preview_id)
+    begun = await weighed_items.keep_chosen(session, workspace_id, preview_id)
     return tuple(NotCovered(said(doubt), rows) for doubt, rows in doubts.most_common()), begun
 
 
+UNKNOWN = "Which side changed last is not known."
+
+
 def said(doubt: Doubt) -> str:
-    return f"Which side changed last is not known. {doubt.label}"
+    return f"{UNKNOWN} {doubt.label}"
 
 
 def _weighed(one: Traced, rule: Rule) -> dict[str, Any] | Doubt:

@@ -9,8 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from sync_core.domain.fields import Field, JsonValue
+from sync_core.domain.newer import Change
 from sync_core.domain.resolution import Taken
-from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, Facet, ReasonCode, Severity, Snooze
+from sync_core.domain.vocabulary import Choice, ConflictStatus, Doubt, EntityType, Facet, ReasonCode, Severity, Snooze
 from sync_core.errors import Refusal
 from sync_core.store.conflict_records import Records
 from sync_core.store.conflicts import Comment, RecordNote
@@ -137,7 +138,10 @@ class NestedView:
 
 @dataclass(frozen=True, slots=True)
 class FieldView:
-    """A field that differs. `settled` says that `result` is what it will become, `left` that syncs leave it alone."""
+    """A field that differs. `settled` says that `result` is what it will become, `left` that syncs leave it alone.
+
+    `here` and `there` are the last known changes of ours and of Stripe's, or why they are not known; None where nobody asked.
+    """
 
     name: str
     label: str
@@ -153,6 +157,9 @@ class FieldView:
     custom: bool
     nested: tuple[NestedView, ...]
     left: bool = False
+    here: Change | Doubt | None = None
+    there: Change | Doubt | None = None
+    newer: Choice | Doubt | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -164,7 +171,14 @@ class FieldView:
             "result": self.result if self.settled else None,
             "settled": self.settled,
             "take": self.take.value if self.take else None,
+            "local_changed": _change(self.here, "by"),
+            "stripe_changed": _change(self.there, "event_id"),
+            "newer": self.newer.value if isinstance(self.newer, Choice) else None,
         }
+
+
+def _change(known: Change | Doubt | None, by: str) -> dict[str, Any] | None:
+    return {"at": int(known.at), by: known.by} if isinstance(known, Change) else None
 
 
 @dataclass(frozen=True, slots=True)

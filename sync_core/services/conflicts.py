@@ -29,6 +29,7 @@ from sync_core.services.conflict_views import (
 from sync_core.store import conflict_journal as journal
 from sync_core.store import conflict_writes as writes
 from sync_core.store import conflicts as store
+from sync_core.store import last_changes
 from sync_core.store.audit import record as audit
 from sync_core.store.conflict_query import Cell, ConflictQuery
 from sync_core.store.conflict_reviews import is_ticked
@@ -111,6 +112,7 @@ async def full_view(session: AsyncSession, actor: Actor, stored: StoredConflict)
         await store.record_note(session, workspace, stored),
         await journal.of_conflicts(session, workspace, ids),
         await store.comments(session, workspace, ids),
+        await last_changes.of_conflict(session, workspace, stored.id) if stored.status == ConflictStatus.OPEN else {},
     )
     return replace(
         view,

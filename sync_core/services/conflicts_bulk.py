@@ -35,6 +35,7 @@ from sync_core.services.conflict_settling import settlement
 from sync_core.services.conflict_timing import sides_of, times_of, weigh
 from sync_core.services.conflict_views import LeftOut
 from sync_core.store import conflict_previews as previews
+from sync_core.store import conflict_weighed as weighed
 from sync_core.store import conflict_writes as writes
 from sync_core.store.audit import record as audit
 from sync_core.store.conflict_counts import cells
@@ -156,7 +157,7 @@ async def reading(
         for entity in rows
         for one in await previews.count_fields(session, workspace, preview_id, entity, rule.fields)
     ]
-    sides = await previews.sides(session, workspace, preview_id) if rule.asks_times else {}
+    sides = await weighed.sides(session, workspace, preview_id) if rule.asks_times else {}
     seqs = await previews.largest(session, workspace, preview_id, LARGEST)
     found = await previews.samples(session, workspace, preview_id, sum(rows.values()), SAMPLES - len(seqs), seqs)
     return BulkPreview(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +16,7 @@ from sync_core.services.api_keys import KeyLevel
 from sync_core.store.database import Database
 from tests.api.conftest import Client, issued
 from tests.api.test_access import assert_error
+from tests.api.test_connections_api import signed
 from tests.conftest import make_workspace
 from tests.support import taken
 
@@ -52,6 +55,44 @@ async def names(database: Database, workspace_id: UUID) -> dict[str, str]:
     async with database.workspace(workspace_id) as session:
         rows = await session.execute(text("SELECT external_id, name FROM products"))
         return {row.external_id: row.name for row in rows}
+
+
+_EDITED = (
+    "INSERT INTO audit_log (workspace_id, actor, action, target, occurred_at, details) SELECT workspace_id, 'ana', 'record.edited',"
+    ' \'products/\' || record_id, now() - interval \'5 hours\', \'{"changes": {"name": ["Base", "Ours"]}}\' FROM payment_sync_conflicts'
+)
+
+
+async def test_the_newer_side_by_what_stripe_has_signed(
+    call: Client, database: Database, disputed: list[dict[str, Any]]
+) -> None:
+    """From the webhook's way in to the record: of one product an event says when it changed."""
+    secret, told = "whsec_0123456789abcdef", disputed[0]
+    await call("PUT", "/connections/stripe/webhook-secret", {"webhook_secret": secret})
+    path = f"{CONFLICTS}/{told['id']}"
+    theirs = (await call("GET", path)).json()["differing"][0]["stripe"]
+    async with database.workspace(call.workspace_id) as session:
+        await session.execute(text("UPDATE products SET payment_observed_at = now() - interval '1 day'"))
+        await session.execute(text(_EDITED))
+    at = int(time.time()) - 3_600
+    product = {"id": told["external_id"], "object": "product", "created": 1, "name": theirs, "metadata": {}}
+    event = {"id": "evt_1", "object": "event", "type": "product.updated", "created": at, "livemode": False}
+    body = json.dumps({**event, "data": {"object": product, "previous_attributes": {"name": "Base"}}}).encode()
+    kept = await call("POST", f"/webhooks/stripe/{call.workspace_id}", content=body, headers=signed(body, secret))
+    assert kept.status_code == 200, kept.text
+
+    name = (await call("GET", path)).json()["differing"][0]
+    assert (name["newer"], name["stripe_changed"]) == ("stripe", {"at": at, "event_id": "evt_1"})
+    assert name["local_changed"]["by"] == "ana"
+    preview = (await call("POST", f"{CONFLICTS}/bulk-preview", {"take": "newer"})).json()
+    assert (preview["rows"], preview["rule"]["take"], preview["fields"][0]["sides"]) == (1, "newer", {"stripe": 1})
+    assert [(one["rows"], "not known" in one["reason"]) for one in preview["not_covered"]] == [(2, True)]
+    times = preview["samples"][0]["changed_at"]["name"]
+    assert (times["stripe"], times["event_id"], times["local"] < at) == (at, "evt_1", True)
+    done = await call("POST", f"{CONFLICTS}/bulk-resolve", {"preview_id": preview["id"], "hash": preview["hash"]})
+    assert (done.json()["resolved"], done.json()["left_out_count"]) == (1, 0)
+    stored = await names(database, call.workspace_id)
+    assert [stored[one["external_id"]] for one in disputed] == [theirs, "Ours", "Ours"]
 
 
 async def test_one_by_one(call: Client, database: Database, disputed: list[dict[str, Any]]) -> None:

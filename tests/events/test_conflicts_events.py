@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -304,6 +305,56 @@ async def test_a_dialog_that_was_left_open_does_not_greet_the_next_visit(listing
     assert listing.of(BulkState, "opened") is True
     await listing.send(ConflictsState, "visit")
     assert listing.of(BulkState, "opened") is False
+
+
+_TOLD = """
+WITH told AS (INSERT INTO payment_webhook_inbox (workspace_id, event_id, event_type, account_id, payload, object_id, happened_at, livemode, changes)
+  SELECT workspace_id, 'evt_' || external_id, 'customer.updated', 'acct_test', '{}', external_id, now() - interval '2 hours', false,
+    jsonb_build_object('name', theirs->'name') FROM payment_sync_conflicts WHERE label IN ('Ours 60', 'Ours 59') RETURNING object_id),
+edited AS (INSERT INTO audit_log (workspace_id, actor, action, target, occurred_at, details)
+  SELECT workspace_id, 'ana', 'record.edited', 'customers/' || record_id, now() - interval '5 hours',
+    jsonb_build_object('changes', jsonb_build_object('name', jsonb_build_array('Base', local->'name')))
+  FROM payment_sync_conflicts WHERE label <> 'Ours 59' RETURNING target),
+noted AS (UPDATE payment_sync_sessions SET stats = '{"clock_skew": 0}' RETURNING id)
+SELECT count(*) FROM told, edited, noted
+"""
+
+
+async def test_the_newer_side_is_shown_with_both_times(
+    listing: Browser, database: Database, workspace_id: UUID
+) -> None:
+    await rows(database, workspace_id, _TOLD)
+    await listing.send(BulkState, "open")
+    await listing.send(BulkState, "choose_take", take="newer")
+    await listing.send(BulkState, "look")
+    shown = listing.of(BulkState, "preview")
+    assert (shown["count"], shown["missing"]) == (1, [])
+    assert shown["unknown_said"] == "59 conflicts stay open. Which side changed last is not known."
+    assert shown["unknown"] == [
+        "58: No event from Stripe says when it changed there.",
+        "1: No edit here says when it changed here.",
+    ]
+    about = {one["label"]: one["about"] for one in shown["effects"]}
+    assert about["Name"] == "Whichever side changed last · Stripe's in 1 · another value: 1"
+    assert about["Phone"] == "Merged by itself · empty in Stripe: 1"
+    (sample,) = shown["samples"]
+    assert sample["changes"] == ["Name: Ours 60 → Stripe 60"]
+    assert re.fullmatch(
+        r"Name: Stripe's is the newer\. Here .+ by ana, in Stripe .+ by evt_cus_60\.", sample["times"][0]["said"]
+    )
+    assert sample["times"][0]["utc"].count("UTC") == 2
+
+    for place, here, there, newest in (
+        (0, r"changed .+ by ana", r"changed .+ by evt_cus_60", "Name: Stripe's is the newer."),
+        (1, "time not known", r"changed .+ by evt_cus_59", "Name: not known. No edit here says when it changed here."),
+    ):
+        listing.at(f"/conflicts/{listing.of(ConflictsState, 'rows')[place]['id']}")
+        await listing.send(ConflictState, "load")
+        name = next(one for one in listing.of(ConflictState, "choices") if one["key"] == "name")
+        assert re.fullmatch(here, name["here"])
+        assert re.fullmatch(there, name["there"])
+        assert listing.of(ConflictState, "newest") == [newest]
+        assert listing.of(ConflictState, "event_id").startswith("evt_cus_")
 
 
 async def test_a_previewed_rule_is_kept_tried_and_switched_on(listing: Browser) -> None:
