@@ -13,6 +13,7 @@ from dashboard.api.answers import noes
 from dashboard.api.dates import start_request
 from dashboard.api.errors import granted
 from dashboard.api.models import Body, StartBody
+from sync_core.domain.vocabulary import SessionStatus
 from sync_core.services import schedules
 from sync_core.services.schedules import RhythmRequest, ScheduleRequest
 
@@ -38,6 +39,21 @@ class ScheduleChange(Body):
     enabled: StrictBool
 
 
+class ChangedSchedule(ScheduleBody):
+    """All of it, as it is to be from now on."""
+
+    revision: StrictInt = Field(description="The one that you looked at: refused when somebody has changed it since.")
+
+
+class ScheduledRun(BaseModel):
+    """`at` is its end, or its beginning while it goes on."""
+
+    id: str
+    number: int
+    status: SessionStatus
+    at: int
+
+
 class SyncSchedule(BaseModel):
     """`next_times` are epoch seconds; none while it is paused. `last_note` says why the last time started nothing."""
 
@@ -52,8 +68,11 @@ class SyncSchedule(BaseModel):
     config: dict[str, Any]
     next_times: list[int]
     last_session_id: str | None
+    last_run: ScheduledRun | None
     last_note: str | None
+    revision: int
     created_by: str
+    changed_by: str | None
     created_at: int
 
 
@@ -79,13 +98,29 @@ async def add_schedule(body: ScheduleBody, actor: CallingActor, database: OpenDa
 
     A name that is taken is refused (409 `schedule_name_taken`), so a call that is repeated adds nothing.
     """
-    asked = ScheduleRequest(
+    return granted(await schedules.add(database, actor, _asked(body))).to_json()
+
+
+@router.put(
+    "/{schedule_id}", response_model=SyncSchedule, responses=noes(403, 409), summary="Change a schedule, all of it"
+)
+async def replace_schedule(
+    schedule_id: UUID, body: ChangedSchedule, actor: CallingActor, database: OpenDatabase
+) -> dict[str, Any]:
+    """By the rules of a new one. In the same rhythm its next time stays; paused it stays paused.
+
+    What somebody else has changed since your `revision` is not written over (409 `schedule_changed`): read it again first.
+    """
+    return granted(await schedules.change(database, actor, schedule_id, _asked(body), revision=body.revision)).to_json()
+
+
+def _asked(body: ScheduleBody) -> ScheduleRequest:
+    return ScheduleRequest(
         name=body.name,
         rhythm=RhythmRequest(every_hours=body.every_hours, at=body.at or "", weekday=body.weekday),
         start=granted(start_request(body.start)),
         days=body.days,
     )
-    return granted(await schedules.add(database, actor, asked)).to_json()
 
 
 @router.patch(

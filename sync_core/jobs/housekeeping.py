@@ -47,7 +47,7 @@ async def _start(database: Database, one: DueSchedule) -> None:
         if not await schedules.claim(session, one, rhythm.following(one.rhythm, one.next_at, one.now, zone)):
             return
         by = f"schedule {one.name}"
-        started = await queue(session, one.workspace_id, config, by=by, details={"scheduled_by": one.created_by})
+        started = await queue(session, one.workspace_id, config, by=by, details=_makers(one))
         if isinstance(started, Refusal):
             await schedules.note(session, one, None, _NOTES[started.code])
         else:
@@ -55,6 +55,11 @@ async def _start(database: Database, one: DueSchedule) -> None:
     log.info(
         "schedule.due", schedule=str(one.id), came_to=started.code if isinstance(started, Refusal) else str(started)
     )
+
+
+def _makers(one: DueSchedule) -> dict[str, str]:
+    """The plan counts as made by who set the schedule up, and by who changed it last."""
+    return {"scheduled_by": one.created_by, **({"changed_by": one.changed_by} if one.changed_by else {})}
 
 
 def _config_at(one: DueSchedule, zone: ZoneInfo) -> RunConfig:

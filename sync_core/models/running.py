@@ -64,6 +64,7 @@ class Schedule(SQLModel, table=True):
     """A sync that repeats: every `every_minutes`, or at a local time of each day or of one weekday (Monday = 0).
 
     `config` is a session's configuration, with `days` where its range is relative; `next_at` is when the tick starts the next one, and null while it is paused.
+    `revision` counts what people have changed, the last of them `changed_by`.
     """
 
     __tablename__ = "payment_sync_schedules"
@@ -90,5 +91,7 @@ class Schedule(SQLModel, table=True):
     last_session_id: UUID | None = Field(default=None, sa_column=uuid_col(nullable=True))
     last_note: str = Field(default="", sa_column=text_col(default=""))
     created_by: str = Field(default="", sa_column=text_col(default=""))
+    changed_by: str = Field(default="", sa_column=text_col(default=""))
+    revision: int = Field(default=1, sa_column=int_col(default=1))
     created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
     updated_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))

@@ -84,9 +84,10 @@ async def approve(database: Database, actor: Actor, session_id: UUID, plan_hash:
 
 
 async def _is_theirs(session: AsyncSession, actor: Actor, user_id: UUID, view: SessionView) -> bool:
-    """A plan of a key of theirs, or of a schedule that they, or a key of theirs, have set up."""
+    """A plan of a key of theirs, or of a schedule that they, or a key of theirs, have set up or changed last."""
     begun = await latest(session, actor.workspace_id, "sync.dry_run_started", target=str(view.id), limit=1)
-    makers = [view.created_by, *(str(one.details["scheduled_by"]) for one in begun if "scheduled_by" in one.details)]
+    by_schedule = [one.details.get(name) for one in begun for name in ("scheduled_by", "changed_by")]
+    makers = [view.created_by, *(str(one) for one in by_schedule if one)]
     for maker in makers:
         if maker.casefold() == actor.label.casefold():
             return True

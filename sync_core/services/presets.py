@@ -14,6 +14,7 @@ from sync_core.store import presets as store
 from sync_core.store.audit import record
 from sync_core.store.database import Database
 from sync_core.store.presets import NameTaken, StoredPreset
+from sync_core.store.sessions import lock_workspace
 
 LONGEST_NAME: Final = 60
 MOST_PRESETS: Final = 50
@@ -59,6 +60,7 @@ async def save(
     if isinstance(sound, Refusal):
         return sound
     async with database.workspace(actor.workspace_id) as session:
+        await lock_workspace(session, actor.workspace_id)
         if len(await store.every(session, actor.workspace_id)) >= MOST_PRESETS:
             return Refusal("presets_full", f"A workspace keeps {MOST_PRESETS} presets. Delete one first.", status=409)
         try:

@@ -25,7 +25,7 @@ from sync_core.store import sessions as session_store
 from sync_core.store.audit import record
 from sync_core.store.database import Database
 from sync_core.store.runs import RunConfig
-from sync_core.store.schedules import NameTaken, StoredSchedule
+from sync_core.store.schedules import LastRun, NameTaken, StoredSchedule
 
 LONGEST_NAME: Final = 80
 MOST_SCHEDULES: Final = 20
@@ -58,7 +58,9 @@ class ScheduleRequest:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleView:
-    """`next_times` are empty while it is paused. `clock_note` and `last_note` are empty when there is nothing to say."""
+    """`next_times` are empty while it is paused. `clock_note` and `last_note` are empty when there is nothing to say. `revision` is what a
+    change of it is to name.
+    """
 
     id: UUID
     name: str
@@ -67,16 +69,18 @@ class ScheduleView:
     enabled: bool
     next_times: tuple[datetime, ...]
     clock_note: str
-    last_session_id: UUID | None
+    last_run: LastRun | None
     last_note: str
     asked: RhythmRequest
     config: RunConfig
     days: int | None
     created_by: str
+    changed_by: str
+    revision: int
     created_at: int
 
     def to_json(self) -> dict[str, Any]:
-        config = self.config
+        config, last = self.config, self.last_run
         return {
             "id": str(self.id),
             "object": "sync_schedule",
@@ -97,9 +101,19 @@ class ScheduleView:
                 "days": self.days,
             },
             "next_times": [int(one.timestamp()) for one in self.next_times],
-            "last_session_id": None if self.last_session_id is None else str(self.last_session_id),
+            "last_session_id": None if last is None else str(last.id),
+            "last_run": None
+            if last is None
+            else {
+                "id": str(last.id),
+                "number": last.number,
+                "status": last.status.value,
+                "at": int(last.at.timestamp()),
+            },
             "last_note": self.last_note or None,
+            "revision": self.revision,
             "created_by": self.created_by,
+            "changed_by": self.changed_by or None,
             "created_at": self.created_at,
         }
 
@@ -141,10 +155,51 @@ async def add(database: Database, actor: Actor, request: ScheduleRequest) -> Sch
                 session, workspace_id, name=name, rhythm=rhythm, config=kept, next_at=first, created_by=actor.label
             )
         except NameTaken:
-            message = f"There is a schedule named “{name}” already."
-            return Refusal("schedule_name_taken", message, field="name", status=409)
+            return _taken(name)
         details = {"name": name, "rhythm": rhythms.words(rhythm), "config": kept}
         await record(session, workspace_id, actor.label, "schedule.added", target=str(made.id), details=details)
+    return _view(made, actor)
+
+
+async def change(
+    database: Database, actor: Actor, schedule_id: UUID, request: ScheduleRequest, *, revision: int
+) -> ScheduleView | Refusal:
+    """By the same rules as a new one. `revision` is the one that was looked at: what somebody else has changed since is not written over.
+
+    In the same rhythm its next time stays; paused it stays paused.
+    """
+    if not actor.can(Permission.RUN_SYNC):
+        return _FORBIDDEN
+    sound = _sound(request)
+    if isinstance(sound, Refusal):
+        return sound
+    name, rhythm, config = sound
+    workspace_id = actor.workspace_id
+    async with database.workspace(workspace_id) as session:
+        found = await store.locked(session, workspace_id, schedule_id)
+        refusal = NOT_FOUND if found is None else _moved_on(found, revision)
+        refusal = refusal or await _needs_approval(session, workspace_id, config)
+        if refusal is not None or found is None:
+            return refusal or NOT_FOUND
+        kept = {**config.to_json(), "days": request.days}
+        next_at = found.next_at
+        if next_at is not None and rhythm != found.rhythm:
+            next_at = rhythms.next_times(rhythm, await store.now(session), ZoneInfo(actor.time_zone), 1)[0]
+        try:
+            made = await store.change(
+                session,
+                workspace_id,
+                schedule_id,
+                name=name,
+                rhythm=rhythm,
+                config=kept,
+                next_at=next_at,
+                changed_by=actor.label,
+            )
+        except NameTaken:
+            return _taken(name)
+        details = {"name": name, **_differences(found, made)}
+        await record(session, workspace_id, actor.label, "schedule.changed", target=str(schedule_id), details=details)
     return _view(made, actor)
 
 
@@ -192,11 +247,39 @@ async def follow_zone(session: AsyncSession, workspace_id: UUID, zone: ZoneInfo)
             await store.move(session, workspace_id, one.id, rhythms.next_times(one.rhythm, now, zone, 1)[0])
 
 
+def _moved_on(found: StoredSchedule, revision: int) -> Refusal | None:
+    if found.revision == revision:
+        return None
+    message = (
+        f"{found.changed_by or 'Somebody else'} has changed this schedule since you opened it. Yours was not saved."
+    )
+    return Refusal("schedule_changed", message, status=409)
+
+
+def _taken(name: str) -> Refusal:
+    return Refusal("schedule_name_taken", f"There is a schedule named “{name}” already.", field="name", status=409)
+
+
+def _differences(before: StoredSchedule, after: StoredSchedule) -> dict[str, Any]:
+    """What was changed, each from what to what."""
+    pairs = {
+        "name": (before.name, after.name),
+        "rhythm": (rhythms.words(before.rhythm), rhythms.words(after.rhythm)),
+        "config": (before.config, after.config),
+    }
+    return {"changes": {name: {"from": old, "to": new} for name, (old, new) in pairs.items() if old != new}}
+
+
 async def _not_addable(session: AsyncSession, workspace_id: UUID, config: RunConfig) -> Refusal | None:
+    await session_store.lock_workspace(session, workspace_id)
     if len(await store.every(session, workspace_id)) >= MOST_SCHEDULES:
         return Refusal(
             "schedules_full", f"A workspace has at most {MOST_SCHEDULES} schedules. Delete one first.", status=409
         )
+    return await _needs_approval(session, workspace_id, config)
+
+
+async def _needs_approval(session: AsyncSession, workspace_id: UUID, config: RunConfig) -> Refusal | None:
     settings = (await session_store.defaults(session, workspace_id)).settings
     return PLANS_ONLY if plan_limits.of(settings).approval and not config.dry_run else None
 
@@ -267,12 +350,14 @@ def _view(stored: StoredSchedule, actor: Actor) -> ScheduleView:
         enabled=stored.enabled,
         next_times=times,
         clock_note=rhythms.clock_note(stored.rhythm, times, zone),
-        last_session_id=stored.last_session_id,
+        last_run=stored.last_run,
         last_note=stored.last_note,
         asked=_asked(stored.rhythm),
         config=config,
         days=days,
         created_by=stored.created_by,
+        changed_by=stored.changed_by,
+        revision=stored.revision,
         created_at=int(stored.created_at.timestamp()),
     )
 

@@ -9,16 +9,29 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping, TextClause, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.rhythm import Interval, LocalTime, Rhythm
+from sync_core.domain.vocabulary import SessionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """`at` is its end, or its beginning while it goes on."""
+
+    id: UUID
+    number: int
+    status: SessionStatus
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSchedule:
-    """`config` is a run's configuration, with `days` where its range is relative. `next_at` is None while it is paused."""
+    """`config` is a run's configuration, with `days` where its range is relative. `next_at` is None while it is paused. `revision` counts
+    what people have changed of it.
+    """
 
     id: UUID
     name: str
@@ -26,9 +39,11 @@ class StoredSchedule:
     config: dict[str, Any]
     enabled: bool
     next_at: datetime | None
-    last_session_id: UUID | None
+    last_run: LastRun | None
     last_note: str
     created_by: str
+    changed_by: str
+    revision: int
     created_at: datetime
 
 
@@ -42,37 +57,49 @@ class DueSchedule:
     rhythm: Rhythm
     config: dict[str, Any]
     created_by: str
+    changed_by: str
+    revision: int
     next_at: datetime
     now: datetime
     zone: str
 
 
 _COLUMNS = (
-    "id, name, every_minutes, minute_of_day, weekday, config, enabled, next_at, last_session_id, last_note, created_by,"
-    " created_at"
+    "s.id, s.name, s.every_minutes, s.minute_of_day, s.weekday, s.config, s.enabled, s.next_at, s.last_session_id, s.last_note,"
+    " s.created_by, s.changed_by, s.revision, s.created_at,"
+    " r.number AS last_number, r.status AS last_status, coalesce(r.completed_at, r.started_at, r.created_at) AS last_at"
 )
-_ALL = text(f"SELECT {_COLUMNS} FROM payment_sync_schedules WHERE workspace_id = :workspace ORDER BY lower(name), id")
-_ONE = text(f"SELECT {_COLUMNS} FROM payment_sync_schedules WHERE workspace_id = :workspace AND id = :id FOR UPDATE")
+_WITH_RUN = " s LEFT JOIN payment_sync_sessions r ON r.workspace_id = s.workspace_id AND r.id = s.last_session_id AND r.deleted_at IS NULL"
+_LISTED = f"SELECT {_COLUMNS} FROM payment_sync_schedules{_WITH_RUN} WHERE s.workspace_id = :workspace"
+_ALL = text(f"{_LISTED} ORDER BY lower(s.name), s.id")
+_ONE = text(f"{_LISTED} AND s.id = :id FOR UPDATE OF s")
 _ADD = text(
-    "INSERT INTO payment_sync_schedules"
+    "WITH made AS (INSERT INTO payment_sync_schedules"
     " (workspace_id, name, every_minutes, minute_of_day, weekday, config, next_at, created_by)"
     " VALUES (:workspace, :name, :every_minutes, :minute_of_day, :weekday, CAST(:config AS jsonb), :next_at, :by)"
-    f" RETURNING {_COLUMNS}"
+    f" RETURNING *) SELECT {_COLUMNS} FROM made{_WITH_RUN}"
+)
+_CHANGE = text(
+    "WITH changed AS (UPDATE payment_sync_schedules SET name = :name, every_minutes = :every_minutes, minute_of_day = :minute_of_day,"
+    " weekday = :weekday, config = CAST(:config AS jsonb), next_at = :next_at, changed_by = :by, revision = revision + 1"
+    f" WHERE workspace_id = :workspace AND id = :id RETURNING *) SELECT {_COLUMNS} FROM changed{_WITH_RUN}"
 )
 _MOVE = text(
-    "UPDATE payment_sync_schedules SET enabled = CAST(:next_at AS timestamptz) IS NOT NULL, next_at = CAST(:next_at AS timestamptz)"
-    f" WHERE workspace_id = :workspace AND id = :id RETURNING {_COLUMNS}"
+    "WITH moved AS (UPDATE payment_sync_schedules SET enabled = CAST(:next_at AS timestamptz) IS NOT NULL,"
+    " next_at = CAST(:next_at AS timestamptz) WHERE workspace_id = :workspace AND id = :id RETURNING *)"
+    f" SELECT {_COLUMNS} FROM moved{_WITH_RUN}"
 )
 _DELETE = text("DELETE FROM payment_sync_schedules WHERE workspace_id = :workspace AND id = :id RETURNING name")
 _DUE = text(
-    "SELECT s.workspace_id, s.id, s.name, s.every_minutes, s.minute_of_day, s.weekday, s.config, s.created_by, s.next_at,"
-    " now() AS now, w.time_zone AS zone FROM payment_sync_schedules s JOIN workspaces w ON w.id = s.workspace_id"
+    "SELECT s.workspace_id, s.id, s.name, s.every_minutes, s.minute_of_day, s.weekday, s.config, s.created_by, s.changed_by, s.revision,"
+    " s.next_at, now() AS now, w.time_zone AS zone FROM payment_sync_schedules s JOIN workspaces w ON w.id = s.workspace_id"
     " WHERE s.enabled AND s.next_at <= now() ORDER BY s.next_at, s.id"
 )
-# Who finds another time there came too late: another server has started it, or a person has paused it.
+# Who finds another time there came too late: another server has started it, or a person has paused it. One that was changed since it was read
+# is read again by the next tick.
 _CLAIM = text(
     "UPDATE payment_sync_schedules SET next_at = :next_at"
-    " WHERE workspace_id = :workspace AND id = :id AND enabled AND next_at = :due RETURNING id"
+    " WHERE workspace_id = :workspace AND id = :id AND enabled AND next_at = :due AND revision = :revision RETURNING id"
 )
 _NOTE = text(
     "UPDATE payment_sync_schedules SET last_session_id = coalesce(CAST(:session AS uuid), last_session_id), last_note = :note"
@@ -115,21 +142,42 @@ async def add(
     next_at: datetime,
     created_by: str,
 ) -> StoredSchedule:
-    bound = {
-        "workspace": workspace_id,
+    wanted = {**_bound(name, rhythm, config), "next_at": next_at, "by": created_by, "workspace": workspace_id}
+    return await _named(session, _ADD, wanted)
+
+
+async def change(
+    session: AsyncSession,
+    workspace_id: UUID,
+    schedule_id: UUID,
+    *,
+    name: str,
+    rhythm: Rhythm,
+    config: dict[str, Any],
+    next_at: datetime | None,
+    changed_by: str,
+) -> StoredSchedule:
+    """Of one that the caller holds locked. Paused it stays paused."""
+    wanted = {**_bound(name, rhythm, config), "next_at": next_at, "by": changed_by, "workspace": workspace_id}
+    return await _named(session, _CHANGE, {**wanted, "id": schedule_id})
+
+
+def _bound(name: str, rhythm: Rhythm, config: dict[str, Any]) -> dict[str, Any]:
+    return {
         "name": name,
         "every_minutes": rhythm.minutes if isinstance(rhythm, Interval) else None,
         "minute_of_day": rhythm.minute if isinstance(rhythm, LocalTime) else None,
         "weekday": rhythm.weekday if isinstance(rhythm, LocalTime) else None,
         "config": orjson.dumps(config).decode(),
-        "next_at": next_at,
-        "by": created_by,
     }
+
+
+async def _named(session: AsyncSession, statement: TextClause, wanted: dict[str, Any]) -> StoredSchedule:
     try:
         async with session.begin_nested():
-            return _stored((await session.execute(_ADD, bound)).mappings().one())
+            return _stored((await session.execute(statement, wanted)).mappings().one())
     except IntegrityError as taken:
-        raise NameTaken(name) from taken
+        raise NameTaken(wanted["name"]) from taken
 
 
 async def move(
@@ -159,6 +207,8 @@ async def due(session: AsyncSession) -> list[DueSchedule]:
             rhythm=_rhythm(row),
             config=row["config"],
             created_by=row["created_by"],
+            changed_by=row["changed_by"],
+            revision=row["revision"],
             next_at=row["next_at"],
             now=row["now"],
             zone=row["zone"],
@@ -169,7 +219,13 @@ async def due(session: AsyncSession) -> list[DueSchedule]:
 
 async def claim(session: AsyncSession, one: DueSchedule, next_at: datetime) -> bool:
     """Move it on from the time that was due. Of any number who try, one gets it, once its transaction is committed."""
-    bound = {"workspace": one.workspace_id, "id": one.id, "due": one.next_at, "next_at": next_at}
+    bound = {
+        "workspace": one.workspace_id,
+        "id": one.id,
+        "due": one.next_at,
+        "next_at": next_at,
+        "revision": one.revision,
+    }
     return (await session.execute(_CLAIM, bound)).scalar_one_or_none() is not None
 
 
@@ -187,11 +243,19 @@ def _stored(row: RowMapping) -> StoredSchedule:
         config=row["config"],
         enabled=row["enabled"],
         next_at=row["next_at"],
-        last_session_id=row["last_session_id"],
+        last_run=_last_run(row),
         last_note=row["last_note"],
         created_by=row["created_by"],
+        changed_by=row["changed_by"],
+        revision=row["revision"],
         created_at=row["created_at"],
     )
+
+
+def _last_run(row: RowMapping) -> LastRun | None:
+    if row["last_status"] is None:
+        return None
+    return LastRun(row["last_session_id"], row["last_number"], SessionStatus(row["last_status"]), row["last_at"])
 
 
 def _rhythm(row: RowMapping) -> Rhythm:

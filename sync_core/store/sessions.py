@@ -109,6 +109,7 @@ _REASONS = text(
     " AND action IN ('skip', 'conflict', 'error') GROUP BY 1, 2, 3 ORDER BY 4 DESC"
 )
 _EMAIL = text("SELECT match_by_email, settings FROM workspaces WHERE id = :workspace")
+_LOCK_WORKSPACE = text("SELECT id FROM workspaces WHERE id = :workspace FOR NO KEY UPDATE")
 _KEEP_SETTING = text("UPDATE workspaces SET settings = settings || CAST(:setting AS jsonb) WHERE id = :workspace")
 _READS_OF_RUN = text(
     "SELECT m.reads FROM payment_sync_sessions s"
@@ -299,6 +300,11 @@ class WorkspaceDefaults:
 async def defaults(session: AsyncSession, workspace_id: UUID) -> WorkspaceDefaults:
     row = (await session.execute(_EMAIL, {"workspace": workspace_id})).one()
     return WorkspaceDefaults(row.match_by_email, row.settings)
+
+
+async def lock_workspace(session: AsyncSession, workspace_id: UUID) -> None:
+    """Until the transaction ends one at a time counts what there is room for; whoever only refers to the workspace does not wait."""
+    await session.execute(_LOCK_WORKSPACE, {"workspace": workspace_id})
 
 
 async def keep_setting(session: AsyncSession, workspace_id: UUID, name: str, value: dict[str, Any]) -> None:

@@ -43,6 +43,15 @@ async def test_a_schedule_from_its_first_day_to_its_last(call: Client) -> None:
     assert listed == {"object": "list", "data": [made]}
     assert_error(await call("POST", SCHEDULES, NIGHTLY), 409, "schedule_name_taken")
 
+    changed = await call("PUT", f"{SCHEDULES}/{made['id']}", NIGHTLY | {"weekday": None, "revision": made["revision"]})
+    assert changed.status_code == 200, changed.text
+    assert changed.json()["description"] == said.replace("Mondays", "Daily")
+    assert changed.json()["revision"] == made["revision"] + 1
+    late = await call("PUT", f"{SCHEDULES}/{made['id']}", NIGHTLY | {"revision": made["revision"]})
+    assert_error(late, 409, "schedule_changed")
+    assert_error(await call("PUT", f"{SCHEDULES}/{made['id']}", NIGHTLY), 422, "invalid_request")
+    made = changed.json()
+
     paused = await call("PATCH", f"{SCHEDULES}/{made['id']}", {"enabled": False})
     assert (paused.status_code, paused.json()) == (200, made | {"enabled": False, "next_times": []})
     gone = await call("DELETE", f"{SCHEDULES}/{made['id']}")
@@ -74,7 +83,14 @@ async def test_what_makes_no_sense_is_refused(call: Client, change: dict[str, An
 async def test_a_key_that_only_reads_changes_nothing(call: Client) -> None:
     made = (await call("POST", SCHEDULES, NIGHTLY)).json()
     one = f"{SCHEDULES}/{made['id']}"
-    for method, path, body in (("POST", SCHEDULES, NIGHTLY), ("PATCH", one, {"enabled": False}), ("DELETE", one, None)):
+    changed = NIGHTLY | {"revision": 1}
+    for method, path, body in (
+        ("POST", SCHEDULES, NIGHTLY),
+        ("PUT", one, changed),
+        ("PATCH", one, {"enabled": False}),
+        ("DELETE", one, None),
+    ):
         assert_error(await call(method, path, body, level=KeyLevel.READ), 403, "forbidden")
     assert_error(await call("PATCH", f"{SCHEDULES}/{uuid4()}", {"enabled": False}), 404, "schedule_not_found")
+    assert_error(await call("PUT", f"{SCHEDULES}/{uuid4()}", changed), 404, "schedule_not_found")
     assert (await call("GET", SCHEDULES)).json()["data"] == [made]

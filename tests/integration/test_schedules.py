@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from sync_core.domain.vocabulary import Role
+from sync_core.domain.vocabulary import Role, SessionStatus
 from sync_core.engine.drive import drive
 from sync_core.errors import Refusal
 from sync_core.jobs.housekeeping import start_scheduled
@@ -28,6 +28,7 @@ from sync_core.services.plan_limits import Limits
 from sync_core.services.schedules import RhythmRequest, ScheduleRequest, ScheduleView
 from sync_core.services.session_views import Listing, SessionView
 from sync_core.services.start_request import StartRequest
+from sync_core.store import schedules as schedule_store
 from sync_core.store.database import Database
 from tests.conftest import make_workspace, plain_url
 from tests.services import KEY, actor_of, audit_actions, settings_for, small_sandbox
@@ -95,7 +96,7 @@ async def test_a_schedule_says_what_it_does_and_when(database: Database, workspa
     assert made.next_times == await schedules.upcoming(database, actor_of(workspace_id), NIGHTLY)
     assert [(one.hour, one.minute) for one in made.next_times] == [(3, 0)] * 5
     assert timedelta() < made.next_times[0] - datetime.now(UTC) <= timedelta(days=1)
-    assert (made.last_session_id, made.last_note, made.clock_note) == (None, "", "")
+    assert (made.last_run, made.last_note, made.clock_note) == (None, "", "")
     assert (await audit_actions(database, workspace_id))[-1] == "schedule.added"
 
 
@@ -173,8 +174,84 @@ async def test_what_makes_no_sense_is_refused(
     assert isinstance(refused, Refusal)
     assert refused.code == code
     assert (await shown(database, workspace_id)).name == "Nightly"
+    if code != "schedule_name_taken":
+        made = await shown(database, workspace_id)
+        changed = await schedules.change(
+            database, actor_of(workspace_id), made.id, ScheduleRequest(**asked), revision=1
+        )
+        assert changed == refused
+        assert await shown(database, workspace_id) == made
     if "rhythm" in given:
         assert await schedules.upcoming(database, actor_of(workspace_id), given["rhythm"]) == refused
+
+
+async def test_one_is_changed_and_keeps_its_time_in_the_same_rhythm(database: Database, workspace_id: UUID) -> None:
+    made, ben = await added(database, workspace_id), actor_of(workspace_id, label="ben@example.com")
+    await make_due(database, workspace_id, -timedelta(hours=2))
+    before = await shown(database, workspace_id)
+    flagged = replace(CUSTOMERS, conflict_strategy="flag")
+    renamed = await schedules.change(
+        database, ben, made.id, ScheduleRequest("Six hours", SIX_HOURS, flagged, days=7), revision=made.revision
+    )
+    assert isinstance(renamed, ScheduleView)
+    assert (renamed.name, renamed.next_times) == ("Six hours", before.next_times)
+    assert renamed.what == "Customers of the last 7 days, flag what differs"
+    assert (renamed.revision, renamed.created_by, renamed.changed_by) == (2, before.created_by, "ben@example.com")
+
+    moved = await schedules.change(
+        database, ben, made.id, ScheduleRequest("Six hours", NIGHTLY, flagged, days=7), revision=2
+    )
+    assert isinstance(moved, ScheduleView)
+    assert moved.next_times == await schedules.upcoming(database, ben, NIGHTLY)
+    await schedules.set_enabled(database, ben, made.id, enabled=False)
+    paused = await schedules.change(
+        database, ben, made.id, ScheduleRequest("Six hours", SIX_HOURS, flagged), revision=moved.revision
+    )
+    assert isinstance(paused, ScheduleView)
+    assert (paused.enabled, paused.next_times, paused.rhythm) == (False, (), "Every 6 hours")
+    (logged,) = (await rows(database, workspace_id, "SELECT details FROM audit_log WHERE action = 'schedule.changed'"))[
+        1:2
+    ]
+    assert logged["details"]["changes"] == {"rhythm": {"from": "Every 6 hours", "to": "Daily at 03:00"}}
+
+
+async def test_of_two_who_change_one_the_later_hears_of_the_other(database: Database, workspace_id: UUID) -> None:
+    made, taken_name = await added(database, workspace_id), await added(database, workspace_id, "Taken")
+    ana, ben = (actor_of(workspace_id, label=f"{name}@example.com") for name in ("ana", "ben"))
+    asked = ScheduleRequest("Ben's", NIGHTLY, CUSTOMERS)
+    both = await asyncio.gather(
+        *(
+            schedules.change(database, one, made.id, replace(asked, name=name), revision=made.revision)
+            for one, name in ((ana, "Ana's"), (ben, "Ben's"))
+        )
+    )
+    (refused,) = (one for one in both if isinstance(one, Refusal))
+    (saved,) = (one for one in both if isinstance(one, ScheduleView))
+    assert (refused.code, refused.status) == ("schedule_changed", 409)
+    assert refused.message.startswith(f"{saved.changed_by} has changed this schedule")
+    found = {one.id: one for one in await schedules.list_schedules(database, ana)}
+    assert found[made.id] == saved
+    same = await schedules.change(database, ana, made.id, replace(asked, name="taken"), revision=saved.revision)
+    assert isinstance(same, Refusal)
+    assert (same.code, same.field) == ("schedule_name_taken", "name")
+    assert found[taken_name.id].revision == 1
+
+
+@pytest.mark.usefixtures("connected")
+async def test_what_was_changed_after_a_tick_has_read_it_starts_as_it_is_now(
+    database: Database, workspace_id: UUID
+) -> None:
+    made = await added(database, workspace_id, start=replace(DRY, conflict_strategy="overwrite"))
+    await make_due(database, workspace_id)
+    async with database.system() as session:
+        (due,) = await schedule_store.due(session)
+    wanted = ScheduleRequest("Nightly", SIX_HOURS, replace(DRY, conflict_strategy="flag"))
+    await schedules.change(database, actor_of(workspace_id), made.id, wanted, revision=made.revision)
+    async with database.workspace(workspace_id) as session:
+        assert not await schedule_store.claim(session, due, due.now + timedelta(hours=6))
+    await start_scheduled(database)
+    (started,) = await runs(database, workspace_id)
+    assert started.config.strategies.default.value == "flag"
 
 
 async def test_other_workspaces_and_viewers_cannot_touch_them(database: Database, workspace_id: UUID) -> None:
@@ -187,9 +264,13 @@ async def test_other_workspaces_and_viewers_cannot_touch_them(database: Database
         await schedules.delete(database, stranger, made.id),
         await schedules.set_enabled(database, viewer, made.id, enabled=False),
         await schedules.delete(database, viewer, made.id),
+        *[
+            await schedules.change(database, one, made.id, ScheduleRequest("Mine", NIGHTLY, CUSTOMERS), revision=1)
+            for one in (stranger, viewer)
+        ],
         await schedules.add(database, viewer, ScheduleRequest("Mine", NIGHTLY, CUSTOMERS)),
     ]
-    assert [one.status for one in answers if isinstance(one, Refusal)] == [404, 404, 403, 403, 403]
+    assert [one.status for one in answers if isinstance(one, Refusal)] == [404, 404, 403, 403, 404, 403, 403]
     assert await schedules.list_schedules(database, stranger) == ()
     assert await shown(database, workspace_id) == made
 
@@ -222,7 +303,13 @@ async def test_of_many_ticks_at_once_one_starts_it(database: Database, workspace
         assert started.config.end is None
 
         found = await shown(database, workspace_id)
-        assert (found.last_session_id, found.last_note) == (started.id, "")
+        assert found.last_run is not None
+        assert (found.last_run.id, found.last_run.number, found.last_run.status) == (
+            started.id,
+            1,
+            SessionStatus.PENDING,
+        )
+        assert found.last_note == ""
         # Three days were missed: none of them is made up for, and the next one is in the rhythm of those.
         assert timedelta(hours=5) < found.next_times[0] - datetime.now(UTC) <= timedelta(hours=6)
         assert (found.next_times[1] - found.next_times[0], found.id) == (timedelta(hours=6), made.id)
@@ -259,7 +346,7 @@ async def test_without_a_connection_it_says_so_and_waits(database: Database, wor
     await make_due(database, workspace_id)
     await start_scheduled(database)
     found = await shown(database, workspace_id)
-    assert (found.last_note, found.last_session_id) == ("Not connected", None)
+    assert (found.last_note, found.last_run) == ("Not connected", None)
     assert found.next_times[0] > datetime.now(UTC)
     assert await runs(database, workspace_id) == ()
 
@@ -279,7 +366,12 @@ async def test_one_sync_a_workspace(database: Database, workspace_id: UUID) -> N
     await start_scheduled(database)
     found = await shown(database, workspace_id)
     assert found.last_note == ""
-    assert found.last_session_id not in (None, running.id)
+    assert found.last_run is not None
+    assert found.last_run.id != running.id
+    await sessions.cancel(database, actor_of(workspace_id), found.last_run.id)
+    ended = await shown(database, workspace_id)
+    assert ended.last_run is not None
+    assert (ended.last_run.status, ended.last_run.at >= found.last_run.at) == (SessionStatus.CANCELLED, True)
 
 
 @pytest.mark.usefixtures("connected")
@@ -302,14 +394,22 @@ async def test_where_plans_are_approved_only_dry_runs_start(database: Database, 
 
 
 @pytest.mark.usefixtures("connected")
-@pytest.mark.parametrize("by_key", [False, True], ids=["set up by a person", "set up by their key"])
+@pytest.mark.parametrize(
+    ("by_key", "changed_by_another"),
+    [(False, False), (True, False), (False, True)],
+    ids=["set up by a person", "set up by their key", "changed by another since"],
+)
 async def test_the_plan_of_a_schedule_is_that_of_who_set_it_up(
-    database: Database, workspace_id: UUID, sandbox: SandboxProcess, *, by_key: bool
+    database: Database, workspace_id: UUID, sandbox: SandboxProcess, *, by_key: bool, changed_by_another: bool
 ) -> None:
     maker = replace(actor_of(workspace_id), user_id=uuid4())
     assert isinstance(await api_keys.create(database, maker, level=KeyLevel.WRITE, name="ci"), str)
     asked = ScheduleRequest("Plans", SIX_HOURS, StartRequest(("products",), dry_run=True))
-    await schedules.add(database, actor_of(workspace_id, label="ci") if by_key else maker, asked)
+    made = await schedules.add(database, actor_of(workspace_id, label="ci") if by_key else maker, asked)
+    assert isinstance(made, ScheduleView)
+    if changed_by_another:
+        ben = actor_of(workspace_id, label="ben@example.com")
+        assert isinstance(await schedules.change(database, ben, made.id, asked, revision=1), ScheduleView)
     await make_due(database, workspace_id)
     await start_scheduled(database)
     (started,) = await runs(database, workspace_id)
@@ -323,6 +423,11 @@ async def test_the_plan_of_a_schedule_is_that_of_who_set_it_up(
     assert isinstance(own, Refusal)
     assert own.code == "own_plan"
     other = replace(actor_of(workspace_id, label="ben@example.com"), user_id=uuid4())
+    if changed_by_another:
+        own = await plan_approval.approve(database, other, plan.id, plan.plan_hash)
+        assert isinstance(own, Refusal)
+        assert own.code == "own_plan"
+        other = replace(actor_of(workspace_id, label="cleo@example.com"), user_id=uuid4())
     assert isinstance(await plan_approval.approve(database, other, plan.id, plan.plan_hash), SessionView)
 
 
@@ -359,3 +464,19 @@ async def test_what_goes_by_the_clock_follows_the_workspaces_zone(database: Data
     clock, hours = await schedules.list_schedules(database, there)
     assert [f"{one.astimezone(ZoneInfo('Asia/Kolkata')):%H:%M}" for one in clock.next_times] == ["03:00"] * 5
     assert hours.next_times == every.next_times
+
+
+async def test_two_who_add_the_last_one_at_once_make_no_one_too_many(database: Database, workspace_id: UUID) -> None:
+    """Both have come as far as they get before either has written."""
+    for number in range(schedules.MOST_SCHEDULES - 1):
+        await added(database, workspace_id, f"Number {number}")
+    asked = [ScheduleRequest(name, SIX_HOURS, CUSTOMERS) for name in ("Ana's", "Ben's")]
+    async with await psycopg.AsyncConnection.connect(plain_url(database.url)) as holding:
+        await holding.execute("LOCK TABLE payment_sync_schedules IN SHARE MODE")
+        adding = asyncio.gather(*(schedules.add(database, actor_of(workspace_id), one) for one in asked))
+        async with await psycopg.AsyncConnection.connect(plain_url(database.url), autocommit=True) as looks:
+            assert await holds(lambda: waiting_for_a_lock(looks, 2))
+        await holding.rollback()
+    answers = await adding
+    assert [one.code for one in answers if isinstance(one, Refusal)] == ["schedules_full"]
+    assert len(await schedules.list_schedules(database, actor_of(workspace_id))) == schedules.MOST_SCHEDULES
