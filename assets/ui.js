@@ -145,7 +145,8 @@
 
   document.addEventListener("click", (event) => {
     const target = event.target instanceof Element ? event.target : null;
-    if (!target) return;
+    // What is hidden was clicked by no person: a menu stays open.
+    if (!target || target.hidden) return;
     if (target.closest(".skip-link")) {
       event.preventDefault();
       document.getElementById("content")?.focus();
@@ -158,6 +159,28 @@
     const copying = target.closest("[data-copy]");
     if (copying) copy(copying);
   });
+
+  // A list that changes by itself is asked for anew while somebody looks at it, and at once when they come back. Whoever has gone to another
+  // tab, or has touched nothing for ten minutes, does not; nor is their session kept alive.
+  const RENEW_MS = 3_000;
+  const AWAY_MS = 600_000;
+  let touched = Date.now();
+  const renew = () => {
+    if (document.visibilityState === "visible" && Date.now() - touched < AWAY_MS) document.querySelector("[data-renew]")?.click();
+  };
+  ["keydown", "pointerdown", "pointermove", "wheel"].forEach((kind) =>
+    document.addEventListener(
+      kind,
+      () => {
+        const away = Date.now() - touched >= AWAY_MS;
+        touched = Date.now();
+        if (away) renew();
+      },
+      { passive: true, capture: true },
+    ),
+  );
+  document.addEventListener("visibilitychange", renew);
+  setInterval(renew, RENEW_MS);
 
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;

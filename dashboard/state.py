@@ -26,6 +26,8 @@ NOTICE_SECONDS: Final = 8.0
 UNDO_SECONDS: Final = 10.0
 LOADS: Final[set[str]] = set()
 """The handlers that bring a page's content, by qualified name; `add_page` adds them."""
+UNASKED: Final = frozenset({"renew", "beat", "leave"})
+"""Handlers that the browser calls by itself: one that fails is called again, and nobody is told of what they did not do."""
 
 # By which event, and who. An event's task may begin as a copy of another's context, hence the event.
 _admitted: ContextVar[tuple[str, accounts.SignedIn] | None] = ContextVar("admitted", default=None)
@@ -101,7 +103,7 @@ class PageState(rx.State):
             self.signed_out = True
         elif handler in LOADS:
             self.failed, self._failed_on = True, _visit()
-        else:
+        elif handler.rpartition(".")[2] not in UNASKED:
             self._say("That didn't work. Nothing was changed; try again.", "danger")
 
 

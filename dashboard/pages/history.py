@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +17,7 @@ from dashboard.state import PageState, ShellState
 from sync_core.domain.vocabulary import Action, EntityType, SessionStatus
 from sync_core.errors import Refusal
 from sync_core.services import history, sessions
-from sync_core.services.actor import Permission
+from sync_core.services.actor import Actor, Permission
 from sync_core.services.history import PastRun
 from sync_core.services.record_views import When
 from sync_core.store.database import get_database
@@ -64,13 +64,27 @@ class HistoryState(PageState):
     record_error: str = ""
 
     @rx.event
+    async def renew(self) -> None:
+        """The rows as they are now; what is ticked stays so."""
+        actor, words = await self._actor(), dict(self.router.url.query_parameters)
+        found = await self._read(actor, words)
+        if self.loaded and not isinstance(found, Refusal):
+            wanted = Filters.parse(words)
+            self._put(
+                runs=run_rows(found.runs, actor.time_zone),
+                next_url=wanted.href(found.cursor) if found.cursor else "",
+            )
+
+    async def _read(self, actor: Actor, words: Mapping[str, str]) -> history.Page | Refusal:
+        wanted = Filters.parse(words).asked(actor.time_zone)
+        return await history.page(get_database(), actor, cursor=words.get("after") or None, only=wanted)
+
+    @rx.event
     async def load(self) -> None:
         words = dict(self.router.url.query_parameters)
         actor = await self._actor()
         wanted = Filters.parse(words)
-        found = await history.page(
-            get_database(), actor, cursor=words.get("after") or None, only=wanted.asked(actor.time_zone)
-        )
+        found = await self._read(actor, words)
         self.problem = found.message if isinstance(found, Refusal) else ""
         if isinstance(found, Refusal):
             self.loaded = True
@@ -316,6 +330,7 @@ def listing() -> rx.Component:
             class_name="reflow counted",
         ),
         ui.pagination(HistoryState.first_url, None, HistoryState.next_url),
+        parts.renewed(HistoryState.renew),
     )
 
 

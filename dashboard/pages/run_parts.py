@@ -155,5 +155,10 @@ def turning(turned: rx.Var[bool], following: rx.Var[str], turn: Any) -> rx.Compo
     )
 
 
+def renewed(on_click: Any) -> rx.Component:
+    """What the browser clicks every few seconds while somebody looks at a page that changes by itself (`assets/ui.js`)."""
+    return rx.el.button(type="button", hidden=True, on_click=on_click, custom_attrs={"data-renew": ""})
+
+
 def missing(text: Any) -> rx.Component:
     return ui.empty_state("No such sync", text, "All syncs", "/syncs", icon_name="search-x")

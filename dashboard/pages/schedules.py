@@ -12,12 +12,16 @@ import reflex as rx
 from dashboard.navigation import add_page
 from dashboard.pages.run_parts import parsed_id
 from dashboard.pages.schedules_form import (
+    KEPT,
     LAST,
     Chosen,
     Entered,
     ScheduleRow,
+    as_kept,
     as_last,
     as_preset,
+    entered_of,
+    hour_choices,
     schedule_row,
     times_said,
     with_one,
@@ -33,8 +37,8 @@ _AT_ONCE: Final = 10
 
 
 class SchedulesState(PageState):
-    """`further` rows come in a message of their own. `adding` is the form; `filled` makes its fields anew. `choices` are what it can sync,
-    each an id and a name.
+    """`further` rows come in a message of their own. `adding` is the form, for a new one or, with `editing`, to change one; `filled` makes its
+    fields anew. `choices` are what it can sync, each an id and a name. `moved_on`: somebody else has changed it meanwhile.
     """
 
     loaded: bool = False
@@ -46,8 +50,13 @@ class SchedulesState(PageState):
     removing: str = ""
     removing_name: str = ""
     adding: bool = False
+    editing: str = ""
+    name: str = ""
+    moved_on: bool = False
     filled: int = 0
     entered: Entered = Entered()
+    hours: list[list[str]] = []
+    _revision: int = 0
     upcoming: list[list[str]] = []
     choices: list[list[str]] = []
     chosen: str = LAST
@@ -62,7 +71,7 @@ class SchedulesState(PageState):
 
     @rx.event
     async def load(self) -> Any:
-        self.removing, self.adding = "", False
+        self.removing, self.adding, self.editing = "", False, ""
         found = await self._found()
         self._put(rows=found[:_AT_ONCE], loaded=True)
         yield
@@ -71,8 +80,8 @@ class SchedulesState(PageState):
             yield SchedulesState.open_form
 
     @rx.event
-    async def again(self) -> Any:
-        """The list after a change to it; the form stays as it is."""
+    async def renew(self) -> Any:
+        """The list as it is now: every few seconds, and after a change to it. The form stays as it is."""
         found = await self._found()
         self._put(rows=found[:_AT_ONCE])
         yield
@@ -94,7 +103,7 @@ class SchedulesState(PageState):
             self._refuse(done)
         else:
             self._say(f"{done.name}: on." if done.enabled else f"{done.name}: paused. It starts nothing.")
-        return SchedulesState.again
+        return SchedulesState.renew
 
     @rx.event
     async def ask_to_remove(self, schedule_id: str) -> None:
@@ -115,7 +124,7 @@ class SchedulesState(PageState):
         else:
             self._refuse(refused)
         self.removing = ""
-        return SchedulesState.again
+        return SchedulesState.renew
 
     def _row(self, schedule_id: str) -> ScheduleRow | None:
         return next((one for one in (*self.rows, *self.further) if one.id == schedule_id), None)
@@ -123,22 +132,44 @@ class SchedulesState(PageState):
     @rx.event
     async def open_form(self) -> None:
         """Filled with what a first schedule most often is."""
-        actor = await self._actor()
-        if not actor.can(Permission.RUN_SYNC):
+        if (await self._actor()).can(Permission.RUN_SYNC):
+            self.editing, self.name, self.choices = "", "", await self._choices()
+            await self._fill(Entered(), LAST, dry_run=False)
+
+    @rx.event
+    async def edit(self, schedule_id: str) -> None:
+        """The form as the schedule is now."""
+        if not (await self._actor()).can(Permission.RUN_SYNC):
             return
+        found = await self._kept(schedule_id)
+        if isinstance(found, Refusal):
+            self._refuse(found)
+            return
+        self.editing, self.name, self._revision = str(found.id), found.name, found.revision
+        self.choices = [[KEPT, "What it syncs now"], *await self._choices()]
+        await self._fill(entered_of(found.asked), KEPT, dry_run=found.config.dry_run)
+
+    async def _choices(self) -> list[list[str]]:
+        actor = await self._actor()
         kept = await presets.every(get_database(), actor)
         last = await sessions.last_config(get_database(), actor)
         first = "Everything, as on a first sync" if last.is_default else "As in the last sync"
-        self.choices = [[LAST, first], *([str(one.id), f"Preset: {one.name}"] for one in kept)]
-        self.entered, self.dry_run = Entered(), False
+        return [[LAST, first], *([str(one.id), f"Preset: {one.name}"] for one in kept)]
+
+    async def _kept(self, schedule_id: str) -> schedules.ScheduleView | Refusal:
+        found = await schedules.list_schedules(get_database(), await self._actor())
+        return next((one for one in found if str(one.id) == schedule_id), schedules.NOT_FOUND)
+
+    async def _fill(self, entered: Entered, chosen: str, *, dry_run: bool) -> None:
+        self.entered, self.hours, self.dry_run = entered, hour_choices(entered), dry_run
         self.filled, self.adding = self.filled + 1, True
         self._forget_errors()
-        await self._choose(LAST)
+        await self._choose(chosen)
         await self._foresee()
 
     @rx.event
     async def close_form(self) -> None:
-        self.adding = False
+        self.adding, self.editing = False, ""
 
     @rx.event
     async def set_part(self, name: str, value: str) -> None:
@@ -173,34 +204,42 @@ class SchedulesState(PageState):
     async def _wanted(self, value: str) -> Chosen | Refusal:
         actor = await self._actor()
         zone = ZoneInfo(actor.time_zone)
+        if value == KEPT:
+            kept = await self._kept(self.editing)
+            return kept if isinstance(kept, Refusal) else as_kept(kept, zone)
         if value == LAST:
             return as_last(await sessions.last_config(get_database(), actor), zone)
         found = await presets.get(get_database(), actor, parsed_id(value) or UUID(int=0))
         return found if isinstance(found, Refusal) else as_preset(found, zone)
 
     @rx.event
-    async def add(self, form: dict[str, Any]) -> Any:
+    async def save(self, form: dict[str, Any]) -> Any:
         self._forget_errors()
         name = form.get("name")
-        made = await self._add(name if isinstance(name, str) else "")
+        made = await self._save(name if isinstance(name, str) else "")
         if isinstance(made, Refusal):
             self._place(made)
             return None
-        self.adding = False
-        self._say(f"{made.name}: set. {made.rhythm}.")
-        return SchedulesState.again
+        self._say(f"{made.name}: {'changed' if self.editing else 'set'}. {made.rhythm}.")
+        self.adding, self.editing = False, ""
+        return SchedulesState.renew
 
-    async def _add(self, name: str) -> schedules.ScheduleView | Refusal:
+    async def _save(self, name: str) -> schedules.ScheduleView | Refusal:
         actor = await self._actor()
         wanted = await self._wanted(self.chosen)
         if isinstance(wanted, Refusal):
             return Refusal(wanted.code, wanted.message, field="what")
         now = datetime.now(ZoneInfo(actor.time_zone))
         asked = wanted.request(name, self.entered.rhythm(), dry_run=self.dry_run, now=now)
-        return asked if isinstance(asked, Refusal) else await schedules.add(get_database(), actor, asked)
+        if isinstance(asked, Refusal):
+            return asked
+        if not self.editing:
+            return await schedules.add(get_database(), actor, asked)
+        return await schedules.change(get_database(), actor, UUID(self.editing), asked, revision=self._revision)
 
     def _forget_errors(self) -> None:
         self.error_name = self.error_rhythm = self.error_what = self.error_dry_run = self.error_form = ""
+        self.moved_on = False
 
     def _place(self, refusal: Refusal) -> None:
         """Each no beside the field it is about."""
@@ -212,7 +251,7 @@ class SchedulesState(PageState):
             case "dry_run":
                 self.error_dry_run = refusal.message
             case None:
-                self.error_form = refusal.message
+                self.error_form, self.moved_on = refusal.message, refusal.code == "schedule_changed"
             case _:
                 self.error_what = refusal.message
 

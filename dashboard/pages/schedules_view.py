@@ -7,7 +7,8 @@ from typing import Any, Final
 import reflex as rx
 
 from dashboard import components as ui
-from dashboard.pages.schedules_form import HOURS, KINDS, WEEKDAYS
+from dashboard.pages.run_parts import renewed
+from dashboard.pages.schedules_form import KINDS, WEEKDAYS
 from dashboard.state import ShellState
 
 PATH: Final = "/schedules"
@@ -15,6 +16,8 @@ _LONGEST_NAME = 80
 _RULES = (
     "A time that comes while a sync of this workspace runs is left out; the next one counts.",
     "Times missed while the server was down are not made up for: one run at the most, then the regular times.",
+    "One that is paused starts nothing; gone on with, it counts from then on.",
+    "A time of day that the clock skips is the first moment after; one that comes twice counts once.",
     "Each run finds what has changed since as any sync does, and settles it by the strategy chosen.",
 )
 
@@ -59,6 +62,12 @@ def _body(state: Any) -> rx.Component:
             ),
             rx.cond(state.adding, rx.fragment(), _nothing(state)),
         ),
+        rx.cond(
+            (state.rows.length() > 0) & ~state.adding,
+            ui.disclosure("When a time is left out, and what the clock does", _explained()),
+            rx.fragment(),
+        ),
+        renewed(state.renew),
     )
 
 
@@ -112,6 +121,7 @@ def _buttons(state: Any, row: Any) -> rx.Component:
             on_click=state.switch(row.id),
             aria_label=rx.cond(row.enabled, "Pause", "Go on with") + " " + row.name,
         ),
+        ui.icon_button("pencil", "Change " + row.name, on_click=state.edit(row.id)),
         ui.icon_button("trash-2", "Delete " + row.name, on_click=state.ask_to_remove(row.id)),
         style={"flexWrap": "nowrap"},
     )
@@ -120,8 +130,12 @@ def _buttons(state: Any, row: Any) -> rx.Component:
 def _last(row: Any) -> rx.Component:
     return rx.fragment(
         rx.cond(
-            row.last_href != "",
-            ui.link("See the last run", row.last_href, aria_label="See the last run of " + row.name),
+            row.last.length() > 0,
+            ui.row(
+                ui.link(row.last[1], row.last[0], aria_label="Sync " + row.last[1] + ", the last run of " + row.name),
+                ui.session_status_pill(row.last[2]),
+                ui.moment(row.last[3], row.last[4]),
+            ),
             rx.el.span("None yet", class_name="muted"),
         ),
         rx.cond(
@@ -163,15 +177,28 @@ def _form(state: Any) -> rx.Component:
                 ui.stack(_foreseen(state), _explained()),
                 class_name="columns",
             ),
-            rx.cond(state.error_form != "", ui.callout(state.error_form, kind="danger"), rx.fragment()),
+            rx.cond(state.error_form != "", _refused(state), rx.fragment()),
             ui.row(
                 ui.button("Save the schedule", variant="primary", type="submit"),
                 ui.button("Cancel", on_click=state.close_form),
             ),
-            on_submit=state.add,
+            on_submit=state.save,
             class_name="stack",
         ),
-        title="Set a schedule",
+        title=rx.cond(state.editing != "", "Change this schedule", "Set a schedule"),
+    )
+
+
+def _refused(state: Any) -> rx.Component:
+    """Somebody else's change is looked at, not written over."""
+    return ui.callout(
+        state.error_form,
+        rx.cond(
+            state.moved_on,
+            ui.button("Fill the form with what it is now", small=True, on_click=state.edit(state.editing)),
+            rx.fragment(),
+        ),
+        kind="danger",
     )
 
 
@@ -180,6 +207,7 @@ def _name(state: Any) -> rx.Component:
         "Name",
         "name",
         key="name" + state.filled.to(str),
+        default_value=state.name,
         error=state.error_name,
         max_length=_LONGEST_NAME,
         auto_complete="off",
@@ -196,7 +224,13 @@ def _rhythm(state: Any) -> rx.Component:
             _choice(state, "kind", "Rhythm", list(KINDS.items()), entered.kind),
             rx.cond(
                 entered.kind == "hours",
-                _choice(state, "hours", "Hours", [(str(one), _hours(one)) for one in HOURS], entered.hours),
+                _choice(
+                    state,
+                    "hours",
+                    "Hours",
+                    rx.foreach(state.hours, lambda one: rx.el.option(one[1], value=one[0], key=one[0])),
+                    entered.hours,
+                ),
                 rx.fragment(
                     rx.cond(
                         entered.kind == "weekly",
@@ -231,7 +265,9 @@ def _rhythm(state: Any) -> rx.Component:
     )
 
 
-def _choice(state: Any, name: str, label: str, options: list[tuple[str, str]], value: Any) -> rx.Component:
+def _choice(
+    state: Any, name: str, label: str, options: list[tuple[str, str]] | rx.Component, value: Any
+) -> rx.Component:
     return ui.select(
         name,
         options,
@@ -240,10 +276,6 @@ def _choice(state: Any, name: str, label: str, options: list[tuple[str, str]], v
         on_change=lambda chosen: state.set_part(name, chosen),
         **ui.described("rhythm", error=state.error_rhythm),
     )
-
-
-def _hours(count: int) -> str:
-    return "every hour" if count == 1 else f"every {count} hours"
 
 
 def _what(state: Any) -> rx.Component:

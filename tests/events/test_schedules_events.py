@@ -24,6 +24,7 @@ from sync_core.store.database import Database
 from tests.conftest import make_workspace
 from tests.events._browser import Browser, browser
 from tests.services import actor_of
+from tests.support import config, enqueue
 
 PATH = "/schedules"
 A_MESSAGE = 16_000
@@ -73,7 +74,7 @@ async def test_one_is_set_as_the_form_says_it(owner: Browser, database: Database
     assert owner.of(SchedulesState, "chosen_about") == "Customers · last 30 days · Flag for review"
     assert owner.of(SchedulesState, "chosen_caution") == ""
     await owner.send(SchedulesState, "set_dry_run", chosen=True)
-    await owner.send(SchedulesState, "add", form={"name": "  Sundays  "})
+    await owner.send(SchedulesState, "save", form={"name": "  Sundays  "})
 
     (made,) = await kept(database, workspace_id)
     assert (made.name, made.rhythm, made.days) == ("Sundays", "Sundays at 04:30", 30)
@@ -101,7 +102,7 @@ async def test_a_no_stands_beside_its_field(
     await owner.send(SchedulesState, "open_form")
     for name, value in parts.items():
         await owner.send(SchedulesState, "set_part", name=name, value=value)
-    await owner.send(SchedulesState, "add", form=form)
+    await owner.send(SchedulesState, "save", form=form)
     wrong = {
         name: owner.of(SchedulesState, name) for name in ("error_name", "error_rhythm", "error_what", "error_form")
     }
@@ -119,7 +120,7 @@ async def test_an_end_of_the_range_is_left_out_and_said_so(
     await owner.send(SchedulesState, "open_form")
     await owner.send(SchedulesState, "choose", value=str(saved.id))
     assert owner.of(SchedulesState, "chosen_caution").startswith("The end of its range is left out")
-    await owner.send(SchedulesState, "add", form={"name": "Since 1971"})
+    await owner.send(SchedulesState, "save", form={"name": "Since 1971"})
     (made,) = await kept(database, workspace_id)
     assert (made.config.start is not None, made.config.end) == (True, None)
 
@@ -129,10 +130,10 @@ async def test_a_workspace_that_approves_plans_is_offered_the_dry_run(
 ) -> None:
     await plan_limits.save(database, actor_of(workspace_id), Limits(approval=True))
     await owner.send(SchedulesState, "open_form")
-    await owner.send(SchedulesState, "add", form={"name": "Nightly"})
+    await owner.send(SchedulesState, "save", form={"name": "Nightly"})
     assert "dry run" in owner.of(SchedulesState, "error_dry_run")
     await owner.send(SchedulesState, "set_dry_run", chosen=True)
-    await owner.send(SchedulesState, "add", form={"name": "Nightly"})
+    await owner.send(SchedulesState, "save", form={"name": "Nightly"})
     assert len(await kept(database, workspace_id)) == 1
 
 
@@ -159,6 +160,79 @@ async def test_paused_and_gone_on_with(owner: Browser, database: Database, works
         assert [one.enabled for one in await kept(database, workspace_id)] == [enabled]
 
 
+async def test_one_is_changed_in_the_form_that_made_it(owner: Browser, database: Database, workspace_id: UUID) -> None:
+    made = await make(database, workspace_id)
+    await owner.send(SchedulesState, "load")
+    await owner.send(SchedulesState, "edit", schedule_id=str(made.id))
+    assert (owner.of(SchedulesState, "name"), owner.of(SchedulesState, "chosen")) == ("Nightly", "kept")
+    assert owner.of(SchedulesState, "chosen_about") == "Customers · everything · Flag for review"
+    await owner.send(SchedulesState, "set_part", name="at", value="04:15")
+    await owner.send(SchedulesState, "save", form={"name": "Before breakfast"})
+
+    (changed,) = await kept(database, workspace_id)
+    assert (changed.id, changed.name, changed.rhythm) == (made.id, "Before breakfast", "Daily at 04:15")
+    assert (changed.config, changed.revision) == (made.config, made.revision + 1)
+    (row,) = owner.of(SchedulesState, "rows")
+    assert (row["name"], owner.of(SchedulesState, "adding")) == ("Before breakfast", False)
+
+
+async def test_what_a_program_has_set_is_kept_by_the_form(
+    owner: Browser, database: Database, workspace_id: UUID
+) -> None:
+    """Hours and days that the form does not offer."""
+    asked = ScheduleRequest("Odd", RhythmRequest(every_hours=5), CUSTOMERS, days=7)
+    made = await schedules.add(database, actor_of(workspace_id), asked)
+    assert isinstance(made, ScheduleView)
+    await owner.send(SchedulesState, "edit", schedule_id=str(made.id))
+    assert ["5", "every 5 hours"] in owner.of(SchedulesState, "hours")
+    assert owner.of(SchedulesState, "chosen_about") == "Customers · last 7 days · Flag for review"
+    await owner.send(SchedulesState, "save", form={"name": "Odd"})
+    (changed,) = await kept(database, workspace_id)
+    assert (changed.asked, changed.days, changed.config) == (made.asked, 7, made.config)
+
+
+async def test_what_somebody_else_has_changed_is_shown_and_not_written_over(
+    owner: Browser, database: Database, workspace_id: UUID
+) -> None:
+    made = await make(database, workspace_id)
+    await owner.send(SchedulesState, "edit", schedule_id=str(made.id))
+    ben = actor_of(workspace_id, label="ben@example.com")
+    theirs = ScheduleRequest("Ben's", RhythmRequest(at="05:00"), CUSTOMERS)
+    assert isinstance(await schedules.change(database, ben, made.id, theirs, revision=made.revision), ScheduleView)
+
+    for _ in range(2):
+        await owner.send(SchedulesState, "save", form={"name": "Mine"})
+        assert owner.of(SchedulesState, "error_form").startswith("ben@example.com has changed this schedule")
+        assert owner.of(SchedulesState, "moved_on") is True
+    assert [one.name for one in await kept(database, workspace_id)] == ["Ben's"]
+    await owner.send(SchedulesState, "edit", schedule_id=owner.of(SchedulesState, "editing"))
+    assert (owner.of(SchedulesState, "name"), owner.of(SchedulesState, "error_form")) == ("Ben's", "")
+    await owner.send(SchedulesState, "save", form={"name": "Mine"})
+    assert [one.name for one in await kept(database, workspace_id)] == ["Mine"]
+
+
+async def test_the_list_is_told_what_came_of_a_run_and_nothing_when_nothing_has_changed(
+    owner: Browser, database: Database, workspace_id: UUID
+) -> None:
+    made = await make(database, workspace_id)
+    await owner.send(SchedulesState, "load")
+    session_id = await enqueue(database, workspace_id, config(EntityType.CUSTOMERS))
+    async with database.workspace(workspace_id) as session:
+        bound = {"id": session_id}
+        await session.execute(text("UPDATE payment_sync_schedules SET last_session_id = :id"), bound)
+    seen = []
+    for status in ("running", "completed"):
+        async with database.workspace(workspace_id) as session:
+            await session.execute(text("UPDATE payment_sync_sessions SET status = :status"), {"status": status})
+        await owner.send(SchedulesState, "renew")
+        (row,) = owner.of(SchedulesState, "rows")
+        seen.append((row["id"], row["last"][1:3], row["last"][3].startswith("since ")))
+    assert seen == [(str(made.id), ["#1", "running"], True), (str(made.id), ["#1", "completed"], False)]
+    owner.messages.clear()
+    await owner.send(SchedulesState, "renew")
+    assert [one.names for one in owner.messages if one.names & {"rows", "further"}] == []
+
+
 async def test_deleted_after_a_question(owner: Browser, database: Database, workspace_id: UUID) -> None:
     made = await make(database, workspace_id)
     await owner.send(SchedulesState, "load")
@@ -180,6 +254,8 @@ async def test_another_workspaces_cannot_be_reached(owner: Browser, database: Da
     assert owner.of(SchedulesState, "rows") in (None, [])
     for schedule_id in (str(made.id), str(uuid4()), "", "x' OR 1=1"):
         await owner.send(SchedulesState, "switch", schedule_id=schedule_id)
+        await owner.send(SchedulesState, "edit", schedule_id=schedule_id)
+        assert owner.of(SchedulesState, "editing") in (None, "")
         await owner.send(SchedulesState, "ask_to_remove", schedule_id=schedule_id)
         await owner.send(SchedulesState, "remove")
     assert [one.enabled for one in await kept(database, other)] == [True]
@@ -193,7 +269,9 @@ async def test_whoever_may_only_look_sees_and_changes_nothing(database: Database
         assert viewer.of(SchedulesState, "may_run") in (None, False)
         await viewer.send(SchedulesState, "open_form")
         assert viewer.of(SchedulesState, "adding") in (None, False)
-        await viewer.send(SchedulesState, "add", form={"name": "Mine"})
+        await viewer.send(SchedulesState, "edit", schedule_id=str(made.id))
+        assert viewer.of(SchedulesState, "adding") in (None, False)
+        await viewer.send(SchedulesState, "save", form={"name": "Mine"})
         await viewer.send(SchedulesState, "switch", schedule_id=str(made.id))
         assert "Your role" in viewer.of(PageState, "notice")
         await viewer.send(SchedulesState, "ask_to_remove", schedule_id=str(made.id))
