@@ -175,11 +175,12 @@ def view() -> rx.Component:
         current="/syncs",
         lead="Every dry run and every sync, with what it did.",
         actions=[
+            ui.button_link("Timeline", "/syncs/timeline", icon_name="history"),
             rx.cond(
                 ShellState.may[Permission.RUN_SYNC.value] & (HistoryState.runs.length() > 0),
                 ui.button_link("New sync", "/syncs/new", variant="primary", icon_name="circle-plus"),
                 rx.fragment(),
-            )
+            ),
         ],
     )
 

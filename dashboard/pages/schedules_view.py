@@ -195,7 +195,12 @@ def _refused(state: Any) -> rx.Component:
         state.error_form,
         rx.cond(
             state.moved_on,
-            ui.button("Fill the form with what it is now", small=True, on_click=state.edit(state.editing)),
+            ui.button(
+                "Fill the form with what it is now",
+                small=True,
+                on_click=state.edit(state.editing),
+                style={"marginTop": "var(--s2)"},
+            ),
             rx.fragment(),
         ),
         kind="danger",

@@ -90,7 +90,7 @@ def headline() -> rx.Component:
                 rx.cond(
                     is_held(),
                     rx.el.span("This page stands still; the sync goes on.", class_name="muted"),
-                    rx.el.span(SyncState.pulse, class_name="muted", custom_attrs={"data-pulse": SyncState.pulse_tone}),
+                    pulse(),
                 ),
                 rx.cond(is_open(), hold_button(), rx.fragment()),
             ),
@@ -124,6 +124,18 @@ def headline() -> rx.Component:
             ),
             rx.fragment(),
         ),
+    )
+
+
+def pulse() -> rx.Component:
+    """What it waits for, or that nobody is heard of, is a state of its own."""
+    return rx.el.span(
+        rx.cond(
+            is_open() & (SyncState.pulse_tone == "warn"),
+            ui.pill(SyncState.pulse, "warn", "clock", style={"whiteSpace": "normal"}),
+            rx.el.span(SyncState.pulse, class_name="muted"),
+        ),
+        custom_attrs={"data-pulse": SyncState.pulse_tone},
     )
 
 

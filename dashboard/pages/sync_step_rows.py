@@ -36,7 +36,9 @@ def clock_of(zone: str, moment: int) -> str:
 
 
 def at_once(view: ProgressView) -> str:
-    """Which steps are under way together, in words."""
+    """Which steps are under way together, in words; or that nobody knows when they were."""
+    if view.started_at is not None and not view.is_open and all(one.began is None for one in view.steps):
+        return "When its steps were at work was not noted: this sync is from before that was done."
     now = [one.step.label for one in view.steps if one.state is StepState.NOW]
     return f"{', '.join(now[:-1])} and {now[-1]} are under way together." if len(now) > 1 else ""
 

@@ -55,10 +55,12 @@ _STEP_ICONS = {
     "waits": "clock",
     "stopped": "circle-stop",
     "idle": "minus",
+    "unknown": "minus",
 }
 _STEP_WORDS = {
     "waits": ", goes on later",
     "stopped": ", stopped",
     "idle": "nothing to do",
     "unreached": "not reached",
+    "unknown": "not noted",
 }

@@ -62,6 +62,7 @@ class SyncSession(SQLModel, table=True):
         tenant_fk("connection_id", "payment_connections"),
         Index("idx_payment_sync_sessions_workspace_id", "workspace_id", text("created_at DESC"), text("id DESC")),
         UniqueConstraint("workspace_id", "number", name="uq_payment_sync_sessions_number"),
+        Index("ix_payment_sync_sessions_ended", "workspace_id", "completed_at", "id"),
         Index("idx_payment_sync_sessions_provider", "workspace_id", "provider_name"),
         Index(
             "ix_payment_sync_sessions_source",

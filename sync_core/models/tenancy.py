@@ -165,6 +165,16 @@ class AuditEntry(SQLModel, table=True):
         workspace_fk(),
         Index("ix_audit_log_occurred_at", "workspace_id", "occurred_at"),
         Index("ix_audit_log_target", "workspace_id", "target", "occurred_at"),
+        Index(
+            "ix_audit_log_told",
+            "workspace_id",
+            "occurred_at",
+            "id",
+            postgresql_where=text(
+                "action <> ALL (ARRAY['conflict.resolved', 'conflict.bulk_resolved', 'conflict.reopened', 'conflict.undone',"
+                " 'record.edited', 'signed_in'])"
+            ),
+        ),
     )
 
     workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sync_core.domain.steps import Timer, read_timers
-from sync_core.domain.vocabulary import SessionStatus, Step
+from sync_core.domain.vocabulary import Phase, SessionStatus, Step
 from sync_core.store.watching import WatchedRun
 
 
 class StepState(StrEnum):
-    """`WAITS` has begun and goes on later; there was nothing to do for `IDLE`; a run that ended early did not reach what is `UNREACHED`."""
+    """`WAITS` has begun and goes on later; there was nothing to do for `IDLE`; a run that ended early did not reach what is `UNREACHED`.
+    Of a run of before steps were noted some are `UNKNOWN`.
+    """
 
     NEXT = "next"
     NOW = "now"
@@ -20,6 +22,7 @@ class StepState(StrEnum):
     IDLE = "idle"
     STOPPED = "stopped"
     UNREACHED = "unreached"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +44,31 @@ def steps_in(*, dry_run: bool, applied: bool) -> tuple[Step, ...]:
 
 
 def steps_of(run: WatchedRun) -> tuple[TimedStep, ...]:
-    """None of a run that ended before a worker noted its steps."""
+    """Without times of a run that ended before a worker noted its steps."""
     timers = read_timers(run.stats)
-    if not timers and not run.status.is_open:
-        return ()
     steps = steps_in(dry_run=run.config.dry_run, applied=run.source_session_id is not None)
+    if not timers and not run.status.is_open:
+        return (*(TimedStep(step, _as_known(step, run), None, None, None) for step in steps[:-1]), _end(run))
     return (*(_timed(step, timers.get(step), run) for step in steps[:-1]), _end(run))
 
 
 def _timed(step: Step, timer: Timer | None, run: WatchedRun) -> TimedStep:
     if timer is None:
         return TimedStep(step, _unbegun(run.status), None, None, None)
-    return TimedStep(step, _state(timer, run.status), timer.at_work(_until(run)), timer.began, timer.ended)
+    return TimedStep(step, _state(timer, run), timer.at_work(_until(run)), timer.began, timer.ended)
+
+
+def _as_known(step: Step, run: WatchedRun) -> StepState:
+    """By how the run ended and in which phase: what is read is compared and written meanwhile, so much of it stays open."""
+    if _came_to_its_end(run.status):
+        return StepState.DONE
+    if run.started_at is None:
+        return StepState.UNREACHED
+    if run.phase is Phase.VERIFY:
+        return StepState.STOPPED if step is Step.VERIFY else StepState.DONE
+    if step is Step.PREFLIGHT:
+        return StepState.STOPPED if run.phase is Phase.PREFLIGHT else StepState.DONE
+    return StepState.UNREACHED if step is Step.VERIFY or run.phase is Phase.PREFLIGHT else StepState.UNKNOWN
 
 
 def _unbegun(status: SessionStatus) -> StepState:
@@ -61,18 +77,21 @@ def _unbegun(status: SessionStatus) -> StepState:
     return StepState.IDLE if _came_to_its_end(status) else StepState.UNREACHED
 
 
-def _state(timer: Timer, status: SessionStatus) -> StepState:
+def _state(timer: Timer, run: WatchedRun) -> StepState:
     if timer.ended is not None:
         return StepState.DONE
-    if not status.is_open:
+    if not run.status.is_open:
         return StepState.STOPPED
-    return StepState.WAITS if timer.since is None else StepState.NOW
+    return StepState.NOW if timer.since is not None and _is_held(run) else StepState.WAITS
+
+
+def _is_held(run: WatchedRun) -> bool:
+    """A worker that is lost does nothing more."""
+    return run.lease_left is not None and run.lease_left > 0
 
 
 def _until(run: WatchedRun) -> float:
-    """A worker that is lost does nothing more."""
-    is_held = run.lease_left is not None and run.lease_left > 0
-    return run.now if is_held else float(run.stats.get("beat_at") or 0.0)
+    return run.now if _is_held(run) else float(run.stats.get("beat_at") or 0.0)
 
 
 def _end(run: WatchedRun) -> TimedStep:

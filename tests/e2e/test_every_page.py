@@ -160,6 +160,7 @@ def full(page: Page, made: Made) -> dict[str, str]:
         "connect": "/connect",
         "new sync": "/syncs/new",
         "syncs": "/syncs",
+        "timeline": "/syncs/timeline",
         "compare": f"/syncs/compare?one={other}&other={one}",
         "sync": made.sync,
         "report": made.dry_run,

@@ -22,6 +22,7 @@ PAGES = (
     f"/syncs/{NOBODY}/report",
     f"/syncs/compare?one={NOBODY}&other={NOBODY}",
     "/syncs/record?id=cus_1",
+    "/syncs/timeline",
     "/schedules",
     "/conflicts",
     f"/conflicts/{NOBODY}",

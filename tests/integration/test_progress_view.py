@@ -498,7 +498,7 @@ _NOTED = {P: _ENDED, W: _ENDED, F: _OPEN, D: _OPEN, T: _OPEN, V: _PAUSED}
     [
         ("running", 20.0, "done done now now now next waits next", 16.0),
         # Since its last beat nobody has worked on it.
-        ("running", -1.0, "done done now now now next waits next", 6.0),
+        ("running", -1.0, "done done waits waits waits next waits next", 6.0),
         ("cancelled", None, "done done stopped stopped stopped unreached stopped unreached", 1.0),
         ("completed", None, "done done stopped stopped stopped idle stopped done", 1.0),
     ],
@@ -519,9 +519,31 @@ def test_steps_that_are_under_way_together_have_their_own_times(
     assert timed[E][2] == (run.completed_at if status == "completed" else None)
 
 
-def test_a_run_of_before_steps_were_noted_shows_none() -> None:
-    assert steps_of(run_at(120.0, SessionStatus.COMPLETED, {}, lease=None)) == ()
-    assert {step.state for step in steps_of(run_at(1.0, SessionStatus.PENDING, {}, lease=None))} == {StepState.NEXT}
+@pytest.mark.parametrize(
+    ("status", "phase", "started", "states"),
+    [
+        pytest.param("completed", Phase.DONE, 99.0, "done done done done done done done done", id="completed"),
+        pytest.param("partial", Phase.DONE, 99.0, "done done done done done done done done", id="with errors"),
+        pytest.param(
+            "failed", Phase.FETCH, 99.0, "done unknown unknown unknown unknown unknown unreached unreached", id="failed"
+        ),
+        pytest.param(
+            "cancelled", Phase.VERIFY, 99.0, "done done done done done done stopped unreached", id="verifying"
+        ),
+        pytest.param("failed", Phase.PREFLIGHT, 99.0, "stopped" + " unreached" * 7, id="in preflight"),
+        pytest.param("cancelled", Phase.PREFLIGHT, None, "unreached" + " unreached" * 7, id="never taken up"),
+        pytest.param("pending", Phase.PREFLIGHT, None, "next" + " next" * 7, id="waiting"),
+    ],
+)
+def test_a_run_of_before_steps_were_noted_shows_what_is_known(
+    status: str, phase: Phase, started: float | None, states: str
+) -> None:
+    run = replace(run_at(120.0, SessionStatus(status), {}, lease=None), phase=phase, started_at=started)
+    found = steps_of(run)
+    assert [step.state.value for step in found] == states.split()
+    assert {(step.began, step.seconds) for step in found} == {(None, None)}
+    said = at_once(view_of(run, [], [], [], Memory()))
+    assert ("not noted" in said) is (started is not None), said
 
 
 def test_a_dry_run_writes_nothing_and_an_applied_plan_reads_no_list() -> None:
