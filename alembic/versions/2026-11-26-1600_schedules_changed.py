@@ -1,7 +1,7 @@
 """Schedules that can be changed: by whom last, and a revision that two people at once can't both write over.
 
 Revision ID: 8d3f61c0b2a7
-Revises: 5e0b92d7a4c1
+Revises: 7d2f94b1c6a8
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "8d3f61c0b2a7"
-down_revision = "5e0b92d7a4c1"
+down_revision = "7d2f94b1c6a8"
 branch_labels = None
 depends_on = None
 
