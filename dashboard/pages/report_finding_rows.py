@@ -91,6 +91,7 @@ def rail(session_id: str, one: Guardrail) -> RailRow:
     words = {"entity": one.entity, "action": one.action, "reason": one.reason, "field": one.field}
     address = rows_href(session_id, **words) if one.entity is not None and one.action is not None else ""
     address = rows_href(session_id, shared="email") if one.shared else address
+    address = rows_href(session_id, told="stripe") if one.told else address
     return RailRow(one.level.value, one.name, one.message, address)
 
 

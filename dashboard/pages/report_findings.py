@@ -38,7 +38,7 @@ def orphans() -> rx.Component:
             ),
             title="Orphans",
             about="They name a parent that is not here: Stripe did not give it when asked for it by its id, or it has an error of its own."
-            " They stay out, with everything else as planned.",
+            " Left, they stay out and are kept as errors, to be retried at any later time; everything else is as planned.",
             flush=True,
             class_name="reflow counted",
             actions=[

@@ -23,7 +23,17 @@ def lines() -> rx.Component:
         rx.cond(
             ReportState.lines.length() > 0,
             ui.data_table(
-                [ui.Column("Object"), ui.Column("Why"), ui.Column("What differs: ours, then Stripe's")],
+                [
+                    ui.Column("Object"),
+                    ui.Column(rx.cond(ReportState.is_told, "Planned", "Why")),
+                    ui.Column(
+                        rx.cond(
+                            ReportState.is_told,
+                            "What changed: as it was read, then since",
+                            "What differs: ours, then Stripe's",
+                        )
+                    ),
+                ],
                 rx.foreach(ReportState.lines, line),
                 caption="Rows of the plan",
             ),
@@ -74,6 +84,7 @@ def line(one: rx.Var[LineRow]) -> rx.Component:
                 rx.el.div(
                     rx.cond(one.field != "", rx.el.strong(one.field + ": "), rx.fragment()),
                     one.message,
+                    rx.cond(one.told != "", rx.fragment(" at ", ui.moment(one.told, one.told_utc)), rx.fragment()),
                     rx.cond(
                         one.request_id != "",
                         rx.el.div(rx.el.code(one.request_id), class_name="muted small"),

@@ -10,7 +10,7 @@ from dashboard.formatting import plural
 from dashboard.pages import run_parts as parts
 from sync_core.domain.vocabulary import Action, EntityType
 from sync_core.services.drift import DriftRow
-from sync_core.services.record_views import href
+from sync_core.services.record_views import When, href
 from sync_core.services.report import Freshness, Line, LineQuery, ReportView, field_label
 from sync_core.store.plan_facts import Later
 from sync_core.store.plan_samples import NUMBERS, SampleKind
@@ -62,6 +62,8 @@ class LineRow:
     changes: list[ChangeRow]
     more: str
     drifted: bool
+    told: str
+    told_utc: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def rows_href(session_id: str, **words: object) -> str:
 
 def csv_href(session_id: str, query: LineQuery) -> str:
     """The rows that are shown, as a file; a sample is of them all. Empty of those that are of several actions."""
-    if query.shared:
+    if query.shared or query.told:
         return ""
     words = {"entity": query.entity, "action": query.action, "reason": query.reason, "field": query.field}
     return f"/downloads/{session_id}.csv?{urlencode({name: word for name, word in words.items() if word})}"
@@ -110,6 +112,8 @@ def csv_href(session_id: str, query: LineQuery) -> str:
 def query_href(session_id: str, query: LineQuery, *, after: int | None = None, before: int | None = None) -> str:
     if query.shared:
         return rows_href(session_id, shared="email", after=after, before=before)
+    if query.told:
+        return rows_href(session_id, told="stripe", after=after, before=before)
     return rows_href(
         session_id,
         entity=query.entity,
@@ -123,7 +127,7 @@ def query_href(session_id: str, query: LineQuery, *, after: int | None = None, b
 
 def sample_tabs(session_id: str, query: LineQuery) -> list[SampleTab]:
     """All rows, or a few of them; amounts only where there are any."""
-    if query.shared:
+    if query.shared or query.told:
         return []
     kinds = [one for one in SampleKind if one is not SampleKind.BIGGEST or NUMBERS[query.entity]]
     base = {"entity": query.entity, "action": query.action}
@@ -175,14 +179,17 @@ def totals(report: ReportView) -> list[TotalRow]:
     return [TotalRow(action.label, f"{report.totals[action]:,}") for action in Action]
 
 
-def line(one: Line, *, of_any: bool = False) -> LineRow:
+def line(one: Line, *, of_any: bool = False, zone: str = "UTC") -> LineRow:
     """`of_any`: beside rows of other actions, so that its own is said."""
+    told = When.of(one.told_at, zone)
     why = [one.action.label] if of_any else []
     why += [] if one.reason is None else [one.reason.label]
     shown = one.changes[:_CHANGES_SHOWN]
     rest = len(one.changes) - len(shown)
     return LineRow(
         key=f"{one.seq}",
+        told=told.text,
+        told_utc=told.utc,
         external_id=one.external_id,
         label=one.label or one.external_id,
         href="" if one.record_id is None else href(one.entity, one.record_id),

@@ -108,6 +108,7 @@ class ReportState(PageState):
     query_entity: str = ""
     query_action: str = ""
     query_about: str = ""
+    is_told: bool = False
     lines: list[LineRow] = []
     sample_tabs: list[SampleTab] = []
     first_url: str = ""
@@ -254,10 +255,13 @@ class ReportState(PageState):
         about += [rows.sample_about(query)] if query.sample else []
         self.sample_tabs = rows.sample_tabs(self.session_id, query)
         about += ["By email, those of one email together"] if query.shared else []
+        about += ["What Stripe's webhook events say since this was read"] if query.told else []
+        self.is_told = query.told
         self.query_entity = "Customers that share an email" if query.shared else query.entity.label
+        self.query_entity = "Changed in Stripe since" if query.told else self.query_entity
         self.query_action = "" if query.action is None else query.action.value
         self.query_about = " · ".join(about)
-        self.lines = [rows.line(one, of_any=query.action is None) for one in found.items]
+        self.lines = [rows.line(one, of_any=query.action is None, zone=actor.time_zone) for one in found.items]
         turned = query.after is not None or query.before is not None
         self.first_url = rows.query_href(self.session_id, query) if turned and found.before is not None else ""
         self.previous_url = (

@@ -16,7 +16,7 @@ from sync_core.domain.vocabulary import Action, EntityType, ReasonCode
 from sync_core.services.plan_limits import Limits
 from sync_core.services.report import MatrixRow, counts_of, plan_of
 from sync_core.services.session_views import SessionView
-from sync_core.store import connections, plan_twins
+from sync_core.store import connections, plan_told, plan_twins
 from sync_core.store import reports as store
 
 
@@ -76,6 +76,7 @@ class Guardrail:
     field: str | None = None
     reason: ReasonCode | None = None
     shared: bool = False
+    told: bool = False
 
 
 async def guardrails(
@@ -231,13 +232,12 @@ async def _told(session: AsyncSession, view: SessionView) -> list[Guardrail]:
     since = view.read_at
     if not view.has_plan or since is None or active is None or active.webhook_ciphertext is None:
         return []
-    entities = [one.progress.entity_type for one in view.entities]
-    count = await store.told_since(session, plan_of(view), entities, since)
+    count = await plan_told.count(session, plan_of(view), since)
     if not count:
         return [Guardrail("Changes in Stripe", Level.OK, "No webhook event tells of a change in Stripe since.")]
     told = "an object in this plan has" if count == 1 else f"{count:,} objects in this plan have"
     message = f"By Stripe's webhook events {told} changed there since. A new dry run takes that in; this plan does not."
-    return [Guardrail("Changes in Stripe", Level.NOTE, message)]
+    return [Guardrail("Changes in Stripe", Level.NOTE, message, told=True)]
 
 
 # Answers are seconds on their way; what people read off two clocks differs by that much anyway.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
@@ -25,12 +25,13 @@ from sync_core.services.reads import Reads
 from sync_core.services.record_views import value_text
 from sync_core.services.session_views import SessionReport, SessionView, Verification
 from sync_core.settings import get_settings
-from sync_core.store import plan_facts, plan_twins
+from sync_core.store import plan_facts, plan_told, plan_twins
 from sync_core.store import reports as store
 from sync_core.store import sessions as session_store
 from sync_core.store.database import Database
 from sync_core.store.plan_facts import Later
 from sync_core.store.plan_samples import SampleKind, samples
+from sync_core.store.plan_told import ToldRow
 from sync_core.store.reports import AppliedRun, PlanRef, PlanRow
 from sync_core.store.row_sizes import row_sizes
 
@@ -130,7 +131,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of the plan. `message` says what is wrong with it, `href` leads to the record, both empty for none."""
+    """One row of the plan. `message` says what is wrong with it, or what an event of Stripe's tells of it, at `told_at` in epoch seconds;
+    then `changes` are Stripe's values as they were read, and since.
+    """
 
     entity: EntityType
     seq: int
@@ -144,6 +147,7 @@ class Line:
     message: str
     request_id: str
     drifted: bool
+    told_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +163,8 @@ class Lines:
 class LineQuery:
     """What rows to show. `after` and `before` are places from another page; at most one of them is given.
 
-    With a `sample` they are a few that tell the most, and there are no pages. `shared` are customers that have an email in common,
-    whatever becomes of them; nothing else has no action.
+    With a `sample` they are a few that tell the most, and there are no pages. `shared` are customers that have an email in common, `told`
+    what Stripe's events say has changed since, whatever becomes of them; nothing else has no action.
     """
 
     entity: EntityType
@@ -172,6 +176,7 @@ class LineQuery:
     limit: int = 25
     sample: SampleKind | None = None
     shared: bool = False
+    told: bool = False
 
     @classmethod
     def parse(cls, values: Mapping[str, str]) -> LineQuery | None:
@@ -180,6 +185,8 @@ class LineQuery:
             after, before = _place(values.get("after")), _place(values.get("before"))
             if values.get("shared") == "email":
                 return cls(EntityType.CUSTOMERS, None, after=after, before=before, shared=True)
+            if values.get("told") == "stripe":
+                return cls(EntityType.CUSTOMERS, None, after=after, before=before, told=True)
             entity, action = EntityType(values.get("entity", "")), Action(values.get("action", ""))
             reason = ReasonCode(values["reason"]) if values.get("reason") else None
             sample = SampleKind(values["sample"]) if values.get("sample") else None
@@ -228,17 +235,36 @@ async def lines(database: Database, actor: Actor, session_id: UUID, query: LineQ
         return view
     async with database.workspace(actor.workspace_id) as session:
         if query.sample is None or query.action is None:
-            return await _page(session, plan_of(view), query, actor.time_zone)
+            return await _page(session, view, query, actor.time_zone)
         found = await samples(session, plan_of(view), query.entity, query.action, query.sample)
     return Lines(tuple(line(query.entity, row, actor.time_zone) for row in found), before=None, after=None)
 
 
-async def _page(session: AsyncSession, plan: PlanRef, query: LineQuery, zone: str) -> Lines:
-    limit = max(1, min(query.limit, MOST_ROWS))
-    backward = query.before is not None
+async def _page(session: AsyncSession, view: SessionView, query: LineQuery, zone: str) -> Lines:
+    limit, backward = max(1, min(query.limit, MOST_ROWS)), query.before is not None
+    found = await _lines(session, view, query, limit + 1, zone)
+    more, shown = len(found) > limit, found[:limit]
+    if backward:
+        shown.reverse()
+    has_before = more if backward else query.after is not None
+    has_after = backward or more
+    return Lines(
+        tuple(shown),
+        before=shown[0].seq if shown and has_before else None,
+        after=shown[-1].seq if shown and has_after else None,
+    )
+
+
+async def _lines(session: AsyncSession, view: SessionView, query: LineQuery, limit: int, zone: str) -> list[Line]:
+    plan, backward = plan_of(view), query.before is not None
     place = (query.before if backward else query.after) or 0
+    if query.told:
+        told = await plan_told.rows(
+            session, plan, view.read_at or view.created_at, after=place, limit=limit, backward=backward
+        )
+        return [_told_line(one, zone) for one in told]
     if query.action is None:
-        found = await plan_twins.rows(session, plan, after=place, limit=limit + 1, backward=backward)
+        found = await plan_twins.rows(session, plan, after=place, limit=limit, backward=backward)
     else:
         found = await store.rows(
             session,
@@ -246,22 +272,12 @@ async def _page(session: AsyncSession, plan: PlanRef, query: LineQuery, zone: st
             query.entity,
             query.action,
             after=place,
-            limit=limit + 1,
+            limit=limit,
             reason=query.reason,
             field=query.field,
             backward=backward,
         )
-    more, shown = len(found) > limit, found[:limit]
-    if backward:
-        shown.reverse()
-    items = tuple(line(query.entity, row, zone, shared=query.shared) for row in shown)
-    has_before = more if backward else query.after is not None
-    has_after = backward or more
-    return Lines(
-        items,
-        before=items[0].seq if items and has_before else None,
-        after=items[-1].seq if items and has_after else None,
-    )
+    return [line(query.entity, row, zone, shared=query.shared) for row in found]
 
 
 def plan_of(view: SessionView) -> PlanRef:
@@ -286,6 +302,18 @@ def line(entity: EntityType, row: PlanRow, zone: str, *, shared: bool = False) -
         message=str((row.theirs or {}).get("email") or "") if shared else str(detail.get("message") or ""),
         request_id=str(detail.get("request_id") or (row.request_id if is_issue else "") or ""),
         drifted=bool(detail.get("drifted")),
+    )
+
+
+def _told_line(one: ToldRow, zone: str) -> Line:
+    read = one.row.theirs
+    since = {} if read is None else {name: [read.get(name), value] for name, value in one.changes.items()}
+    return replace(
+        line(one.entity, one.row, zone),
+        changes=changes(one.entity, since, one.row.theirs, zone),
+        field="",
+        message=one.event_type,
+        told_at=int(one.at.timestamp()),
     )
 
 

@@ -314,25 +314,6 @@ async def transitions(
     return await _all(session, Transition, _transitions_sql(is_money=is_money), bound)
 
 
-_TOLD = """
-SELECT count(DISTINCT told.id) FROM (
-  SELECT w.object_id AS id, w.happened_at FROM payment_webhook_inbox w
-  WHERE w.workspace_id = %(workspace)s ORDER BY w.received_at DESC LIMIT %(cap)s) told
-WHERE told.happened_at >= to_timestamp(%(since)s) AND EXISTS (SELECT FROM payment_sync_plan_items p WHERE p.session_id = %(session)s
-  AND p.entity_type = ANY(%(entities)s) AND p.external_id = told.id AND p.workspace_id = %(workspace)s)
-"""
-_TOLD_OF = 5_000
-
-
-async def told_since(session: AsyncSession, plan: PlanRef, entities: Sequence[EntityType], since: int) -> int:
-    """Of how many objects of the plan Stripe's latest webhook events tell that they changed since. Stripe is not asked."""
-    await in_index_order(session)
-    connection = await driver(session)
-    cursor = await connection.execute(_TOLD, _many(plan, entities, []) | {"since": since, "cap": _TOLD_OF})
-    row = await cursor.fetchone()
-    return int(row[0]) if row else 0
-
-
 _OTHER_MODE = " OR ".join(
     f"EXISTS (SELECT FROM {table} WHERE workspace_id = %(workspace)s AND payment_provider = 'stripe'"
     " AND payment_livemode = %(livemode)s)"

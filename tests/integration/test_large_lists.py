@@ -343,6 +343,7 @@ COUNTS: dict[str, Look] = {
 REPORTS: dict[str, Look] = {
     "findings": lambda database, actor, large: findings.look(database, actor, large.session_id),
     "customers that share an email": lines(action=None, shared=True),
+    "what stripe has told since": lines(action=None, told=True),
     "reasons": lambda database, actor, large: findings.reasons(database, actor, large.session_id),
     "transitions of a field": lambda database, actor, large: findings.transitions(
         database, actor, large.session_id, EntityType.CUSTOMERS, "name"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 import orjson
@@ -538,13 +539,16 @@ async def test_prices_that_items_lack_are_counted_each_once(database: Database, 
 
 
 _HEARD = """
-INSERT INTO payment_webhook_inbox (workspace_id, event_id, event_type, payload, object_id, happened_at)
-SELECT :w, 'evt_' || n, 'customer.updated', '{}', id, to_timestamp(CAST(:since AS bigint) + later)
-FROM (VALUES (1, CAST(:one AS text), 5), (2, :one, 6), (3, :other, 7), (4, 'cus_elsewhere', 8), (5, :before, -1)) v(n, id, later)
+INSERT INTO payment_webhook_inbox (workspace_id, event_id, event_type, payload, account_id, object_id, livemode, happened_at, changes)
+SELECT :w, 'evt_' || n, 'customer.updated', '{}', account, id, live, to_timestamp(CAST(:since AS bigint) + later), CAST(changes AS jsonb)
+FROM (VALUES (1, CAST(:one AS text), 5, 'acct_test', false, '{"name": "Newest", "phone": "+1"}'),
+  (2, :one, 4, NULL, NULL, '{"name": "Newer"}'), (3, :other, 7, NULL, NULL, NULL), (4, 'cus_elsewhere', 8, NULL, NULL, NULL),
+  (5, :before, -1, NULL, NULL, NULL), (6, :before, 9, 'acct_another', false, NULL), (7, :before, 9, 'acct_test', true, NULL))
+  v(n, id, later, account, live, changes)
 """
 
 
-async def test_what_stripe_has_told_since_is_counted_by_object(
+async def test_what_stripe_has_told_since_is_counted_and_listed_by_object(
     database: Database, workspace_id: UUID, sandbox: SandboxProcess
 ) -> None:
     session_id = await dry_run(database, workspace_id, sandbox)
@@ -552,9 +556,11 @@ async def test_what_stripe_has_told_since_is_counted_by_object(
     async with database.workspace(workspace_id) as session:
         await session.execute(text("UPDATE payment_connections SET webhook_ciphertext = 'secret'"))
     quiet = await levels(database, workspace_id, session_id)
-    known = await rows(database, workspace_id, "SELECT external_id AS id FROM payment_sync_plan_items LIMIT 3")
-    one, other, before = (row["id"] for row in known)
+    ids = "SELECT external_id AS id FROM payment_sync_plan_items WHERE entity_type = '{}' ORDER BY 1 LIMIT 2"
+    one, before = (row["id"] for row in await rows(database, workspace_id, ids.format("customers")))
+    other = (await rows(database, workspace_id, ids.format("products")))[0]["id"]
     since = (await read(database, workspace_id, session_id)).session.read_at
+    assert since is not None
     async with database.workspace(workspace_id) as session:
         bound = {"w": workspace_id, "since": since, "one": one, "other": other, "before": before}
         await session.execute(text(_HEARD), bound)
@@ -563,3 +569,15 @@ async def test_what_stripe_has_told_since_is_counted_by_object(
     assert ("Changes in Stripe" in silent, quiet["Changes in Stripe"]) == (False, Level.OK)
     (told,) = [one for one in heard if one.name == "Changes in Stripe"]
     assert (told.level, "2 objects in this plan have changed" in told.message) == (Level.NOTE, True)
+
+    query = LineQuery.parse(dict(parse_qsl(urlsplit(rail(str(session_id), told).href).query)))
+    assert query is not None
+    first = await page(database, workspace_id, session_id, replace(query, limit=1))
+    second = await page(database, workspace_id, session_id, replace(query, limit=1, after=first.after))
+    back = await page(database, workspace_id, session_id, replace(query, limit=1, before=second.before))
+    assert [row.external_id for found in (first, second, back) for row in found.items] == [one, other, one]
+    assert (first.before, second.after, back.before) == (None, None, None)
+    (line,) = first.items
+    assert (line.told_at, line.message, line.entity) == (since + 5, "customer.updated", CUSTOMERS)
+    assert [(change.field, change.theirs) for change in line.changes] == [("name", "Newest"), ("phone", "+1")]
+    assert second.items[0].changes == ()
