@@ -25,9 +25,11 @@ async def get_connection(actor: CallingActor, database: OpenDatabase) -> dict[st
 async def put_connection(
     body: ConnectBody, actor: CallingActor, database: OpenDatabase, settings: OurSettings
 ) -> dict[str, Any]:
-    """The key is examined first and kept only if it can read all five entity types. A key of another account or mode is refused
+    """The key is examined first and kept only if it can read what it is to: all five entity types, or those named. A key of another account or mode is refused
     until the present one is disconnected."""
-    return granted(await connections.connect(database, actor, body.api_key, settings=settings)).to_json()
+    return granted(
+        await connections.connect(database, actor, body.api_key, entity_types=body.entity_types, settings=settings)
+    ).to_json()
 
 
 @router.post("/check", response_model=Connection, responses=noes(403, 409), summary="Run the checks again")

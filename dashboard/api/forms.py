@@ -17,6 +17,7 @@ from dashboard.auth.origins import from_elsewhere
 from sync_core.errors import Refusal
 from sync_core.services import accounts, attempts, connections
 from sync_core.services.actor import Actor
+from sync_core.services.attempts import Typed
 from sync_core.settings import Settings, get_settings
 from sync_core.store.database import Database, get_database
 
@@ -33,8 +34,9 @@ def form_routes(
         actor = await _actor(request, database())
         if isinstance(actor, Response):
             return actor
-        key = _text(await _form(request), "api_key")
-        return _back(f"attempt={attempts.begin_key(database(), actor, key, settings=settings())}")
+        form = await _form(request)
+        attempt_id = attempts.begin_key(database(), actor, _text(form, "api_key"), _typed(form), settings=settings())
+        return _back(f"attempt={attempt_id}")
 
     async def connection_draft(request: Request) -> Response:
         actor = await _actor(request, database())
@@ -45,8 +47,7 @@ def form_routes(
             database(),
             actor,
             _text(form, "api_key"),
-            label=_text(form, "label"),
-            mode="live" if _text(form, "mode") == "live" else "test",
+            _typed(form),
             settings=settings(),
         )
         return _back(f"attempt={attempt_id}")
@@ -75,12 +76,22 @@ async def _actor(request: Request, database: Database) -> Actor | Response:
 
 
 async def _form(request: Request) -> FormData:
-    return await request.form(max_files=0, max_fields=5, max_part_size=_MOST_FIELD_BYTES)
+    return await request.form(max_files=0, max_fields=12, max_part_size=_MOST_FIELD_BYTES)
 
 
 def _text(form: FormData, name: str) -> str:
     value = form.get(name)
     return value[:_MOST_FIELD_BYTES] if isinstance(value, str) else ""
+
+
+def _typed(form: FormData) -> Typed:
+    """What is ticked and entered beside the key."""
+    ticked = {one for one in form.getlist("entity_types") if isinstance(one, str)}
+    return Typed(
+        entity_types=connections.read_by(ticked),
+        label=_text(form, "label"),
+        mode="live" if _text(form, "mode") == "live" else "test",
+    )
 
 
 def _back(query: str) -> Response:

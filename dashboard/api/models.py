@@ -47,6 +47,11 @@ class ErrorResponse(BaseModel):
 
 class ConnectBody(Body):
     api_key: StrictStr = Field(description="A restricted (rk_…) or secret (sk_…) key of the account.")
+    entity_types: list[EntityType] = Field(
+        default_factory=lambda: list(EntityType),
+        max_length=100,
+        description="What the key is to read, and is examined for. All of them by default.",
+    )
 
 
 class WebhookSecretBody(Body):
@@ -133,6 +138,7 @@ class Check(BaseModel):
     took_ms: int | None
     request_id: str | None
     checked_at: int
+    checked_by: str
 
 
 class ConnectionKey(BaseModel):
@@ -153,6 +159,7 @@ class Connection(BaseModel):
     key: ConnectionKey
     former_key_last4: str | None = Field(description="Of the key before, which is kept until the new one has worked.")
     webhook_secret_set: bool
+    entity_types: list[str] = Field(description="What the key is to read, and is examined for.")
     checks: list[Check]
     checked_at: int | None
     created_at: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -14,18 +15,23 @@ from dashboard.pages.connect_rows import (
     Card,
     CheckRow,
     DraftCard,
+    LastRun,
+    TypeBox,
     cap_card,
     card,
     check_rows,
     draft_card,
     entered_cap,
+    last_run,
     limit_elsewhere,
+    type_boxes,
 )
 from dashboard.pages.connect_view import view
 from dashboard.state import PageState
 from sync_core.errors import Refusal
 from sync_core.services import attempts, connection_drafts, connections, read_cap
 from sync_core.services.actor import Permission
+from sync_core.services.attempts import Typed
 from sync_core.services.check_results import CheckName
 from sync_core.settings import get_settings
 from sync_core.store.database import get_database
@@ -41,6 +47,12 @@ _WEBHOOK_SAID = {
 class ConnectState(PageState):
     card: Card = Card()
     checks: list[CheckRow] = []
+    last_run: LastRun = LastRun()
+    types: list[TypeBox] = []
+    label: str = ""
+    account_mode: str = "test"
+    filled: int = 0
+    types_problem: str = ""
     examining: bool = False
     problem: str = ""
     problem_mark: str = ""
@@ -79,9 +91,17 @@ class ConnectState(PageState):
         self.draft = DraftCard() if draft is None else draft_card(draft, actor.time_zone)
         self.of_draft = found is None and draft is not None and bool(draft.checks)
         checks = found.checks if found is not None else draft.checks if draft is not None else ()
-        self.checks = check_rows(checks, running=False) if checks else []
+        self.checks = check_rows(checks, running=False, zone=actor.time_zone) if checks else []
+        self.last_run = last_run(checks, actor.time_zone)
+        kept = Typed() if draft is None else Typed(draft.entity_types, draft.label, draft.mode)
+        self._fill(kept if found is None else replace(kept, entity_types=found.entity_types))
         cap = await read_cap.read(get_database(), actor)
         self._fill_cap(CapCard() if isinstance(cap, Refusal) else cap_card(cap, actor.time_zone))
+
+    def _fill(self, typed: Typed) -> None:
+        """The key's form, with what is to stand in it; the inputs are made anew."""
+        self._put(types=type_boxes(typed.entity_types), label=typed.label, account_mode=typed.mode, types_problem="")
+        self.filled += 1
 
     def _fill_cap(self, cap: CapCard) -> None:
         self._put(cap=cap, cap_problem="")
@@ -91,7 +111,11 @@ class ConnectState(PageState):
     async def load(self) -> None:
         await self._show()
         self.problem = self.problem_mark = self.confirm_problem = self.webhook_problem = ""
-        self.examining, self.taking_up = self._attempt_id() is not None, False
+        attempt_id = self._attempt_id()
+        self.examining, self.taking_up = attempt_id is not None, False
+        attempt = None if attempt_id is None else attempts.read(await self._actor(), attempt_id)
+        if attempt is not None:
+            self._fill(attempt.typed)
         if self.examining:
             self.checks = check_rows((), running=True)
         self.replacing = self.examining and bool(self.card.account_id)
@@ -179,7 +203,8 @@ class ConnectState(PageState):
             self.problem_mark = ""
             if found.refusal.field == "api_key" and not self.taking_up:
                 self.problem_mark = "This key was not kept."
-            self.checks = check_rows(found.checks, running=False)
+            self._put(types_problem=found.refusal.message if found.refusal.field == "entity_types" else "")
+            self.checks = check_rows(found.checks, running=False) if found.checks else []
             self.replacing = bool(self.card.account_id)
 
     @rx.event

@@ -40,6 +40,7 @@ def saved_draft(state: Any) -> rx.Component:
                     has_key, ui.row(ui.code(draft.masked_key), _small("kept encrypted")), "None yet: paste it below"
                 ),
             ),
+            ("To read", draft.reads),
             ("Left", ui.row(ui.moment(draft.saved.text, draft.saved.utc), _small("by ", draft.by))),
             ("Forgotten", ui.moment(draft.expires.text, draft.expires.utc)),
         ),
@@ -62,11 +63,18 @@ def save_for_later(state: Any) -> rx.Component:
             max_length=LONGEST_LABEL,
             auto_complete="off",
             placeholder="Waiting for Ben to set the permissions",
+            default_value=state.label,
+            key="label-" + state.filled.to(str),
         ),
         ui.field(
             "Account's mode",
             "mode",
-            control=ui.select("mode", [("test", "Test"), ("live", "Live")]),
+            control=ui.select(
+                "mode",
+                [("test", "Test"), ("live", "Live")],
+                default_value=state.account_mode,
+                key="mode-" + state.filled.to(str),
+            ),
             hint="A key's own mode counts, where one is given.",
         ),
         ui.row(

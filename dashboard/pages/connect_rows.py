@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from sync_core.domain.vocabulary import EntityType
 from sync_core.errors import Refusal
-from sync_core.services.check_results import Check, CheckName, CheckStatus
+from sync_core.services.check_results import OF_KEY, Check, CheckName, CheckStatus
 from sync_core.services.connection_drafts import DraftView
 from sync_core.services.connection_views import ConnectionView
 from sync_core.services.read_cap import ReadCap
@@ -24,7 +26,9 @@ class PartRow:
 
 @dataclass(frozen=True, slots=True)
 class CheckRow:
-    """`status` is a CheckStatus or "waiting"; `aside` is small print: how long it took, Stripe's request id."""
+    """`status` is a CheckStatus or "waiting"; `aside` is small print: how long it took, Stripe's request id. `when` and `by` are of one that
+    was run apart from the others.
+    """
 
     name: str
     label: str
@@ -34,6 +38,26 @@ class CheckRow:
     hint: str
     parts: list[PartRow]
     aside: str
+    when: When = _NEVER
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """When most of the checks were run, and by whom."""
+
+    when: When = _NEVER
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TypeBox:
+    """An entity type to be ticked: what the key is to read."""
+
+    name: str
+    label: str
+    permission: str
+    chosen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +71,8 @@ class Card:
     sandbox: bool = False
     masked_key: str = ""
     key_kind: str = ""
+    reads: str = ""
     former: str = ""
-    checked: When = _NEVER
     since: When = _NEVER
     webhook: bool = False
     confirmation: str = ""
@@ -61,9 +85,32 @@ class DraftCard:
     title: str = ""
     mode: str = ""
     masked_key: str = ""
+    reads: str = ""
     by: str = ""
     saved: When = _NEVER
     expires: When = _NEVER
+
+
+PERMISSIONS = {
+    EntityType.CUSTOMERS: "rak_customer_read",
+    EntityType.PRODUCTS: "rak_product_read",
+    EntityType.PRICES: "rak_plan_read",
+    EntityType.SUBSCRIPTIONS: "rak_subscription_read",
+    EntityType.INVOICES: "rak_invoice_read",
+}
+
+
+def type_boxes(chosen: Collection[EntityType]) -> list[TypeBox]:
+    """Stripe's dashboard lists the permission for prices under Plans."""
+    return [
+        TypeBox(entity.value, entity.label, permission, entity in chosen) for entity, permission in PERMISSIONS.items()
+    ]
+
+
+def reads(chosen: Collection[EntityType]) -> str:
+    if len(chosen) == len(EntityType):
+        return "All entity types"
+    return ", ".join(entity.label for entity in EntityType if entity in chosen)
 
 
 def draft_card(draft: DraftView, time_zone: str) -> DraftCard:
@@ -71,6 +118,7 @@ def draft_card(draft: DraftView, time_zone: str) -> DraftCard:
         title=draft.label or "Begun, and left for later",
         mode=draft.mode,
         masked_key=draft.masked_key,
+        reads=reads(draft.entity_types),
         by=draft.created_by,
         saved=When.of(draft.created_at, time_zone),
         expires=When.of(draft.expires_at, time_zone),
@@ -133,13 +181,36 @@ def entered_cap(word: object) -> int | Refusal | None:
     return int(text)
 
 
-def check_rows(checks: Sequence[Check], *, running: bool) -> list[CheckRow]:
+_TOGETHER_SECONDS = 60
+
+
+def check_rows(checks: Sequence[Check], *, running: bool, zone: str = "UTC") -> list[CheckRow]:
     """All of them, always: those to come are waiting, or were not reached."""
-    found = {check.name: check for check in checks}
-    return [_row(name, found.get(name), running=running) for name in CheckName]
+    found, most = {check.name: check for check in checks}, _most(checks)
+    return [_row(name, found.get(name), most, running=running, zone=zone) for name in CheckName]
 
 
-def _row(name: CheckName, check: Check | None, *, running: bool) -> CheckRow:
+def _most(checks: Sequence[Check]) -> Check | None:
+    """One of those that were run together: of the key, for what is known here is looked at each time."""
+    of_key = [check for check in checks if check.name in OF_KEY and check.checked_at]
+    if not of_key:
+        return None
+    together = Counter(check.checked_at // _TOGETHER_SECONDS for check in of_key).most_common(1)[0][0]
+    return next(check for check in of_key if check.checked_at // _TOGETHER_SECONDS == together)
+
+
+def last_run(checks: Sequence[Check], zone: str) -> LastRun:
+    most = _most(checks)
+    return LastRun() if most is None else LastRun(When.of(most.checked_at, zone), most.checked_by)
+
+
+def _apart(check: Check, most: Check | None) -> bool:
+    if most is None or check.name not in OF_KEY or not check.checked_at:
+        return False
+    return abs(check.checked_at - most.checked_at) > _TOGETHER_SECONDS or check.checked_by != most.checked_by
+
+
+def _row(name: CheckName, check: Check | None, most: Check | None, *, running: bool, zone: str) -> CheckRow:
     if check is None:
         status, label = ("waiting", "Waiting") if running else (CheckStatus.SKIPPED.value, CheckStatus.SKIPPED.label)
         return CheckRow(name.value, name.label, status, label, "", "", [], "")
@@ -154,6 +225,7 @@ def _row(name: CheckName, check: Check | None, *, running: bool) -> CheckRow:
         check.hint,
         parts,
         aside,
+        *((When.of(check.checked_at, zone), check.checked_by) if _apart(check, most) else ()),
     )
 
 
@@ -167,8 +239,8 @@ def card(view: ConnectionView, time_zone: str) -> Card:
         sandbox=view.is_sandbox,
         masked_key=view.masked_key,
         key_kind="Restricted key" if view.key_kind == "restricted" else "Secret key",
+        reads=reads(view.entity_types),
         former=f"…{view.former_last4}" if view.former_last4 else "",
-        checked=When.of(view.checked_at, time_zone),
         since=When.of(view.created_at, time_zone),
         webhook=view.has_webhook_secret,
         confirmation=view.confirmation,

@@ -10,17 +10,12 @@ from dashboard import components as ui
 from dashboard.api.forms import KEY_FORM, WEBHOOK_FORM
 from dashboard.pages.connect_cap import read_cap
 from dashboard.pages.connect_draft import save_for_later, saved_draft
+from dashboard.pages.connect_rows import PERMISSIONS
 from dashboard.state import ShellState
+from sync_core.domain.vocabulary import EntityType
 from sync_core.services.actor import Permission
 from sync_core.services.check_results import CheckStatus
 
-_NEEDS = (
-    ("Customers", "rak_customer_read"),
-    ("Products", "rak_product_read"),
-    ("Prices (listed as Plans)", "rak_plan_read"),
-    ("Subscriptions", "rak_subscription_read"),
-    ("Invoices", "rak_invoice_read"),
-)
 _MARKS = {
     CheckStatus.PASSED.value: ("circle-check", "success"),
     CheckStatus.WARNING.value: ("triangle-alert", "warn"),
@@ -87,6 +82,7 @@ def _account(state: Any) -> rx.Component:
         ui.key_values(
             ("Account", ui.id_chip(card.account_id, label="Copy account id")),
             ("Key", ui.row(ui.code(card.masked_key), rx.el.span(card.key_kind, class_name="muted small"))),
+            ("It is to read", card.reads),
             ui.key_value(
                 "Former key",
                 ui.row(
@@ -142,8 +138,8 @@ def _key_form(state: Any) -> rx.Component:
                 spell_check=False,
                 required=True,
                 disabled=state.examining,
-                custom_attrs={"data-1p-ignore": "true", "data-lpignore": "true"},
             ),
+            _types(state),
             ui.row(
                 ui.button(
                     rx.cond(state.examining, "Checking…", rx.cond(replacing, "Check and replace", "Check and connect")),
@@ -163,6 +159,38 @@ def _key_form(state: Any) -> rx.Component:
             on_submit=None,
             class_name="stack",
         ),
+    )
+
+
+def _types(state: Any) -> rx.Component:
+    """What it is examined for; a key that lacks one of the others is as good."""
+    return rx.el.fieldset(
+        rx.el.legend("What it is to read"),
+        rx.el.p(
+            "Only these permissions are asked for. Prices belong to products; subscriptions and invoices belong to customers.",
+            id="entity_types-hint",
+            class_name="hint",
+        ),
+        rx.el.div(rx.foreach(state.types, lambda box: _type(state, box)), class_name="row"),
+        ui.field_error("entity_types", state.types_problem),
+        class_name="fieldset",
+    )
+
+
+def _type(state: Any, box: Any) -> rx.Component:
+    return rx.el.label(
+        rx.el.input(
+            type="checkbox",
+            name="entity_types",
+            value=box.name,
+            default_checked=box.chosen,
+            disabled=state.examining,
+            aria_describedby="entity_types-hint",
+        ),
+        rx.el.span(box.label),
+        title=box.permission,
+        class_name="check",
+        key=box.name + state.filled.to(str),
     )
 
 
@@ -228,8 +256,11 @@ def _checks(state: Any) -> rx.Component:
 
 
 def _last_run(state: Any) -> rx.Component:
-    at = state.card.checked
-    return rx.cond(at.text != "", rx.fragment("Last run ", ui.moment(at.text, at.utc)), rx.fragment())
+    return rx.cond(state.last_run.when.text != "", rx.fragment("Last run ", _when(state.last_run)), rx.fragment())
+
+
+def _when(run: Any) -> rx.Component:
+    return rx.fragment(ui.moment(run.when.text, run.when.utc), rx.cond(run.by != "", " by " + run.by, ""))
 
 
 def _check(state: Any, row: Any, can_recheck: Any) -> rx.Component:
@@ -245,6 +276,7 @@ def _check(state: Any, row: Any, can_recheck: Any) -> rx.Component:
                 rx.el.span(row.label, class_name="strong"),
                 rx.el.span(row.status_label, class_name="sr-only"),
                 rx.cond(row.aside != "", rx.el.span(row.aside, class_name="muted xsmall"), rx.fragment()),
+                rx.cond(row.when.text != "", rx.el.span("Run ", _when(row), class_name="muted xsmall"), rx.fragment()),
             ),
             rx.cond(row.message != "", rx.el.p(row.message, class_name="muted small"), rx.fragment()),
             rx.cond(row.parts.length() > 0, rx.el.div(rx.foreach(row.parts, _part), class_name="row"), rx.fragment()),
@@ -293,15 +325,15 @@ def _part(part: Any) -> rx.Component:
 def _needs() -> rx.Component:
     rows = [
         rx.el.li(
-            rx.el.span(label),
+            rx.el.span(f"{entity.label} (listed as Plans)" if entity is EntityType.PRICES else entity.label),
             rx.el.code(permission, class_name="muted xsmall"),
             style={"display": "flex", "justifyContent": "space-between", "gap": "12px", "flexWrap": "wrap"},
         )
-        for label, permission in _NEEDS
+        for entity, permission in PERMISSIONS.items()
     ]
     return ui.card(
         rx.el.p(
-            "In Stripe's dashboard, open Developers, then API keys, and create a restricted key with Read for these:",
+            "In Stripe's dashboard, open Developers, then API keys, and create a restricted key with Read for those of these that you sync:",
             class_name="muted small",
         ),
         rx.el.ul(*rows, class_name="stack-sm small", style={"listStyle": "none", "margin": "0", "padding": "0"}),

@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
+from sync_core.domain.vocabulary import EntityType
 from sync_core.models.base import (
     bool_col,
     check,
@@ -23,10 +25,16 @@ from sync_core.models.base import (
 )
 
 
+def _entity_types() -> Column[Any]:
+    every = ",".join(entity.value for entity in EntityType)
+    return Column(ARRAY(Text), nullable=False, server_default=text(f"'{{{every}}}'::text[]"))
+
+
 class Connection(SQLModel, table=True):
     """A workspace's Stripe account. The key is an envelope (AES-256-GCM); only its last four characters are readable.
 
-    The `former` key stays until the one that replaced it has worked. `read_cap` is how fast this workspace wants the account to be read.
+    The `former` key stays until the one that replaced it has worked. `entity_types` are those that it is to read.
+    `read_cap` is how fast this workspace wants the account to be read.
     """
 
     __tablename__ = "payment_connections"
@@ -40,6 +48,7 @@ class Connection(SQLModel, table=True):
             postgresql_where=text("disconnected_at IS NULL"),
         ),
         check("read_cap_is_a_rate", "read_cap >= 1"),
+        check("reads_something", "cardinality(entity_types) > 0"),
     )
 
     workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
@@ -62,6 +71,7 @@ class Connection(SQLModel, table=True):
     webhook_ciphertext: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     checks: list[Any] = Field(default_factory=list, sa_column=jsonb_col(nullable=False, default="[]"))
     checked_at: datetime | None = Field(default=None, sa_column=time_col())
+    entity_types: list[str] = Field(sa_column=_entity_types())
     read_cap: int | None = Field(default=None, sa_column=int_col(default=None, nullable=True))
     created_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
     updated_at: datetime | None = Field(default=None, sa_column=time_col(nullable=False, now=True))
@@ -72,12 +82,13 @@ class ConnectionDraft(SQLModel, table=True):
     """A connection that was begun and left, one of a workspace at the most. Its key is an envelope like a connection's, bound to `id`."""
 
     __tablename__ = "payment_connection_drafts"
-    __table_args__: ClassVar[Any] = (workspace_fk(),)
+    __table_args__: ClassVar[Any] = (workspace_fk(), check("reads_something", "cardinality(entity_types) > 0"))
 
     workspace_id: UUID = Field(sa_column=uuid_col(primary_key=True))
     id: UUID = Field(sa_column=uuid_col())
     label: str = Field(default="", sa_column=text_col(default=""))
     livemode: bool = Field(sa_column=bool_col(default=None))
+    entity_types: list[str] = Field(sa_column=_entity_types())
     key_kind: str | None = Field(default=None, sa_column=text_col(nullable=True))
     key_last4: str | None = Field(default=None, sa_column=text_col(nullable=True))
     key_ciphertext: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from sync_core.domain.vocabulary import EntityType
 from sync_core.errors import Refusal
 from sync_core.services import connection_drafts, connections
 from sync_core.services.actor import Actor
@@ -32,14 +33,24 @@ _BROKEN: Final = Refusal("internal_error", "Something went wrong here. It has be
 
 
 @dataclass(frozen=True, slots=True)
+class Typed:
+    """What is entered beside the key: the form that is shown after a refusal still holds it."""
+
+    entity_types: tuple[EntityType, ...] = connections.EVERY
+    label: str = ""
+    mode: Mode = "test"
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptView:
-    """`checks` so far, in their order; `refusal`, `connected` or `saved` (as a draft) once it is done."""
+    """`checks` so far, in their order; `refusal`, `connected` or `saved` (as a draft) once it is done. `typed` is what it was begun with."""
 
     checks: tuple[Check, ...]
     done: bool
     refusal: Refusal | None
     connected: bool
     saved: bool
+    typed: Typed
 
 
 Result = ConnectionView | DraftView | Refusal
@@ -49,6 +60,7 @@ Result = ConnectionView | DraftView | Refusal
 class _Attempt:
     workspace_id: UUID
     began: float
+    typed: Typed
     checks: list[Check] = field(default_factory=list)
     result: Result | None = None
     task: asyncio.Task[None] | None = None
@@ -57,9 +69,17 @@ class _Attempt:
 _attempts: dict[UUID, _Attempt] = {}
 
 
-def begin_key(database: Database, actor: Actor, api_key: str, *, settings: Settings | None = None) -> UUID:
+def begin_key(
+    database: Database, actor: Actor, api_key: str, typed: Typed, *, settings: Settings | None = None
+) -> UUID:
     """Examine a key and keep it if it is fit; returns at once."""
-    return _begin(actor, lambda report: connections.connect(database, actor, api_key, settings=settings, report=report))
+
+    async def connect(report: Report) -> Result:
+        return await connections.connect(
+            database, actor, api_key, entity_types=typed.entity_types, settings=settings, report=report
+        )
+
+    return _begin(actor, connect, typed)
 
 
 def begin_sandbox(database: Database, actor: Actor, *, settings: Settings | None = None) -> UUID:
@@ -67,16 +87,23 @@ def begin_sandbox(database: Database, actor: Actor, *, settings: Settings | None
 
 
 def begin_draft(
-    database: Database, actor: Actor, api_key: str, *, label: str, mode: Mode, settings: Settings | None = None
+    database: Database, actor: Actor, api_key: str, typed: Typed, *, settings: Settings | None = None
 ) -> UUID:
     """Keep a key for later, and examine it."""
 
     async def save(report: Report) -> DraftView | Refusal:
         return await connection_drafts.save(
-            database, actor, api_key, label=label, mode=mode, settings=settings, report=report
+            database,
+            actor,
+            api_key,
+            label=typed.label,
+            mode=typed.mode,
+            entity_types=typed.entity_types,
+            settings=settings,
+            report=report,
         )
 
-    return _begin(actor, save)
+    return _begin(actor, save, typed)
 
 
 def begin_take_up(database: Database, actor: Actor, *, settings: Settings | None = None) -> UUID:
@@ -95,13 +122,14 @@ def read(actor: Actor, attempt_id: UUID) -> AttemptView | None:
         refusal=result if isinstance(result, Refusal) else None,
         connected=isinstance(result, ConnectionView),
         saved=isinstance(result, DraftView),
+        typed=found.typed,
     )
 
 
-def _begin(actor: Actor, connect: Callable[[Report], Awaitable[Result]]) -> UUID:
+def _begin(actor: Actor, connect: Callable[[Report], Awaitable[Result]], typed: Typed = Typed()) -> UUID:
     _forget_old()
     attempt_id = uuid4()
-    attempt = _attempts[attempt_id] = _Attempt(actor.workspace_id, time.monotonic())
+    attempt = _attempts[attempt_id] = _Attempt(actor.workspace_id, time.monotonic(), typed)
     attempt.task = asyncio.create_task(_run(attempt, connect))
     return attempt_id
 

@@ -37,16 +37,19 @@ class CheckStatus(Word):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One entity type of the permissions check; `permission` is Stripe's name for what is missing."""
+    """One entity type of the permissions check; `permission` is Stripe's name for what is missing, `request_id` Stripe's of the probe."""
 
     entity_type: EntityType
     ok: bool
     permission: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`hint` says what to do about it. `code` is REST's word for the refusal it leads to; `checked_at` epoch seconds."""
+    """`hint` says what to do about it. `code` is REST's word for the refusal it leads to; `checked_at` epoch seconds, `checked_by`
+    who had it run, `request_id` Stripe's of what it asked.
+    """
 
     name: CheckName
     status: CheckStatus
@@ -57,6 +60,7 @@ class Check:
     took_ms: int | None = None
     request_id: str | None = None
     checked_at: int = 0
+    checked_by: str = ""
 
     @property
     def failed(self) -> bool:
@@ -69,7 +73,8 @@ class Check:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         parts = tuple(
-            Part(EntityType(one["entity_type"]), one["ok"], one.get("permission")) for one in data.get("parts", ())
+            Part(EntityType(one["entity_type"]), one["ok"], one.get("permission"), one.get("request_id"))
+            for one in data.get("parts", ())
         )
         return cls(**(known | {"name": CheckName(data["name"]), "status": CheckStatus(data["status"]), "parts": parts}))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -76,16 +76,20 @@ async def examine(
     bound: Bound | None = None,
     report: Report | None = None,
     only: CheckName | None = None,
+    wanted: Sequence[EntityType] = tuple(EntityType),
+    by: str = "",
 ) -> Examined:
     """Run all checks of the key, reporting each as it ends. Those that an earlier failure makes pointless are skipped.
 
-    With `only`, that one by itself: no more is asked of Stripe than it takes.
+    `wanted` are the entity types that it is to read, `by` is who asks. With `only`, that one by itself: no more is asked of Stripe than it
+    takes.
     """
     tell = report or (lambda _: None)
     if only is None:
-        return await _Examination(api_key, base_url, http, bound, tell).run()
+        return await _Examination(api_key, base_url, http, bound, tell, tuple(wanted), by).run()
     # What others find on the way is not told.
-    examined = await _Examination(api_key, base_url, http, bound, lambda _: None).run_only(only)
+    alone = _Examination(api_key, base_url, http, bound, lambda _: None, tuple(wanted), by)
+    examined = await alone.run_only(only)
     for check in examined.checks:
         tell(check)
     return examined
@@ -99,12 +103,16 @@ class _Examination:
         http: httpx.AsyncClient,
         bound: Bound | None,
         report: Report,
+        wanted: tuple[EntityType, ...],
+        by: str,
     ) -> None:
         self._api_key = api_key
         self._base_url = base_url
         self._http = http
         self._bound = bound
         self._report = report
+        self._wanted = wanted
+        self._by = by
         self._checks: list[Check] = []
         self._requests = 0
         self._account: Account | None = None
@@ -153,7 +161,7 @@ class _Examination:
         )
 
     def _done(self, check: Check) -> None:
-        check = replace(check, checked_at=int(time.time()))
+        check = replace(check, checked_at=int(time.time()), checked_by=self._by)
         self._checks.append(check)
         self._report(check)
 
@@ -174,11 +182,12 @@ class _Examination:
             self._done(_unreachable(away))
             return False
         except (AuthRefused, RequestRefused) as refused:
-            self._done(_reached(began))
+            self._done(replace(_reached(began), request_id=refused.request_id))
             self._done(_not_accepted(refused))
             return False
-        self._done(_reached(began))
-        self._done(Check(CheckName.ACCEPTED, CheckStatus.PASSED, "The key is valid."))
+        request_id = None if self._account is None else self._account.request_id
+        self._done(replace(_reached(began), request_id=request_id))
+        self._done(Check(CheckName.ACCEPTED, CheckStatus.PASSED, "The key is valid.", request_id=request_id))
         return True
 
     def _compare(self, key: KeyInfo) -> None:
@@ -198,13 +207,13 @@ class _Examination:
         self._done(_clock(probes))
 
     async def _every(self, source: StripeSource) -> list[Probe]:
-        self._requests += len(EntityType)
-        return await asyncio.gather(*(source.probe(entity) for entity in EntityType))
+        self._requests += len(self._wanted)
+        return await asyncio.gather(*(source.probe(entity) for entity in self._wanted))
 
     async def _first(self, source: StripeSource) -> list[Probe]:
         """Up to the first that the key may read: it tells Stripe's version and time."""
         probes: list[Probe] = []
-        for entity in EntityType:
+        for entity in self._wanted:
             self._requests += 1
             probes.append(await source.probe(entity))
             if probes[-1].ok:
@@ -262,7 +271,12 @@ def _account_check(account: Account | None, bound: Bound | None) -> Check:
             "Use a key of that account, or disconnect it first.",
             "account_differs",
         )
-    return Check(CheckName.ACCOUNT, CheckStatus.PASSED, f"{_named(account.id, account.display_name)}.")
+    return Check(
+        CheckName.ACCOUNT,
+        CheckStatus.PASSED,
+        f"{_named(account.id, account.display_name)}.",
+        request_id=account.request_id,
+    )
 
 
 def _named(account_id: str, name: str | None) -> str:
@@ -284,10 +298,10 @@ def _mode_check(key: KeyInfo, bound: Bound | None) -> Check:
 
 
 def _permissions(probes: list[Probe], took_ms: int) -> Check:
-    parts = tuple(Part(probe.entity, probe.ok, probe.missing_permission) for probe in probes)
+    parts = tuple(Part(probe.entity, probe.ok, probe.missing_permission, probe.request_id) for probe in probes)
     lacking = [probe for probe in probes if not probe.ok]
     if not lacking:
-        message = "May read customers, products, prices, subscriptions and invoices."
+        message = f"May read {_listed([probe.entity.label.lower() for probe in probes])}."
         return Check(CheckName.PERMISSIONS, CheckStatus.PASSED, message, parts=parts, took_ms=took_ms)
     words = ", ".join(probe.entity.label.lower() for probe in lacking)
     needed = ", ".join(dict.fromkeys(probe.missing_permission or f"read {probe.entity.value}" for probe in lacking))
@@ -303,19 +317,33 @@ def _permissions(probes: list[Probe], took_ms: int) -> Check:
     )
 
 
+def _listed(words: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
 def _version(probes: list[Probe]) -> Check:
     """Every request asks for the version that the mapping was written for; what comes back is what the account gives."""
     answered = {probe.api_version for probe in probes if probe.api_version is not None}
     if not answered:
         return Check(CheckName.VERSION, CheckStatus.SKIPPED, "Stripe did not say which version it answers in.")
     if answered == {STRIPE_VERSION}:
-        return Check(CheckName.VERSION, CheckStatus.PASSED, f"Stripe answers in {STRIPE_VERSION}, as asked.")
+        return Check(
+            CheckName.VERSION,
+            CheckStatus.PASSED,
+            f"Stripe answers in {STRIPE_VERSION}, as asked.",
+            request_id=_answered(probes),
+        )
     return Check(
         CheckName.VERSION,
         CheckStatus.WARNING,
         f"Asked for {STRIPE_VERSION}, Stripe answers in {', '.join(sorted(answered))}.",
         "Objects of every version since 2017 can be read; what is newer than this software is listed as an error, not lost.",
+        request_id=_answered(probes),
     )
+
+
+def _answered(probes: list[Probe]) -> str | None:
+    return next((probe.request_id for probe in probes if probe.ok), None)
 
 
 def _clock(probes: list[Probe]) -> Check:
@@ -324,13 +352,19 @@ def _clock(probes: list[Probe]) -> Check:
         return Check(CheckName.CLOCK, CheckStatus.SKIPPED, "Stripe sent no time.")
     apart = round(time.time() - max(dates))
     if abs(apart) <= _CLOCK_TOLERANCE_SECONDS:
-        return Check(CheckName.CLOCK, CheckStatus.PASSED, "This server's clock agrees with Stripe's.")
+        return Check(
+            CheckName.CLOCK,
+            CheckStatus.PASSED,
+            "This server's clock agrees with Stripe's.",
+            request_id=_answered(probes),
+        )
     side = "ahead of" if apart > 0 else "behind"
     return Check(
         CheckName.CLOCK,
         CheckStatus.WARNING,
         f"This server's clock is {abs(apart)} s {side} Stripe's.",
         "Syncs go by Stripe's clock, so nothing is lost, but webhook signatures need ours right. Check NTP.",
+        request_id=_answered(probes),
     )
 
 

@@ -1,14 +1,16 @@
 """A connection that is begun and left for later: while somebody else sets a permission, or looks for the key.
 
-It keeps what was given and what the checks found. A key is sealed as a connection's is. After a week it is forgotten.
+It keeps what was given and chosen, and what the checks found. A key is sealed as a connection's is. After a week it is forgotten.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal
 from uuid import UUID, uuid4
 
+from sync_core.domain.vocabulary import EntityType
 from sync_core.errors import ConfigError, Refusal
 from sync_core.services import connections
 from sync_core.services.actor import Actor, Permission
@@ -41,6 +43,7 @@ class DraftView:
     id: UUID
     label: str
     mode: Mode
+    entity_types: tuple[EntityType, ...]
     masked_key: str
     checks: tuple[Check, ...]
     created_by: str
@@ -64,6 +67,7 @@ async def save(
     *,
     label: str,
     mode: Mode,
+    entity_types: Collection[EntityType] = connections.EVERY,
     settings: Settings | None = None,
     report: Report | None = None,
 ) -> DraftView | Refusal:
@@ -76,10 +80,22 @@ async def save(
         return info
     if len(label.strip()) > LONGEST_LABEL:
         return Refusal("label_too_long", f"Use at most {LONGEST_LABEL} characters.", field="label")
-    draft_id = uuid4()
-    await _keep(database, actor, draft_id, key, info, label=label.strip(), mode=mode, settings=settings)
+    if not entity_types:
+        return connections.NOTHING_CHOSEN
+    draft_id, types = uuid4(), connections.read_by(entity_types)
+    await _keep(
+        database, actor, draft_id, key, info, label=label.strip(), mode=mode, entity_types=types, settings=settings
+    )
     if info is not None:
-        examined = await connections.examined(database, actor.workspace_id, key, settings=settings, report=report)
+        examined = await connections.examined(
+            database,
+            actor.workspace_id,
+            key,
+            entity_types=types,
+            by=actor.label,
+            settings=settings,
+            report=report,
+        )
         await _note(database, actor, draft_id, examined.checks)
     return await current(database, actor) or _GONE
 
@@ -101,7 +117,8 @@ async def take_up(
         key = reveal_key(actor.workspace_id, found.id, found.key_ciphertext, settings)
     except ConfigError:
         return refused(_UNREADABLE, ())
-    result = await connections.connect(database, actor, key, settings=settings, report=report)
+    types = connections.read_by(found.entity_types)
+    result = await connections.connect(database, actor, key, entity_types=types, settings=settings, report=report)
     if isinstance(result, ConnectRefusal):
         await _note(database, actor, found.id, result.checks)
     return result
@@ -129,6 +146,7 @@ async def _keep(
     *,
     label: str,
     mode: Mode,
+    entity_types: tuple[EntityType, ...],
     settings: Settings,
 ) -> None:
     sealed = None
@@ -145,6 +163,7 @@ async def _keep(
             draft_id,
             label=label,
             livemode=livemode,
+            entity_types=[entity.value for entity in entity_types],
             key=sealed,
             created_by=actor.label,
             days=DAYS,
@@ -167,6 +186,7 @@ def _view(found: StoredDraft) -> DraftView:
         id=found.id,
         label=found.label,
         mode=mode,
+        entity_types=connections.read_by(found.entity_types),
         masked_key=f"{prefix}_{mode}_…{found.key_last4}" if found.key_last4 else "",
         checks=tuple(Check.from_json(check) for check in found.checks),
         created_by=found.created_by,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from sync_core.domain.vocabulary import EntityType
 from sync_core.errors import Refusal
 from sync_core.services.check_results import Check, shared_check, webhook_check
 from sync_core.services.session_views import epoch
@@ -37,6 +38,7 @@ class ConnectionView:
     key_last4: str
     former_last4: str | None
     has_webhook_secret: bool
+    entity_types: tuple[EntityType, ...]
     checks: tuple[Check, ...]
     checked_at: int | None
     created_at: int
@@ -68,6 +70,7 @@ class ConnectionView:
             "key": {"kind": self.key_kind, "last4": self.key_last4},
             "former_key_last4": self.former_last4,
             "webhook_secret_set": self.has_webhook_secret,
+            "entity_types": [entity.value for entity in self.entity_types],
             "checks": [check.to_json() for check in self.checks],
             "checked_at": self.checked_at,
             "created_at": self.created_at,
@@ -100,6 +103,7 @@ async def view_of(session: AsyncSession, workspace_id: UUID, found: StoredConnec
         key_last4=found.key_last4,
         former_last4=found.former_last4,
         has_webhook_secret=found.webhook_ciphertext is not None,
+        entity_types=tuple(entity for entity in EntityType if entity.value in found.entity_types),
         checks=(*(Check.from_json(check) for check in found.checks), shared, webhook),
         checked_at=epoch(found.checked_at),
         created_at=int(found.created_at.timestamp()),

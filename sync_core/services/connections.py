@@ -5,15 +5,16 @@ A key is only ever read from what a person or the operator gives, sealed, and op
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from sync_core.domain.vocabulary import EntityType
 from sync_core.errors import Refusal
 from sync_core.jobs.starting import NOT_CONNECTED
 from sync_core.sandbox.keys import DEMO_KEY
@@ -35,6 +36,10 @@ log = structlog.get_logger()
 
 _PATIENCE_SECONDS = 10.0
 _SANDBOX_KEYS = ("sk_test_sandbox", "rk_test_sandbox")
+EVERY: Final = tuple(EntityType)
+NOTHING_CHOSEN = Refusal(
+    "entity_types_missing", "Choose at least one type that the key is to read.", field="entity_types"
+)
 NO_CONNECTION = Refusal("not_connected", "No Stripe account is connected.", status=404)
 _FORBIDDEN = Refusal("forbidden", "Your role may not change the connection. Ask an admin.", status=403)
 
@@ -46,16 +51,30 @@ async def current(database: Database, actor: Actor) -> ConnectionView | None:
 
 
 async def connect(
-    database: Database, actor: Actor, api_key: str, *, settings: Settings | None = None, report: Report | None = None
+    database: Database,
+    actor: Actor,
+    api_key: str,
+    *,
+    entity_types: Collection[EntityType] = EVERY,
+    settings: Settings | None = None,
+    report: Report | None = None,
 ) -> ConnectionView | ConnectRefusal:
-    """Examine the key and keep it if it is fit, as the workspace's connection or as the present one's new key.
+    """Examine the key and keep it if it is fit to read these types, as the workspace's connection or as the present one's new key.
 
     The old key stays in use until the new one has passed everything. `report` hears of each check as it ends.
     """
     if not actor.can(Permission.MANAGE_CONNECTION):
         return refused(_FORBIDDEN, ())
+    if not entity_types:
+        return refused(NOTHING_CHOSEN, ())
     return await _connect(
-        database, actor.workspace_id, actor.label, api_key, settings=settings or get_settings(), report=report
+        database,
+        actor.workspace_id,
+        actor.label,
+        api_key,
+        entity_types=entity_types,
+        settings=settings or get_settings(),
+        report=report,
     )
 
 
@@ -80,7 +99,9 @@ async def connect_from_environment(
     if settings.stripe_secret_key is None or not settings.stripe_secret_key.get_secret_value().strip():
         return None
     key = settings.stripe_secret_key.get_secret_value()
-    result = await _connect(database, workspace_id, "environment", key, settings=settings, report=None)
+    result = await _connect(
+        database, workspace_id, "environment", key, entity_types=EVERY, settings=settings, report=None
+    )
     if isinstance(result, Refusal):
         log.warning("connection.environment_refused", code=result.code, message=result.message)
         return result
@@ -112,7 +133,15 @@ async def recheck(
     new: dict[str, Any] = {}
     if name not in OF_OURS:
         examined = await _examine(
-            database, key, settings, is_sandbox=found.is_sandbox, bound=_bound(found), report=report, only=name
+            database,
+            key,
+            settings,
+            is_sandbox=found.is_sandbox,
+            bound=_bound(found),
+            report=report,
+            only=name,
+            wanted=read_by(found.entity_types),
+            by=actor.label,
         )
         new = {check.name.value: check.to_json() for check in examined.checks}
     kept = {check["name"]: check for check in found.checks} | new
@@ -225,13 +254,34 @@ async def open_source(
 
 
 async def examined(
-    database: Database, workspace_id: UUID, key: str, *, settings: Settings, report: Report | None = None
+    database: Database,
+    workspace_id: UUID,
+    key: str,
+    *,
+    entity_types: Collection[EntityType],
+    by: str,
+    settings: Settings,
+    report: Report | None = None,
 ) -> Examined:
     """What the checks find of a key, beside what this workspace is connected to. Nothing is kept."""
     async with database.workspace(workspace_id) as session:
         before = await store.active(session, workspace_id)
     is_sandbox = _is_sandbox(key, settings)
-    return await _examine(database, key, settings, is_sandbox=is_sandbox, bound=_bound(before), report=report)
+    return await _examine(
+        database,
+        key,
+        settings,
+        is_sandbox=is_sandbox,
+        bound=_bound(before),
+        report=report,
+        wanted=read_by(entity_types),
+        by=by,
+    )
+
+
+def read_by(entity_types: Collection[str]) -> tuple[EntityType, ...]:
+    """In their order, which is that of dependence."""
+    return tuple(entity for entity in EntityType if entity.value in entity_types)
 
 
 def _is_sandbox(key: str, settings: Settings) -> bool:
@@ -239,14 +289,32 @@ def _is_sandbox(key: str, settings: Settings) -> bool:
 
 
 async def _connect(
-    database: Database, workspace_id: UUID, label: str, api_key: str, *, settings: Settings, report: Report | None
+    database: Database,
+    workspace_id: UUID,
+    label: str,
+    api_key: str,
+    *,
+    entity_types: Collection[EntityType],
+    settings: Settings,
+    report: Report | None,
 ) -> ConnectionView | ConnectRefusal:
     key = api_key.strip()
-    found = await examined(database, workspace_id, key, settings=settings, report=report)
+    found = await examined(
+        database, workspace_id, key, entity_types=entity_types, by=label, settings=settings, report=report
+    )
     if found.refusal is not None:
         return refused(found.refusal, found.checks)
     is_sandbox = _is_sandbox(key, settings)
-    kept = await _keep(database, workspace_id, label, key, found, is_sandbox=is_sandbox, settings=settings)
+    kept = await _keep(
+        database,
+        workspace_id,
+        label,
+        key,
+        found,
+        entity_types=read_by(entity_types),
+        is_sandbox=is_sandbox,
+        settings=settings,
+    )
     if report is not None and isinstance(kept, ConnectionView):
         _report_ours(kept, report)
     return kept
@@ -261,6 +329,8 @@ async def _examine(
     bound: Bound | None,
     report: Report | None,
     only: CheckName | None = None,
+    wanted: tuple[EntityType, ...],
+    by: str,
 ) -> Examined:
     async with http_client() as http:
         examined = await examine(
@@ -270,6 +340,8 @@ async def _examine(
             bound=bound,
             report=report,
             only=only,
+            wanted=wanted,
+            by=by,
         )
     # One check by itself may not have asked whose the key is.
     known = bound.account_id if bound is not None and only is not None else None
@@ -286,6 +358,7 @@ async def _keep(
     key: str,
     examined: Examined,
     *,
+    entity_types: tuple[EntityType, ...],
     is_sandbox: bool,
     settings: Settings,
 ) -> ConnectionView | ConnectRefusal:
@@ -302,10 +375,14 @@ async def _keep(
         connection_id = before.id if before is not None else former or uuid4()
         sealed = _sealed(key, examined, workspace_id, connection_id, settings)
         checks = [check.to_json() for check in examined.checks]
-        await store.save(session, workspace_id, connection_id, identity=identity, key=sealed, checks=checks)
+        types = [entity.value for entity in entity_types]
+        await store.save(
+            session, workspace_id, connection_id, identity=identity, key=sealed, checks=checks, entity_types=types
+        )
         await connection_drafts.drop(session, workspace_id)
         action = "connection.key_replaced" if before is not None else "connection.connected"
         details = {"account_id": identity.account_id, "livemode": identity.livemode, "last4": sealed.last4}
+        details["entity_types"] = types
         await record(session, workspace_id, label, action, target=str(connection_id), details=details)
         found = await store.active(session, workspace_id)
         if found is None:

@@ -17,6 +17,7 @@ class StoredDraft:
     id: UUID
     label: str
     livemode: bool
+    entity_types: list[str]
     key_kind: str | None
     key_last4: str | None
     key_ciphertext: bytes | None
@@ -27,13 +28,13 @@ class StoredDraft:
 
 
 _READ = text(
-    "SELECT id, label, livemode, key_kind, key_last4, key_ciphertext, checks, created_by, created_at, expires_at"
+    "SELECT id, label, livemode, entity_types, key_kind, key_last4, key_ciphertext, checks, created_by, created_at, expires_at"
     " FROM payment_connection_drafts WHERE workspace_id = :workspace AND expires_at > now()"
 )
 _SAVE = text(
-    "INSERT INTO payment_connection_drafts (workspace_id, id, label, livemode, key_kind, key_last4, key_ciphertext, created_by,"
-    " expires_at) VALUES (:workspace, :id, :label, :livemode, :kind, :last4, :ciphertext, :by, now() + make_interval(days => :days))"
-    " ON CONFLICT (workspace_id) DO UPDATE SET id = excluded.id, label = excluded.label, livemode = excluded.livemode,"
+    "INSERT INTO payment_connection_drafts (workspace_id, id, label, livemode, entity_types, key_kind, key_last4, key_ciphertext,"
+    " created_by, expires_at) VALUES (:workspace, :id, :label, :livemode, :entity_types, :kind, :last4, :ciphertext, :by, now() + make_interval(days => :days))"
+    " ON CONFLICT (workspace_id) DO UPDATE SET id = excluded.id, label = excluded.label, livemode = excluded.livemode, entity_types = excluded.entity_types,"
     " key_kind = excluded.key_kind, key_last4 = excluded.key_last4, key_ciphertext = excluded.key_ciphertext, checks = '[]',"
     " created_by = excluded.created_by, created_at = now(), expires_at = excluded.expires_at"
 )
@@ -56,13 +57,15 @@ async def save(
     *,
     label: str,
     livemode: bool,
+    entity_types: list[str],
     key: tuple[str, str, bytes] | None,
     created_by: str,
     days: int,
 ) -> None:
     """In place of the one before. `key` is its kind, its last characters and the envelope."""
     kind, last4, ciphertext = key or (None, None, None)
-    bound = {"label": label, "livemode": livemode, "kind": kind, "last4": last4, "ciphertext": ciphertext}
+    bound: dict[str, Any] = {"label": label, "livemode": livemode, "entity_types": entity_types}
+    bound |= {"kind": kind, "last4": last4, "ciphertext": ciphertext}
     await session.execute(_SAVE, bound | {"workspace": workspace_id, "id": draft_id, "by": created_by, "days": days})
 
 

@@ -48,6 +48,7 @@ class StoredConnection:
     webhook_ciphertext: bytes | None
     checks: list[dict[str, Any]]
     checked_at: datetime | None
+    entity_types: list[str]
     read_cap: int | None
     created_at: datetime
     updated_at: datetime
@@ -77,7 +78,7 @@ class SealedKey:
 
 _COLUMNS = (
     "id, account_id, account_name, country, default_currency, account_created, livemode, is_sandbox, key_kind, key_last4,"
-    " key_fingerprint, key_ciphertext, former_ciphertext, former_last4, webhook_ciphertext, checks, checked_at, read_cap, created_at,"
+    " key_fingerprint, key_ciphertext, former_ciphertext, former_last4, webhook_ciphertext, checks, checked_at, entity_types, read_cap, created_at,"
     " updated_at, disconnected_at"
 )
 _ACTIVE = text(
@@ -98,14 +99,14 @@ _FORMER_KEY = (
 # A key that may not read its account does not make us forget what an earlier one told.
 _SAVE = text(
     "INSERT INTO payment_connections AS c (workspace_id, id, account_id, account_name, country, default_currency, account_created,"
-    " livemode, is_sandbox, key_kind, key_last4, key_fingerprint, key_ciphertext, checks, checked_at)"
+    " livemode, is_sandbox, key_kind, key_last4, key_fingerprint, key_ciphertext, checks, entity_types, checked_at)"
     " VALUES (:workspace, :id, :account, :name, :country, :currency, :created, :livemode, :is_sandbox, :kind, :last4,"
-    " :fingerprint, :ciphertext, CAST(:checks AS jsonb), now())"
+    " :fingerprint, :ciphertext, CAST(:checks AS jsonb), :entity_types, now())"
     " ON CONFLICT (workspace_id, id) DO UPDATE SET account_name = coalesce(excluded.account_name, c.account_name),"
     " country = coalesce(excluded.country, c.country), default_currency = coalesce(excluded.default_currency, c.default_currency),"
     " account_created = coalesce(excluded.account_created, c.account_created), key_kind = excluded.key_kind,"
     " key_last4 = excluded.key_last4, key_fingerprint = excluded.key_fingerprint, key_ciphertext = excluded.key_ciphertext,"
-    " checks = excluded.checks, checked_at = now(), disconnected_at = NULL,"
+    " checks = excluded.checks, entity_types = excluded.entity_types, checked_at = now(), disconnected_at = NULL,"
     + ", ".join(f" former_{part} = {_FORMER_KEY.format(part)}" for part in ("ciphertext", "last4", "fingerprint"))
 )
 _CHECKED = text(
@@ -160,6 +161,7 @@ async def save(
     identity: Identity,
     key: SealedKey,
     checks: list[dict[str, Any]],
+    entity_types: list[str],
 ) -> None:
     """Make the connection, or give an existing one its new key."""
     await session.execute(
@@ -179,6 +181,7 @@ async def save(
             "fingerprint": key.fingerprint,
             "ciphertext": key.ciphertext,
             "checks": orjson.dumps(checks).decode(),
+            "entity_types": entity_types,
         },
     )
 

@@ -8,7 +8,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import httpx
@@ -65,6 +65,7 @@ class Account:
     country: str | None
     default_currency: str | None
     created: int | None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +188,8 @@ class StripeSource:
             received = await self._get("/v1/account", [], "account.retrieve")
         except PermissionMissing as missing:
             named = re.search(r"\bacct_\w+", missing.message)
-            return None if named is None else Account(named.group(), None, None, None, None)
-        return _account(received.data)
+            return None if named is None else Account(named.group(), None, None, None, None, missing.request_id)
+        return replace(_account(received.data), request_id=received.request_id)
 
     async def probe(self, entity: EntityType) -> Probe:
         """One request that shows whether the key may list the entity. A missing permission is a result, not an error."""

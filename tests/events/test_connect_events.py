@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from dashboard.api.forms import DRAFT_FORM, KEY_FORM, WEBHOOK_FORM, form_routes
 from dashboard.pages.connect import ConnectState
 from dashboard.state import PageState
-from sync_core.domain.vocabulary import Role
+from sync_core.domain.vocabulary import EntityType, Role
 from sync_core.sandbox.launch import SandboxProcess
 from sync_core.services import connections
 from sync_core.services.check_results import CheckName
@@ -65,7 +65,8 @@ async def forms(database: Database, settings: Settings) -> AsyncIterator[httpx.A
 
 async def pasted(forms: httpx.AsyncClient, owner: Browser, key: str) -> None:
     """The form is sent, and the page that it leads to is followed until the attempt is done."""
-    answer = await forms.post(KEY_FORM, data={"api_key": key}, headers={"cookie": owner.cookie})
+    fields = {"api_key": key, "entity_types": [entity.value for entity in EntityType]}
+    answer = await forms.post(KEY_FORM, data=fields, headers={"cookie": owner.cookie})
     assert answer.status_code == 303
     owner.path = answer.headers["location"]
     await owner.send(ConnectState, "load")
@@ -149,13 +150,17 @@ async def test_the_sandbox_connects_by_one_click(owner: Browser) -> None:
 
 async def test_a_key_is_left_for_later_taken_up_and_discarded(owner: Browser, forms: httpx.AsyncClient) -> None:
     for key in ("rk_test_no_invoices_01234567", KEY):
-        fields = {"api_key": key, "label": "ask Ben", "mode": "live"}
+        types = ["invoices", "customers"]
+        fields = {"api_key": key, "label": "ask Ben", "mode": "live", "entity_types": types}
         answer = await forms.post(DRAFT_FORM, data=fields, headers={"cookie": owner.cookie})
         owner.path = answer.headers["location"]
         await owner.send(ConnectState, "load")
         await owner.send(ConnectState, "watch")
         draft = owner.of(ConnectState, "draft")
         assert (draft["title"], draft["mode"], draft["masked_key"]) == ("ask Ben", "test", f"rk_test_…{key[-4:]}")
+        assert draft["reads"] == "Customers, Invoices"
+        assert [box["name"] for box in owner.of(ConnectState, "types") if box["chosen"]] == ["customers", "invoices"]
+        assert owner.of(ConnectState, "label") == "ask Ben"
         assert owner.of(ConnectState, "card")["account_id"] == ""
         failed = [name for name, status in statuses(owner).items() if status == "failed"]
         await owner.send(ConnectState, "take_up")
@@ -166,13 +171,37 @@ async def test_a_key_is_left_for_later_taken_up_and_discarded(owner: Browser, fo
     assert owner.of(ConnectState, "card")["title"] == "Sandbox Industries"
     assert owner.of(ConnectState, "draft")["title"] == ""
 
-    answer = await forms.post(DRAFT_FORM, data={"label": "next"}, headers={"cookie": owner.cookie})
+    assert owner.of(ConnectState, "card")["reads"] == "Customers, Invoices"
+    fields = {"label": "next", "entity_types": ["products"]}
+    answer = await forms.post(DRAFT_FORM, data=fields, headers={"cookie": owner.cookie})
     owner.path = answer.headers["location"]
     await owner.send(ConnectState, "load")
     await owner.send(ConnectState, "watch")
     assert (owner.of(ConnectState, "draft")["title"], owner.of(ConnectState, "draft")["masked_key"]) == ("next", "")
     await owner.send(ConnectState, "discard_draft")
     assert owner.of(ConnectState, "draft")["title"] == ""
+
+
+async def test_what_was_entered_stands_in_the_form_after_a_refusal(owner: Browser, forms: httpx.AsyncClient) -> None:
+    """All but the key."""
+    for types, problem in ((["invoices"], ""), ([], "Choose at least one")):
+        fields = {"api_key": "rk_test_no_invoices_01234567", "entity_types": types, "label": "ask Ben", "mode": "live"}
+        answer = await forms.post(KEY_FORM, data=fields, headers={"cookie": owner.cookie})
+        owner.path = answer.headers["location"]
+        await owner.send(ConnectState, "load")
+        await owner.send(ConnectState, "watch")
+        assert owner.of(ConnectState, "problem")
+        assert [box["name"] for box in owner.of(ConnectState, "types") if box["chosen"]] == types
+        assert (owner.of(ConnectState, "label"), owner.of(ConnectState, "account_mode")) == ("ask Ben", "live")
+        assert (owner.of(ConnectState, "types_problem") or "").startswith(problem)
+
+
+async def test_who_had_a_check_run_and_when_is_said(owner: Browser, forms: httpx.AsyncClient) -> None:
+    await pasted(forms, owner, KEY)
+    assert owner.of(ConnectState, "last_run")["by"] == "owner@example.com"
+    rows = {row["name"]: row for row in owner.of(ConnectState, "checks")}
+    assert "req_" in rows["clock"]["aside"]
+    assert {row["by"] for row in rows.values()} == {""}
 
 
 async def test_checks_run_again(owner: Browser, forms: httpx.AsyncClient, sandbox: SandboxProcess) -> None:

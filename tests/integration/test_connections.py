@@ -118,6 +118,50 @@ async def test_what_a_key_lacks_is_named_by_entity(database: Database, workspace
     }
 
 
+async def test_a_key_needs_only_what_it_is_to_read(database: Database, workspace_id: UUID, settings: Settings) -> None:
+    actor, lacking = actor_of(workspace_id), "rk_test_no_invoices_no_customers_1"
+    wanted = (EntityType.PRICES, EntityType.PRODUCTS)
+
+    view = await connections.connect(database, actor, lacking, entity_types=wanted, settings=settings)
+    again = await connections.recheck(database, actor, CheckName.PERMISSIONS, settings=settings)
+    more = await connections.connect(
+        database, actor, lacking, entity_types=[*wanted, EntityType.INVOICES], settings=settings
+    )
+    none = await connections.connect(database, actor, lacking, entity_types=(), settings=settings)
+
+    for one in (view, again):
+        assert isinstance(one, ConnectionView)
+        assert one.entity_types == (EntityType.PRODUCTS, EntityType.PRICES)
+        found = next(check for check in one.checks if check.name is CheckName.PERMISSIONS)
+        assert (found.status, found.message) == (CheckStatus.PASSED, "May read products and prices.")
+        assert [part.entity_type for part in found.parts] == [EntityType.PRODUCTS, EntityType.PRICES]
+    assert isinstance(more, ConnectRefusal)
+    assert "rak_invoice_read" in more.message
+    assert isinstance(none, ConnectRefusal)
+    assert none.field == "entity_types"
+    assert await connections.current(database, actor) == again
+
+
+async def test_what_a_check_found_is_kept_with_when_by_whom_and_by_which_requests(
+    database: Database, workspace_id: UUID, settings: Settings
+) -> None:
+    view = await connected(database, workspace_id, settings)
+    ben = actor_of(workspace_id, Role.ADMIN, "ben@example.com")
+    again = await connections.recheck(database, ben, CheckName.CLOCK, settings=settings)
+
+    assert isinstance(again, ConnectionView)
+    of_key = {check.name: check for check in again.checks if check.name in OF_KEY}
+    assert {name for name, check in of_key.items() if check.checked_by != view.checks[0].checked_by} == {
+        CheckName.CLOCK
+    }
+    assert of_key[CheckName.CLOCK].checked_by == "ben@example.com"
+    assert all(check.checked_at for check in of_key.values())
+    asked = {CheckName.REACHABLE, CheckName.ACCEPTED, CheckName.ACCOUNT, CheckName.VERSION, CheckName.CLOCK}
+    assert {name for name, check in of_key.items() if (check.request_id or "").startswith("req_")} == asked
+    parts = [part.request_id for part in of_key[CheckName.PERMISSIONS].parts]
+    assert len(set(parts)) == len(EntityType)
+
+
 async def test_a_key_that_may_not_read_its_account_is_still_known_by_it(
     database: Database, workspace_id: UUID, settings: Settings
 ) -> None:
