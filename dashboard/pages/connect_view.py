@@ -171,7 +171,7 @@ def _types(state: Any) -> rx.Component:
             id="entity_types-hint",
             class_name="hint",
         ),
-        rx.el.div(rx.foreach(state.types, lambda box: _type(state, box)), class_name="row"),
+        rx.el.div(rx.foreach(state.types, lambda box: _type(state, box)), class_name="row", style={"gap": "8px 20px"}),
         ui.field_error("entity_types", state.types_problem),
         class_name="fieldset",
     )

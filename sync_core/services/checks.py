@@ -309,7 +309,7 @@ def _permissions(probes: list[Probe], took_ms: int) -> Check:
         CheckName.PERMISSIONS,
         CheckStatus.FAILED,
         f"The key may not read {words}: it lacks {needed}.",
-        "Edit the key in Stripe's dashboard, set these to Read, and try again.",
+        "Edit the key in Stripe's dashboard, set these to Read, and try again; or leave them out of what it is to read.",
         "permission_missing",
         parts=parts,
         request_id=lacking[0].request_id,
