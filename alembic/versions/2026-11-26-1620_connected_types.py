@@ -1,7 +1,7 @@
 """Which entity types a connection's key is for: what it is examined for, and what a draft of one keeps of what was chosen.
 
 Revision ID: e60b3a91d7f5
-Revises: 7d2f94b1c6a8
+Revises: b61e0f4d93c8
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "e60b3a91d7f5"
-down_revision = "7d2f94b1c6a8"
+down_revision = "b61e0f4d93c8"
 branch_labels = None
 depends_on = None
 
