@@ -147,6 +147,13 @@
     if (event.target instanceof Element && act(event)) event.preventDefault();
   });
 
+  // A click beside the name: few fields are decided in the row, more on a page of their own. Text that was marked is no click.
+  document.addEventListener("click", (event) => {
+    const row = event.target instanceof Element && event.target.closest("[data-record]");
+    if (!row || event.target.closest("a, button, input, label, select") || String(getSelection())) return;
+    row.querySelector(row.dataset.few === "" ? "[data-fold]" : "[data-row]")?.click();
+  });
+
   // Whoever has gone to another tab, or has touched nothing for ten minutes, does not look at the conflict; nor is their session kept alive.
   const beat = () => {
     if (document.visibilityState === "visible" && Date.now() - acted < AWAY_MS) document.querySelector("[data-beat]")?.click();

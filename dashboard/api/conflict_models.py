@@ -222,6 +222,7 @@ class BulkPreview(BaseModel):
     not_covered: list[dict[str, Any]]
     money: bool
     begun: int = Field(description="Of the rows, those with choices that wait to be applied: the rule replaces them.")
+    changed: int = Field(description="Of the rows, those that are no longer as previewed: they would be left out.")
 
 
 class BulkResult(BaseModel):

@@ -12,10 +12,10 @@ import reflex as rx
 from dashboard import components as ui
 from dashboard.formatting import plural
 from dashboard.navigation import add_page
-from dashboard.pages.conflict_bulk import preview_parts
 from dashboard.pages.conflict_bulk_rows import PreviewRows, preview_rows
 from dashboard.pages.conflict_filters import PATH
 from dashboard.pages.conflict_keys import KeysState, assets
+from dashboard.pages.conflict_preview_view import preview_parts
 from dashboard.state import PageState
 from dashboard.undo import taken_back
 from sync_core.errors import Refusal

@@ -10,8 +10,9 @@ import reflex as rx
 
 from dashboard import components as ui
 from dashboard.formatting import plural
-from dashboard.pages.conflict_bulk_rows import EffectRow, PreviewRows, SampleRow, preview_rows
+from dashboard.pages.conflict_bulk_rows import PreviewRows, preview_rows
 from dashboard.pages.conflict_filters import PATH
+from dashboard.pages.conflict_preview_view import preview_parts
 from dashboard.state import PageState, ShellState
 from dashboard.undo import taken_back
 from sync_core.domain.conflict_rules import Rule, Take
@@ -41,7 +42,7 @@ class FieldTake:
 
 
 class BulkState(PageState):
-    """`stage` is rule, preview, working, done, or import; `scope` says how many the rule is for."""
+    """`stage` is rule, looking, preview, working, done, or import; `scope` says how many the rule is for."""
 
     opened: bool = False
     stage: str = "rule"
@@ -129,8 +130,10 @@ class BulkState(PageState):
         self.record = record if record in _RECORDS else ""
 
     @rx.event
-    async def look(self) -> None:
-        """Preview the rule over what the address filters."""
+    async def look(self) -> Any:
+        """Preview the rule over what the address filters. Of a hundred thousand that takes seconds: it is said that it is under way."""
+        self.stage, self.problem = "looking", ""
+        yield
         actor, query = await self._actor(), await self._selection()
         self._show(await conflicts_bulk.bulk_preview(get_database(), actor, query, self._rule()), actor.time_zone)
 
@@ -154,7 +157,7 @@ class BulkState(PageState):
 
     def _show(self, preview: BulkPreview | Refusal, zone: str) -> None:
         if isinstance(preview, Refusal):
-            self.problem = preview.message
+            self.problem, self.stage = preview.message, "rule" if self.stage == "looking" else self.stage
             return
         self.problem, self.preview, self.stage = "", preview_rows(preview, zone), "preview"
 
@@ -212,6 +215,7 @@ def bulk_dialog() -> rx.Component:
             BulkState.stage,
             ("rule", rule_form()),
             ("import", import_form()),
+            ("looking", looking()),
             ("preview", preview()),
             ("working", working()),
             outcome(),
@@ -330,6 +334,12 @@ def import_form() -> rx.Component:
     )
 
 
+def looking() -> rx.Component:
+    return ui.stack(
+        rx.el.p("Looking at ", BulkState.scope, "…", class_name="strong", role="status"), ui.table_skeleton()
+    )
+
+
 def preview() -> rx.Component:
     return ui.stack(
         preview_parts(BulkState.preview),
@@ -363,58 +373,6 @@ def keep_form() -> rx.Component:
             on_submit=BulkState.keep_rule,
             class_name="stack-sm",
         ),
-    )
-
-
-def preview_parts(shown: Any) -> rx.Component:
-    """What a preview says, wherever it is shown."""
-    return ui.stack(
-        rx.el.p(shown.said, class_name="strong", role="status"),
-        rx.foreach(shown.missing, lambda text: ui.callout(text, kind="info")),
-        rx.cond(
-            shown.unknown.length() > 0,
-            ui.callout(
-                shown.unknown_said,
-                rx.el.ul(rx.foreach(shown.unknown, rx.el.li), class_name="small"),
-                kind="info",
-            ),
-            rx.fragment(),
-        ),
-        rx.foreach(shown.ignored, lambda text: ui.callout(text, kind="warn")),
-        rx.cond(
-            shown.money,
-            ui.callout(
-                "This is about amounts, currencies or states. Look at the samples before you apply it.", kind="warn"
-            ),
-            rx.fragment(),
-        ),
-        rx.cond(
-            shown.effects.length() > 0,
-            ui.data_table(
-                [ui.Column("Field"), ui.Column("What"), ui.Column("Rows", number=True)],
-                rx.foreach(shown.effects, effect),
-                caption="Fields in which the records differ",
-            ),
-            rx.fragment(),
-        ),
-        ui.disclosure("Samples", rx.el.ul(rx.foreach(shown.samples, sample), class_name="samples"), open=True),
-    )
-
-
-def effect(row: rx.Var[EffectRow]) -> rx.Component:
-    return rx.el.tr(
-        rx.el.td(row.label, rx.el.span(" ", row.entity, class_name="muted xsmall")),
-        rx.el.td(row.about),
-        rx.el.td(row.rows, class_name="number"),
-    )
-
-
-def sample(row: rx.Var[SampleRow]) -> rx.Component:
-    return rx.el.li(
-        rx.el.span(row.label, class_name="strong"),
-        rx.foreach(row.changes, lambda text: rx.el.div(text, class_name="small muted")),
-        rx.foreach(row.times, lambda time: rx.el.div(time.said, title=time.utc, class_name="xsmall muted")),
-        key=row.href,
     )
 
 

@@ -16,11 +16,26 @@ from sync_core.services.record_views import When, value_text
 
 
 @dataclass(frozen=True, slots=True)
+class WayRow:
+    """In how many rows Stripe's value stands so to ours; `width` is that as a percentage of all in which the field differs."""
+
+    label: str
+    count: str
+    width: str
+
+
+@dataclass(frozen=True, slots=True)
 class EffectRow:
+    """`written` of the rows get another value, `kept` have it already."""
+
+    key: str
     label: str
     entity: str
+    becomes: str
+    ways: list[WayRow]
     rows: str
-    about: str
+    written: str
+    kept: str
     money: bool
 
 
@@ -35,7 +50,9 @@ class TimedRow:
 @dataclass(frozen=True, slots=True)
 class SampleRow:
     label: str
+    entity: str
     href: str
+    largest: bool
     changes: list[str]
     times: list[TimedRow] = field(default_factory=list)
 
@@ -50,6 +67,7 @@ class PreviewRows:
     effects: list[EffectRow] = field(default_factory=list)
     samples: list[SampleRow] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    changed: str = ""
     unknown_said: str = ""
     unknown: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
@@ -58,20 +76,18 @@ class PreviewRows:
 
 def preview_rows(preview: BulkPreview, zone: str) -> PreviewRows:
     unknown = [one for one in preview.not_covered if one.reason.startswith(UNKNOWN)]
-    kinds = ", ".join(plural(count, entity.singular) for entity, count in preview.entities.items())
     return PreviewRows(
         id=str(preview.id),
         hash=preview.hash,
         count=preview.rows,
-        said=f"{plural(preview.rows, 'conflict')} would be settled"
-        + (f": {kinds}." if kinds else ".")
-        + _begun(preview),
+        said=_said(preview) + _begun(preview),
         money=preview.money,
         effects=[_effect(one, by_rule=preview.by_rule) for one in preview.fields],
         samples=[_sample(one, zone) for one in preview.samples],
         missing=[_stays(one.rows, one.reason) for one in preview.not_covered if one not in unknown],
         unknown_said=_stays(sum(one.rows for one in unknown), UNKNOWN),
         unknown=[f"{one.rows:,}: {one.reason.removeprefix(UNKNOWN).strip()}" for one in unknown],
+        changed=_changed(preview.changed),
         ignored=[_ignored(one) for one in preview.fields if one.ignored],
         by_rule=preview.by_rule,
     )
@@ -79,6 +95,29 @@ def preview_rows(preview: BulkPreview, zone: str) -> PreviewRows:
 
 def _stays(rows: int, reason: str) -> str:
     return f"{plural(rows, 'conflict')} {'stays' if rows == 1 else 'stay'} open. {reason}"
+
+
+def _said(preview: BulkPreview) -> str:
+    kinds = ", ".join(plural(count, entity.singular) for entity, count in preview.entities.items())
+    matching = preview.rows + sum(one.rows for one in preview.not_covered)
+    many = (
+        f"{preview.rows:,} of {plural(matching, 'conflict')}"
+        if matching > preview.rows
+        else plural(matching, "conflict")
+    )
+    written, kept = sum(one.writes for one in preview.fields), sum(one.rows - one.writes for one in preview.fields)
+    values = f" {plural(written, 'value')} would be written" + (f", {kept:,} are so already." if kept else ".")
+    return f"{many} would be settled" + (f": {kinds}." if kinds else ".") + (values if preview.fields else "")
+
+
+def _changed(rows: int) -> str:
+    if not rows:
+        return ""
+    one = rows == 1
+    return (
+        f"{plural(rows, 'conflict')} {'is' if one else 'are'} no longer as {'it was' if one else 'they were'} when this was previewed:"
+        f" {'it' if one else 'they'} would be left out, and listed."
+    )
 
 
 def _begun(preview: BulkPreview) -> str:
@@ -93,13 +132,25 @@ def _ignored(one: FieldEffect) -> str:
 
 
 def _effect(one: FieldEffect, *, by_rule: bool) -> EffectRow:
-    notes = [f"{word.label[0].lower()}{word.label[1:]}: {count:,}" for word, count in one.transitions.items()]
     unsaid = "Merged by itself" if by_rule else "As decided for each"
     # Where one side alone has changed, no time is asked for.
     said = one.take is not None and (one.take is not Blend.NEWER or one.sides)
     what = (TAKES.get(one.take) or one.take.label) if one.take and said else unsaid
     sides = [f"{_SIDES[side]} in {count:,}" for side, count in one.sides.items()]
-    return EffectRow(one.label, one.entity.label, f"{one.rows:,}", " · ".join([what, *sides, *notes]), one.money)
+    return EffectRow(
+        key=f"{one.entity.value}.{one.name}",
+        label=one.label,
+        entity=one.entity.label,
+        becomes=" · ".join([what, *sides]),
+        ways=[
+            WayRow(word.label, f"{count:,}", f"{max(1, round(100 * count / one.rows))}%")
+            for word, count in one.transitions.items()
+        ],
+        rows=f"{one.rows:,}",
+        written=f"{one.writes:,}",
+        kept=f"{one.rows - one.writes:,}",
+        money=one.money,
+    )
 
 
 _SIDES = {Choice.STRIPE: "Stripe's", Choice.LOCAL: "ours"}
@@ -112,8 +163,14 @@ def _sample(one: Sample, zone: str) -> SampleRow:
         return value_text(fields[name], value, {"currency": one.currency}, zone)[:80] or NOTHING
 
     changes = [f"{made.label}: {text(made.name, made.before)} → {text(made.name, made.after)}" for made in one.changes]
-    said = [*changes, *([one.record] if one.record else [])] or ["stays as it is"]
-    return SampleRow(one.label, f"{PATH}/{one.conflict_id}", said, [_timed(time, zone) for time in one.times])
+    return SampleRow(
+        one.label,
+        one.entity.value,
+        f"{PATH}/{one.conflict_id}",
+        one.largest,
+        [*changes, *([one.record] if one.record else [])] or ["stays as it is"],
+        [_timed(time, zone) for time in one.times],
+    )
 
 
 def _timed(one: SampleTime, zone: str) -> TimedRow:

@@ -83,6 +83,7 @@ class ConflictState(PageState):
     newer_url: str = ""
     members: list[str] = []
     theirs_said: str = ""
+    theirs_who: str = ""
     theirs_at: When = When()
     mine_said: str = ""
     _pending: dict[str, dict[str, Any]] = {}
@@ -212,6 +213,7 @@ class ConflictState(PageState):
         settled = view.row.status is ConflictStatus.RESOLVED
         first = standing[0] if settled and standing else None
         self.theirs_said, self.theirs_at = (f"{first.said}, ", When(first.at, first.utc)) if first else ("", When())
+        self.theirs_who = next((one.name or one.email for one in self.people if first and one.email == first.who), "")
         differs = settled or {key: Taken.from_json(one) for key, one in self._pending.items()} != meant
         self.mine_said = said_of(meant, view) if meant and differs else ""
 
@@ -302,11 +304,19 @@ class ConflictState(PageState):
         self._say(f"{answer.view.row.label}: settled.", undo=str(answer.batch_id))
         self._show(answer.view, actor)
         if self.inline_id:
-            from dashboard.pages.conflicts import ConflictsState
-
-            self.inline_id = ""
-            return [ConflictsState.load, ShellState.load]
+            return await self._unfold_next()
         return rx.redirect(self.next_url) if self.next_url else None
+
+    async def _unfold_next(self) -> Any:
+        """In place of the row that is settled the one below it, as far as the page goes."""
+        from dashboard.pages.conflicts import ConflictsState
+
+        ids = [row.id for row in (await self.get_state(ConflictsState)).rows]
+        below = ids[ids.index(self.inline_id) + 1 :] if self.inline_id in ids else []
+        self.inline_id = below[0] if below else ""
+        if self.inline_id:
+            await self._load()
+        return [ConflictsState.load, ShellState.load, PresenceState.beat]
 
     @rx.event
     async def undo(self, decision_id: str) -> None:

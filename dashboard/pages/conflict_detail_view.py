@@ -87,7 +87,11 @@ def overtaken(state: Any) -> rx.Component:
             rx.fragment(
                 rx.el.p("You meant ", state.mine_said, "."),
                 rx.el.div(
-                    ui.button("Keep theirs", small=True, on_click=state.keep_theirs),
+                    ui.button(
+                        rx.cond(state.theirs_who != "", "Keep " + state.theirs_who.to(str) + "'s", "Keep theirs"),
+                        small=True,
+                        on_click=state.keep_theirs,
+                    ),
                     ui.button(
                         rx.cond(state.status == "resolved", "Reopen with mine", "Use mine"),
                         small=True,

@@ -14,7 +14,7 @@ from sync_core.domain.fields import FIELDS, Field, JsonValue, Kind
 from sync_core.domain.mentions import pieces
 from sync_core.domain.newer import Change
 from sync_core.domain.resolution import RECORD, Taken
-from sync_core.domain.value_words import in_words
+from sync_core.domain.value_words import in_words, is_worded
 from sync_core.domain.vocabulary import Choice, ConflictStatus, Doubt, Severity, Strategy
 from sync_core.services.conflict_views import ConflictRow, ConflictView, FieldView, NestedView
 from sync_core.services.record_views import When, pretty, value_text
@@ -22,6 +22,8 @@ from sync_core.store.conflicts import Comment
 from sync_core.store.record_details import DEPENDENTS_END
 
 NOTHING = "—"
+SYNC = "sync"
+"""Who has settled what a run found to be equal."""
 _LONGEST = 2_000
 _MOST_MARKS = 4
 TAKES: Mapping[Take, str] = {
@@ -40,7 +42,9 @@ class ChipRow:
 
 @dataclass(frozen=True, slots=True)
 class ListRow:
-    """Kept small: a page of these is one message to the browser, and that is to stay below 16 kB. `slot` is the row of the table that shows it."""
+    """Kept small: a page of these is one message to the browser, and that is to stay below 16 kB. What differs in `few` fields is decided
+    in its row by a click beside its name. `slot` is the row of the table that shows it.
+    """
 
     id: str
     entity: str
@@ -53,12 +57,14 @@ class ListRow:
     note: str
     high: bool
     reopened: bool
+    few: bool
     slot: int = 0
 
 
 GLYPHS = {"+": "only in Stripe", "−": "only here", "~": "differs", "": "more"}  # noqa: RUF001 - a minus
 _GLYPH_OF = {"added": "+", "removed": "−", "changed": "~"}  # noqa: RUF001 - the same
 _MOST_CHIPS = 3
+_FEW = 3
 
 
 RUN_SAID = {
@@ -86,6 +92,7 @@ def list_row(row: ConflictRow, zone: str) -> ListRow:
         note=_note(row),
         high=row.severity is Severity.HIGH,
         reopened=row.reopened_at is not None,
+        few=len(row.chips) <= _FEW,
     )
 
 
@@ -100,7 +107,7 @@ def in_slots(rows: Sequence[ListRow], shown: Sequence[ListRow]) -> list[ListRow]
 
 def _note(row: ConflictRow) -> str:
     if row.resolved_by:
-        return f"Settled by {row.resolved_by}"
+        return "A sync found both sides equal" if row.resolved_by == SYNC else f"Settled by {row.resolved_by}"
     chosen = f"{row.answered} of {row.questions} chosen" if row.answered else ""
     put_off = row.snoozed_for.label if row.snoozed_for else ""
     return " · ".join(filter(None, [chosen, f"For {row.assignee}" if row.assignee else "", put_off]))
@@ -170,6 +177,8 @@ def _field_row(view: ConflictView, one: FieldView, zone: str) -> ChoiceRow:
         return value_text(one.field, value, {"currency": view.currency}, zone)[:_LONGEST]
 
     texts = text(one.local), text(one.base), text(one.theirs)
+    # Digits and letters that an amount, a time or a word has in common with another mean nothing.
+    whole = one.field.kind not in (Kind.TEXT, Kind.JSON, Kind.REF) or is_worded(one.field)
     folded = f"{plural(len(one.nested), 'place')} inside, below" if one.nested else ""
     here, there = changed_of(one, one.here, zone), changed_of(one, one.there, zone)
     return ChoiceRow(
@@ -180,8 +189,8 @@ def _field_row(view: ConflictView, one: FieldView, zone: str) -> ChoiceRow:
         nested=False,
         folded=folded,
         base=texts[1] if view.base_known else "",
-        local=[] if folded else _marked(texts[0], texts[1] if view.base_known else texts[2]),
-        theirs=[] if folded else _marked(texts[2], texts[1] if view.base_known else texts[0]),
+        local=[] if folded else _marked(texts[0], texts[1] if view.base_known else texts[2], whole=whole),
+        theirs=[] if folded else _marked(texts[2], texts[1] if view.base_known else texts[0], whole=whole),
         result=text(one.result) if one.settled else "",
         settled=one.settled,
         take=one.take.value if one.take else "",
@@ -277,8 +286,12 @@ def _plain(value: JsonValue) -> str:
     return value if isinstance(value, str) else "" if value is None else pretty(value)
 
 
-def _marked(text: str, other: str) -> list[Seg]:
-    """The text with what the other side has not. What it lacks is shown only where nothing stands in its place: the other is beside it."""
+def _marked(text: str, other: str, *, whole: bool = False) -> list[Seg]:
+    """The text with what the other side has not, or as a `whole`. What it lacks is shown only where nothing stands in its place: the other
+    is beside it.
+    """
+    if whole and text:
+        return [Seg("same" if text == other else "added", text)]
     steps = char_diff(other, text)
     if sum(op != "same" for op, _ in steps) > _MOST_MARKS:
         # Two different sentences share letters by chance: only their common ends mean something.
@@ -293,6 +306,7 @@ def _marked(text: str, other: str) -> list[Seg]:
 @dataclass(frozen=True, slots=True)
 class DecisionRow:
     id: str
+    who: str
     said: str
     at: str
     utc: str
@@ -332,6 +346,7 @@ def decision_rows(view: ConflictView, zone: str) -> list[DecisionRow]:
     return [
         DecisionRow(
             str(one.id),
+            one.actor,
             f"{one.actor} chose {said_of(one.choices, view) or 'nothing'}",
             When.of(one.created_at, zone).text,
             When.of(one.created_at, zone).utc,

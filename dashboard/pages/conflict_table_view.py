@@ -78,7 +78,7 @@ def table_row(state: Any, row: Any) -> rx.Component:
                     custom_attrs={"data-fold": ""},
                 )
             ),
-            custom_attrs={"data-record": row.id},
+            custom_attrs={"data-record": row.id, "data-few": rx.cond(row.few, "", "none")},
         ),
         rx.cond(
             open_here,

@@ -50,5 +50,10 @@ def in_words(field: Field, value: str) -> str:
     return labels.get(value) or word_label(value)
 
 
+def is_worded(field: Field) -> bool:
+    """Whether its values are such words."""
+    return field.name in _LABELS
+
+
 def word_label(word: object) -> str:
     return str(word).replace("_", " ").capitalize()

@@ -9,14 +9,14 @@ from uuid import UUID
 
 from sync_core.domain.conflict_rules import Rule, Take
 from sync_core.domain.fields import JsonValue
-from sync_core.domain.vocabulary import Blend, Choice, EntityType, Ignoring, Transition
+from sync_core.domain.vocabulary import Choice, EntityType, Ignoring, Transition
 from sync_core.services.conflict_views import LeftOut
 
 
 @dataclass(frozen=True, slots=True)
 class FieldEffect:
-    """`rows` in which the field differs, and by `transitions` how; `written` says that ours changes. `sides` are what a rule that takes the
-    newer comes to.
+    """`rows` in which the field differs, and by `transitions` how; in `writes` of them ours changes, in the others it is so already. `sides`
+    are what a rule that takes the newer comes to.
     """
 
     entity: EntityType
@@ -26,14 +26,12 @@ class FieldEffect:
     rows: int
     transitions: Mapping[Transition, int]
     money: bool
+    writes: int
     sides: Mapping[Choice, int] = field(default_factory=dict)
 
     @property
     def written(self) -> bool:
-        if self.take is Blend.NEWER:
-            # Where one side alone has changed, the field merges by itself, maybe to Stripe's.
-            return Choice.STRIPE in self.sides or self.rows > sum(self.sides.values())
-        return self.take not in (Choice.LOCAL, None) and not self.ignored
+        return self.writes > 0
 
     @property
     def ignored(self) -> bool:
@@ -63,7 +61,9 @@ class SampleTime:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A row before and after. `record` says what becomes of the record itself, where that is asked; `times` are of a rule that asks for them."""
+    """A row before and after. `record` says what becomes of the record itself, where that is asked; `largest` that few amounts differ more;
+    `times` are of a rule that asks for them.
+    """
 
     conflict_id: UUID
     entity: EntityType
@@ -71,6 +71,7 @@ class Sample:
     currency: str | None
     changes: tuple[SampleChange, ...]
     record: str
+    largest: bool
     times: tuple[SampleTime, ...] = ()
 
 
@@ -85,7 +86,7 @@ class NotCovered:
 @dataclass(frozen=True, slots=True)
 class BulkPreview:
     """What a rule would do. `bulk_resolve` takes `id` and `hash`, and does exactly this. In place of what somebody has chosen, and not
-    applied yet, in `begun` of the rows.
+    applied yet, in `begun` of the rows. `changed` of them are no longer what was previewed, and would be left out.
     """
 
     id: UUID
@@ -97,6 +98,7 @@ class BulkPreview:
     not_covered: tuple[NotCovered, ...]
     rule: Rule
     begun: int = 0
+    changed: int = 0
 
     @property
     def by_rule(self) -> bool:
@@ -121,6 +123,7 @@ class BulkPreview:
                     "name": one.name,
                     "rows": one.rows,
                     "written": one.written,
+                    "writes": one.writes,
                     "sides": {side.value: count for side, count in one.sides.items()},
                     "transitions": {word.value: count for word, count in one.transitions.items()},
                 }
@@ -141,6 +144,7 @@ class BulkPreview:
             "not_covered": [{"reason": one.reason, "rows": one.rows} for one in self.not_covered],
             "money": self.money,
             "begun": self.begun,
+            "changed": self.changed,
         }
 
 

@@ -14,6 +14,7 @@ from sync_core.services.actor import Actor, Permission
 from sync_core.store import conflict_previews as previews
 from sync_core.store import ignored_fields as store
 from sync_core.store.audit import record as audit
+from sync_core.store.conflict_effects import count_fields
 
 MOST_HERE = 200
 """Fields of single records that a workspace ignores: each goes with every run, in its configuration."""
@@ -49,7 +50,7 @@ async def note_previewed(session: AsyncSession, actor: Actor, rule: Rule, previe
     """Of the kinds of records in which the preview shows the field."""
     names = rule.ignoring(Ignoring.FIELD)
     for entity in await previews.entities(session, actor.workspace_id, preview_id) if names else ():
-        shown = await previews.count_fields(session, actor.workspace_id, preview_id, entity, names)
+        shown = await count_fields(session, actor.workspace_id, preview_id, entity, rule, names)
         await note_everywhere(session, actor, entity, [one.name for one in shown if one.name in names])
 
 

@@ -11,6 +11,7 @@ from sync_core.domain.vocabulary import ConflictStatus, ReasonCode
 from sync_core.errors import Refusal
 from sync_core.store.conflict_journal import UNDO_DAYS, StoredDecision
 from sync_core.store.conflict_writes import Held, Reopening, Settlement, State
+from sync_core.store.conflicts import StoredConflict
 
 MOVED = "changed_meanwhile"
 SETTLED = "already_resolved"
@@ -28,11 +29,16 @@ def moved(held: Held) -> Dispute | None:
     return refreshed(dispute, record.local, record.base, deleted=record.deleted)
 
 
+def settled_already(conflict: StoredConflict) -> str:
+    who = {"sync": "A sync", None: "Somebody"}.get(conflict.resolved_by, conflict.resolved_by)
+    return f"{who} has settled this already."
+
+
 def settlement(held: Held, choices: Choices, revision: int | None) -> Settlement | Refusal:
     """`revision` is that of the conflict as the person saw it; None takes it as it is."""
     conflict = held.conflict
     if conflict.status != ConflictStatus.OPEN:
-        return Refusal(SETTLED, f"{conflict.resolved_by or 'Somebody'} has settled this already.", status=409)
+        return Refusal(SETTLED, settled_already(conflict), status=409)
     if revision is not None and conflict.revision != revision:
         return Refusal(MOVED, "This conflict has changed since you looked at it.", status=409)
     if moved(held) is not None:

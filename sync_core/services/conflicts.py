@@ -19,7 +19,7 @@ from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.conflict_building import conflict_view, cursor_of, pending_of, position_of, row_view
 from sync_core.services.conflict_facets import FORBIDDEN
-from sync_core.services.conflict_settling import MOVED, SETTLED, moved, settlement
+from sync_core.services.conflict_settling import MOVED, SETTLED, moved, settled_already, settlement
 from sync_core.services.conflict_views import (
     ConflictPage,
     ConflictRefusal,
@@ -167,9 +167,8 @@ async def _overtaken(
     """Somebody was faster: their decision, or the record as it is now. A record that has moved is taken into the conflict."""
     conflict = held.conflict
     if conflict.status != ConflictStatus.OPEN:
-        who = conflict.resolved_by or "Somebody"
         view = await full_view(session, actor, conflict)
-        return ConflictRefusal(SETTLED, f"{who} has settled this already.", status=409, view=view)
+        return ConflictRefusal(SETTLED, settled_already(conflict), status=409, view=view)
     now = moved(held)
     if now is not None:
         await writes.refresh(session, actor.workspace_id, conflict.id, now, held.record.row_version)

@@ -34,6 +34,7 @@ from sync_core.services.conflict_facets import FORBIDDEN
 from sync_core.services.conflict_settling import settlement
 from sync_core.services.conflict_timing import sides_of, times_of, weigh
 from sync_core.services.conflict_views import LeftOut
+from sync_core.store import conflict_effects as effects
 from sync_core.store import conflict_previews as previews
 from sync_core.store import conflict_weighed as weighed
 from sync_core.store import conflict_writes as writes
@@ -155,10 +156,11 @@ async def reading(
     counts = [
         one
         for entity in rows
-        for one in await previews.count_fields(session, workspace, preview_id, entity, rule.fields)
+        for one in await effects.count_fields(session, workspace, preview_id, entity, rule, rule.fields)
     ]
     sides = await weighed.sides(session, workspace, preview_id) if rule.asks_times else {}
-    seqs = await previews.largest(session, workspace, preview_id, LARGEST)
+    changed = [await effects.moved_on(session, workspace, preview_id, entity) for entity in rows]
+    seqs = await effects.largest(session, workspace, preview_id, LARGEST)
     found = await previews.samples(session, workspace, preview_id, sum(rows.values()), SAMPLES - len(seqs), seqs)
     return BulkPreview(
         id=preview_id,
@@ -166,14 +168,18 @@ async def reading(
         rows=sum(rows.values()),
         entities=rows,
         fields=tuple(_effect(one, rule, sides.get((one.entity, one.name), {})) for one in counts),
-        samples=tuple(_sample(stored, own, rule) for stored, own in found),
+        samples=tuple(
+            _sample(stored, own, rule, largest=seq in seqs)
+            for seq, own, stored in sorted(found, key=lambda one: one[0] not in seqs)
+        ),
         not_covered=missing,
         rule=rule,
         begun=begun,
+        changed=sum(changed),
     )
 
 
-def _effect(count: previews.FieldCount, rule: Rule, sides: Mapping[Choice, int]) -> FieldEffect:
+def _effect(count: effects.FieldCount, rule: Rule, sides: Mapping[Choice, int]) -> FieldEffect:
     named = next(one for one in FIELDS[count.entity] if one.name == count.name)
     return FieldEffect(
         count.entity,
@@ -183,11 +189,12 @@ def _effect(count: previews.FieldCount, rule: Rule, sides: Mapping[Choice, int])
         count.rows,
         count.transitions,
         named.name in SENSITIVE,
+        count.written,
         sides,
     )
 
 
-def _sample(stored: StoredConflict, own: Mapping[str, Any] | None, rule: Rule) -> Sample:
+def _sample(stored: StoredConflict, own: Mapping[str, Any] | None, rule: Rule, *, largest: bool) -> Sample:
     dispute = stored.dispute
     outcome = settle(dispute, _choices(stored, own, rule), deleted=dispute.reason is ReasonCode.DELETED_HERE)
     after = outcome.values if isinstance(outcome, Outcome) else dispute.local
@@ -204,6 +211,7 @@ def _sample(stored: StoredConflict, own: Mapping[str, Any] | None, rule: Rule) -
         currency if isinstance(currency, str) else None,
         tuple(changes),
         _fate(dispute.reason, outcome) if isinstance(outcome, Outcome) else outcome.message,
+        largest,
         times_of(dispute.entity, own) if rule.asks_times else (),
     )
 

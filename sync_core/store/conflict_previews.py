@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,12 +12,10 @@ from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sync_core.domain.fields import COMPARED, FIELDS
-from sync_core.domain.vocabulary import EntityType, Transition
+from sync_core.domain.vocabulary import EntityType
 from sync_core.store.conflict_query import CUSTOMER, ConflictQuery, bound, conditions
 from sync_core.store.conflicts import StoredConflict, columns
 from sync_core.store.database import driver
-from sync_core.store.ignored_fields import IGNORED_NOW
 
 RESOLVED = "resolved"
 QUIET_SECONDS = 30
@@ -140,69 +138,14 @@ async def finish(
     return str(row[0])
 
 
-_ITEMS = "payment_sync_conflict_preview_items i JOIN payment_sync_conflicts c ON c.workspace_id = i.workspace_id AND c.id = i.conflict_id"
-_OF_PREVIEW = "i.workspace_id = %(workspace)s AND i.preview_id = %(preview)s"
-
-
-@dataclass(frozen=True, slots=True)
-class FieldCount:
-    """In how many rows a field differs, and how."""
-
-    entity: EntityType
-    name: str
-    rows: int
-    transitions: dict[Transition, int]
-
-
-# What is ignored is written only where it is asked about, or named.
-_HEEDED = f"(f.name = ANY(c.fields) OR f.name = ANY(%(named)s::text[]) OR NOT f.name = ANY({IGNORED_NOW}))"
-
-
-async def count_fields(
-    session: AsyncSession, workspace_id: UUID, preview_id: UUID, entity: EntityType, named: Collection[str] = ()
-) -> list[FieldCount]:
-    """The preview's fields of an entity type that differ in any of its rows; `named` ones also where they are ignored."""
-    connection = await driver(session)
-    found = await connection.execute(
-        "SELECT f.name, conflict_transition(f.name, c.local->f.name, c.theirs->f.name), count(*)"
-        f" FROM {_ITEMS} CROSS JOIN unnest(%(names)s::text[]) f(name)"
-        f" WHERE {_OF_PREVIEW} AND i.entity_type = '{entity.value}' AND NOT c.theirs_deleted"
-        f" AND c.local->f.name IS DISTINCT FROM c.theirs->f.name AND {_HEEDED} GROUP BY 1, 2",
-        {"workspace": workspace_id, "preview": preview_id, "names": list(COMPARED[entity]), "named": list(named)},
-    )
-    counts: dict[str, dict[Transition, int]] = {}
-    for name, word, count in await found.fetchall():
-        counts.setdefault(name, {})[Transition(word)] = count
-    return [
-        FieldCount(
-            entity, name, sum(counts[name].values()), dict(sorted(counts[name].items(), key=lambda one: -one[1]))
-        )
-        for name in COMPARED[entity]
-        if name in counts
-    ]
-
-
-_AMOUNTS = [one.name for entity in EntityType for one in FIELDS[entity] if one.money]
-
-
-async def largest(session: AsyncSession, workspace_id: UUID, preview_id: UUID, size: int) -> list[int]:
-    """The places of the items in which an amount differs most."""
-    connection = await driver(session)
-    found = await connection.execute(
-        "SELECT seq FROM (SELECT DISTINCT ON (i.seq) i.seq, abs((c.theirs->>f.name)::numeric - (c.local->>f.name)::numeric) AS delta"
-        f" FROM {_ITEMS} CROSS JOIN unnest(%(names)s::text[]) f(name)"
-        f" WHERE {_OF_PREVIEW} AND i.entity_type IN ('prices', 'invoices') AND f.name = ANY(c.fields)"
-        " AND jsonb_typeof(c.local->f.name) = 'number' AND jsonb_typeof(c.theirs->f.name) = 'number'"
-        " ORDER BY i.seq, delta DESC) differing ORDER BY delta DESC, seq LIMIT %(size)s",
-        {"workspace": workspace_id, "preview": preview_id, "names": _AMOUNTS, "size": size},
-    )
-    return [row[0] for row in await found.fetchall()]
+ITEMS = "payment_sync_conflict_preview_items i JOIN payment_sync_conflicts c ON c.workspace_id = i.workspace_id AND c.id = i.conflict_id"
+OF_PREVIEW = "i.workspace_id = %(workspace)s AND i.preview_id = %(preview)s"
 
 
 async def entities(session: AsyncSession, workspace_id: UUID, preview_id: UUID) -> dict[EntityType, int]:
     connection = await driver(session)
     found = await connection.execute(
-        f"SELECT i.entity_type, count(*) FROM payment_sync_conflict_preview_items i WHERE {_OF_PREVIEW} GROUP BY 1",
+        f"SELECT i.entity_type, count(*) FROM payment_sync_conflict_preview_items i WHERE {OF_PREVIEW} GROUP BY 1",
         {"workspace": workspace_id, "preview": preview_id},
     )
     return {EntityType(word): count for word, count in await found.fetchall()}
@@ -210,13 +153,13 @@ async def entities(session: AsyncSession, workspace_id: UUID, preview_id: UUID) 
 
 async def samples(
     session: AsyncSession, workspace_id: UUID, preview_id: UUID, rows: int, size: int, besides: Sequence[int] = ()
-) -> list[tuple[StoredConflict, dict[str, Any] | None]]:
-    """Evenly spread over the preview, and those at the places `besides`, with the choices that belong to each item."""
+) -> list[tuple[int, dict[str, Any] | None, StoredConflict]]:
+    """Evenly spread over the preview, and those at the places `besides`: (seq, the choices that belong to the item, conflict)."""
     step = max(1, rows // size)
     connection = await driver(session)
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(
-            f"SELECT {columns()}, i.choices AS own FROM {_ITEMS} WHERE {_OF_PREVIEW} AND i.seq = ANY(%(seqs)s) ORDER BY i.seq",
+            f"SELECT {columns()}, i.seq, i.choices AS own FROM {ITEMS} WHERE {OF_PREVIEW} AND i.seq = ANY(%(seqs)s) ORDER BY i.seq",
             {
                 "workspace": workspace_id,
                 "preview": preview_id,
@@ -224,7 +167,7 @@ async def samples(
             },
         )
         found = await cursor.fetchall()
-    return [(StoredConflict(**{k: v for k, v in row.items() if k != "own"}), row["own"]) for row in found]
+    return [(row.pop("seq"), row.pop("own"), StoredConflict(**row)) for row in found]
 
 
 async def read(session: AsyncSession, workspace_id: UUID, preview_id: UUID) -> StoredPreview | None:
@@ -313,7 +256,7 @@ async def waiting(session: AsyncSession, workspace_id: UUID, preview_id: UUID, *
     async with connection.cursor(row_factory=class_row(Item)) as cursor:
         await cursor.execute(
             "SELECT i.seq, i.entity_type, i.conflict_id, i.revision, i.choices FROM payment_sync_conflict_preview_items i"
-            f" WHERE {_OF_PREVIEW} AND i.seq > %(after)s AND i.outcome IS NULL ORDER BY i.seq LIMIT %(size)s",
+            f" WHERE {OF_PREVIEW} AND i.seq > %(after)s AND i.outcome IS NULL ORDER BY i.seq LIMIT %(size)s",
             {"workspace": workspace_id, "preview": preview_id, "after": after, "size": size},
         )
         found = await cursor.fetchall()
@@ -327,7 +270,7 @@ async def note_outcomes(
     connection = await driver(session)
     await connection.execute(
         "UPDATE payment_sync_conflict_preview_items i SET outcome = (%(outcomes)s::text[])[array_position(%(seqs)s::bigint[], i.seq)]"
-        f" WHERE {_OF_PREVIEW} AND i.seq = ANY(%(seqs)s) AND i.outcome IS NULL",
+        f" WHERE {OF_PREVIEW} AND i.seq = ANY(%(seqs)s) AND i.outcome IS NULL",
         {
             "workspace": workspace_id,
             "preview": preview_id,
@@ -342,7 +285,7 @@ async def tally(session: AsyncSession, workspace_id: UUID, preview_id: UUID) -> 
     connection = await driver(session)
     found = await connection.execute(
         f"SELECT count(*) FILTER (WHERE i.outcome = '{RESOLVED}'), count(*) FILTER (WHERE i.outcome <> '{RESOLVED}'),"
-        f" count(*) FILTER (WHERE i.outcome IS NULL) FROM payment_sync_conflict_preview_items i WHERE {_OF_PREVIEW}",
+        f" count(*) FILTER (WHERE i.outcome IS NULL) FROM payment_sync_conflict_preview_items i WHERE {OF_PREVIEW}",
         {"workspace": workspace_id, "preview": preview_id},
     )
     row = await found.fetchone()
@@ -358,7 +301,7 @@ async def left_out(
     found = await connection.execute(
         "SELECT i.seq, i.conflict_id, coalesce(nullif(c.label, ''), c.external_id, ''), i.outcome"
         " FROM payment_sync_conflict_preview_items i LEFT JOIN payment_sync_conflicts c ON c.workspace_id = i.workspace_id"
-        f" AND c.id = i.conflict_id WHERE {_OF_PREVIEW} AND i.outcome <> '{RESOLVED}' AND i.seq > %(after)s ORDER BY i.seq LIMIT %(size)s",
+        f" AND c.id = i.conflict_id WHERE {OF_PREVIEW} AND i.outcome <> '{RESOLVED}' AND i.seq > %(after)s ORDER BY i.seq LIMIT %(size)s",
         {"workspace": workspace_id, "preview": preview_id, "after": after, "size": size},
     )
     return [(row[0], row[1], row[2], row[3]) for row in await found.fetchall()]

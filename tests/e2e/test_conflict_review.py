@@ -94,6 +94,8 @@ def test_by_the_keyboard_alone(page: Page) -> None:
     expect(page.locator(".inline-conflict").get_by_text("Ready to apply.")).to_be_visible()
     press("Control+Enter")
     expect(page.get_by_text("44 open conflicts")).to_be_visible()
+    # The row below is unfolded in its place.
+    expect(page.locator(".inline-conflict").get_by_text("0 of 1 chosen.")).to_be_visible()
     toast = page.locator(".toasts")
     expect(toast.get_by_role("button", name="Undo")).to_be_visible()
     assert axe(page) == []
@@ -219,6 +221,9 @@ def test_two_people_on_one_conflict_see_each_other(open_page: Opener) -> None:
 
 def test_a_field_is_ignored_from_a_conflict_and_taken_back(owner: Page) -> None:
     visit(owner, "/conflicts")
+    # A click beside its name unfolds a row in which little differs.
+    owner.get_by_role("row", name=re.compile("Ours 44")).locator(".field-chip").first.click()
+    expect(owner.locator(".inline-conflict")).to_be_visible()
     owner.get_by_role("link", name="Ours 44", exact=True).click()
     expect(owner.get_by_role("heading", name="Ours 44")).to_be_visible()
     owner.get_by_role("button", name="Ignore… Name").click()

@@ -176,9 +176,11 @@ async def test_a_conflict_is_decided_in_its_row(listing: Browser, database: Data
     chosen = await first_id(database, workspace_id)
     await listing.send(ConflictState, "unfold", row_id=chosen)
     assert listing.of(ConflictState, "title") == "Ours 60"
+    below = listing.of(ConflictsState, "rows")[1]["id"]
     await listing.send(ConflictState, "take_all", side="stripe")
     assert "Stripe 60" in await record_names(database, workspace_id)
-    assert listing.of(ConflictState, "inline_id") == ""
+    # The row below is unfolded in its place.
+    assert (listing.of(ConflictState, "inline_id"), listing.of(ConflictState, "title")) == (below, "Ours 59")
     assert listing.of(ConflictsState, "headline") == "59 open conflicts · 59 records"
     # The toast that tells of it takes it back, from whichever page its reader has gone to.
     assert listing.of(PageState, "notice") == "Ours 60: settled."
@@ -334,9 +336,17 @@ async def test_the_newer_side_is_shown_with_both_times(
         "58: No event from Stripe says when it changed there.",
         "1: No edit here says when it changed here.",
     ]
-    about = {one["label"]: one["about"] for one in shown["effects"]}
-    assert about["Name"] == "Whichever side changed last · Stripe's in 1 · another value: 1"
-    assert about["Phone"] == "Merged by itself · empty in Stripe: 1"
+    about = {
+        one["label"]: (
+            one["becomes"],
+            one["written"],
+            one["kept"],
+            [(way["label"], way["count"]) for way in one["ways"]],
+        )
+        for one in shown["effects"]
+    }
+    assert about["Name"] == ("Whichever side changed last · Stripe's in 1", "1", "0", [("Another value", "1")])
+    assert about["Phone"] == ("Merged by itself", "0", "1", [("Empty in Stripe", "1")])
     (sample,) = shown["samples"]
     assert sample["changes"] == ["Name: Ours 60 → Stripe 60"]
     assert re.fullmatch(
@@ -450,7 +460,8 @@ async def test_many_at_once_and_all_of_them_back(listing: Browser, database: Dat
     await listing.send(BulkState, "open")
     await listing.send(BulkState, "choose_take", take="stripe")
     await listing.send(BulkState, "look")
-    assert listing.of(BulkState, "preview")["said"] == "60 conflicts would be settled: 60 customers."
+    said = "60 conflicts would be settled: 60 customers. 120 values would be written."
+    assert listing.of(BulkState, "preview")["said"] == said
     await listing.send(BulkState, "apply")
     assert listing.of(BulkState, "outcome") == "60 conflicts settled."
     assert "Ours 1" not in await record_names(database, workspace_id)
@@ -481,7 +492,9 @@ async def test_choices_on_several_records_are_applied_or_discarded_together(
     await listing.send(ConflictsState, "look_at_pending")
     listing.at(listing.redirects[-1])
     await listing.send(BatchState, "load")
-    assert listing.of(BatchState, "preview")["said"] == "2 conflicts would be settled: 2 customers."
+    assert listing.of(BatchState, "preview")["said"] == (
+        "2 conflicts would be settled: 2 customers. 2 values would be written, 2 are so already."
+    )
     await listing.send(BatchState, "apply")
     named = await record_names(database, workspace_id)
     assert ("Stripe 60" in named, "Stripe 59" in named, "Stripe 58" in named) == (True, True, False)

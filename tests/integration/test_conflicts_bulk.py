@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from sync_core.domain.conflict_rules import Rule
 from sync_core.domain.resolution import Taken
-from sync_core.domain.vocabulary import Choice, ConflictStatus, EntityType, Transition
+from sync_core.domain.vocabulary import Blend, Choice, ConflictStatus, EntityType, Ignoring, Transition
 from sync_core.errors import Refusal
 from sync_core.sandbox.account import Account
 from sync_core.sandbox.server import SandboxServer
@@ -69,6 +69,107 @@ async def test_a_preview_counts_rows_and_fields_and_shows_samples(database: Data
         "Phone": ("+1 1", None),
     }
     assert await snapshot(database, workspace_id) == before
+
+
+# What the twelve conflicts below differ in, besides the name; each by its number in the list.
+_VARIED = {
+    "keys of ours alone": (1, "local", "metadata", '{"plan": "gold", "own": "1"}'),
+    "a key that both changed": (2, "theirs", "metadata", '{"plan": "free", "new": "2"}'),
+    "a key that Stripe took away": (3, "theirs", "metadata", "{}"),
+    "empty here": (4, "local", "description", "null"),
+    "empty in Stripe": (5, "theirs", "name", "null"),
+    "ours is the last sync's": (6, "local", "name", '"Base 6"'),
+}
+_BASES = {1: '{"plan": "gold"}', 2: '{"plan": "silver"}', 3: '{"plan": "gold"}'}
+_KINDS = {
+    8: ("no_base", "payment_base = NULL"),
+    9: ("deleted_here", "deleted_at = now()"),
+    10: (
+        "email_match",
+        "external_id = NULL, payment_provider = NULL, payment_account = NULL, payment_livemode = NULL, payment_base = NULL",
+    ),
+}
+
+
+async def varied_conflicts(database: Database, workspace_id: UUID) -> Actor:
+    made = await make_conflicts(database, workspace_id, 12)
+    change = "UPDATE payment_sync_conflicts SET {} WHERE external_id = 'cus_{}' RETURNING id"
+    for number, side, name, value in _VARIED.values():
+        named = f"{side} = jsonb_set({side}, '{{{name}}}', '{value}')"
+        asked = f"fields = ARRAY(SELECT DISTINCT unnest(fields || ARRAY['{name}']))"
+        await rows(database, workspace_id, change.format(f"{named}, {asked}", number))
+    for number, metadata in _BASES.items():
+        await rows(
+            database, workspace_id, change.format(f"base = jsonb_set(base, '{{metadata}}', '{metadata}')", number)
+        )
+    for number, (reason, sets) in _KINDS.items():
+        base = "base = NULL, fields = '{name,phone}'," if "base = NULL" in sets else ""
+        await rows(database, workspace_id, change.format(f"{base} reason_code = '{reason}'", number))
+        await rows(
+            database, workspace_id, f"UPDATE customers SET {sets} WHERE external_id = 'cus_{number}' RETURNING id"
+        )
+    await rows(
+        database,
+        workspace_id,
+        "UPDATE customers t SET name = c.local->>'name', description = c.local->>'description', metadata = c.local->'metadata',"
+        " payment_base = c.base FROM payment_sync_conflicts c WHERE c.record_id = t.id RETURNING t.id",
+    )
+    await rows(
+        database,
+        workspace_id,
+        "UPDATE payment_sync_conflicts c SET record_version = t.row_version FROM customers t WHERE t.id = c.record_id RETURNING c.id",
+    )
+    return made.actor
+
+
+_VALUES = "SELECT id, email, name, phone, description, metadata FROM customers ORDER BY id"
+COUNTED = {
+    "Stripe's": Rule(Choice.STRIPE),
+    "ours": Rule(Choice.LOCAL),
+    "the last sync's": Rule(Choice.BASE),
+    "whichever has a value": Rule(Blend.FILLED),
+    "Stripe's, records as they are": Rule(Choice.STRIPE, record=Choice.LOCAL),
+    "one field's, the rest by itself": Rule(fields={"name": Choice.STRIPE}, record=Choice.STRIPE),
+    "keys joined": Rule(Choice.BASE, {"metadata": Blend.KEYS}, record=Choice.STRIPE),
+    "a field ignored": Rule(Choice.STRIPE, {"name": Ignoring.RECORD}),
+}
+
+
+@pytest.mark.parametrize("rule", COUNTED.values(), ids=COUNTED)
+async def test_as_many_values_are_written_as_a_preview_counts(
+    database: Database, workspace_id: UUID, rule: Rule
+) -> None:
+    actor = await varied_conflicts(database, workspace_id)
+    preview = await previewed(database, actor, rule=rule)
+    assert preview.rows > 0
+    before = {row["id"]: row for row in await rows(database, workspace_id, _VALUES)}
+    result = await applied(database, actor, preview)
+    assert (result.resolved, result.left_out_count, preview.changed) == (preview.rows, 0, 0)
+    after = {row["id"]: row for row in await rows(database, workspace_id, _VALUES)}
+    written = Counter(name for key, row in before.items() for name in row if after[key][name] != row[name])
+    assert {one.name: one.writes for one in preview.fields if one.writes} == dict(written)
+    # Seen later, it is what it was.
+    shown = await conflict_history.batch(database, actor, preview.id)
+    assert not isinstance(shown, Refusal)
+    assert (shown.preview.fields, shown.preview.changed) == (preview.fields, 0)
+
+
+async def test_a_preview_says_how_many_are_no_longer_what_it_shows(database: Database, workspace_id: UUID) -> None:
+    actor = (await make_conflicts(database, workspace_id, 5)).actor
+    preview = await previewed(database, actor)
+    listed = await conflicts.list_conflicts(database, actor, ALL)
+    assert not isinstance(listed, Refusal)
+    settled, chosen, edited, touched, _ = listed.rows
+    await conflicts.resolve(database, actor, settled.id, take_all=Choice.LOCAL)
+    await conflicts.choose(database, actor, chosen.id, "name", Taken(Choice.LOCAL), expected_revision=chosen.revision)
+    edit = "UPDATE customers SET {} WHERE id = :id RETURNING id"
+    await rows(database, workspace_id, edit.format("name = 'Edited since'"), id=edited.record_id)
+    await rows(database, workspace_id, edit.format("payment_observed_at = now()"), id=touched.record_id)
+    shown = await conflict_history.batch(database, actor, preview.id)
+    assert not isinstance(shown, Refusal)
+    assert shown.preview.changed == 3
+    result = await applied(database, actor, preview)
+    assert (result.resolved, result.left_out_count) == (2, 3)
 
 
 async def test_what_is_previewed_is_written_and_the_batch_taken_back(database: Database, workspace_id: UUID) -> None:

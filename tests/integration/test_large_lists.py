@@ -419,14 +419,16 @@ class Planned(psycopg.AsyncCursor[Any]):
 
 # Entered once for each row of a batch, unlike the decisions, of which a batch is read at once.
 GROWING = {"customers", "payment_sync_conflicts", "payment_sync_conflict_preview_items"}
-BY_KEY = {"ModifyTable", "Tid Scan", *(f"pk_{name}" for name in GROWING)}
+OF_RECORD = "uq_payment_sync_conflicts_open"
+BY_KEY = {"ModifyTable", "Tid Scan", f"{OF_RECORD} by its record", *(f"pk_{name}" for name in GROWING)}
 _ways: set[str] = set()
 
 
 def _way(node: dict[str, Any]) -> str:
     """By which index rows are come to, or how else."""
-    named = [one["Index Name"] for one in (node, *node.get("Plans", ())) if "Index Name" in one]
-    return str(named[0] if named else node["Node Type"])
+    named = [one for one in (node, *node.get("Plans", ())) if "Index Name" in one]
+    by_record = " by its record" if named and "(record_id = " in named[0].get("Index Cond", "") else ""
+    return f"{named[0]['Index Name']}{by_record}" if named else str(node["Node Type"])
 
 
 async def test_many_conflicts_are_settled_and_reopened_by_their_keys(large: tuple[str, Large]) -> None:
