@@ -84,7 +84,13 @@ def line(one: rx.Var[LineRow]) -> rx.Component:
                 rx.el.div(
                     rx.cond(one.field != "", rx.el.strong(one.field + ": "), rx.fragment()),
                     one.message,
-                    rx.cond(one.told != "", rx.fragment(" at ", ui.moment(one.told, one.told_utc)), rx.fragment()),
+                    rx.cond(
+                        ReportState.is_told,
+                        rx.fragment(
+                            " at ", ui.moment(ReportState.told_at[one.key][0], ReportState.told_at[one.key][1])
+                        ),
+                        rx.fragment(),
+                    ),
                     rx.cond(
                         one.request_id != "",
                         rx.el.div(rx.el.code(one.request_id), class_name="muted small"),

@@ -10,7 +10,7 @@ from dashboard.formatting import plural
 from dashboard.pages import run_parts as parts
 from sync_core.domain.vocabulary import Action, EntityType
 from sync_core.services.drift import DriftRow
-from sync_core.services.record_views import When, href
+from sync_core.services.record_views import href
 from sync_core.services.report import Freshness, Line, LineQuery, ReportView, field_label
 from sync_core.store.plan_facts import Later
 from sync_core.store.plan_samples import NUMBERS, SampleKind
@@ -62,8 +62,6 @@ class LineRow:
     changes: list[ChangeRow]
     more: str
     drifted: bool
-    told: str
-    told_utc: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,17 +177,14 @@ def totals(report: ReportView) -> list[TotalRow]:
     return [TotalRow(action.label, f"{report.totals[action]:,}") for action in Action]
 
 
-def line(one: Line, *, of_any: bool = False, zone: str = "UTC") -> LineRow:
+def line(one: Line, *, of_any: bool = False) -> LineRow:
     """`of_any`: beside rows of other actions, so that its own is said."""
-    told = When.of(one.told_at, zone)
     why = [one.action.label] if of_any else []
     why += [] if one.reason is None else [one.reason.label]
     shown = one.changes[:_CHANGES_SHOWN]
     rest = len(one.changes) - len(shown)
     return LineRow(
         key=f"{one.seq}",
-        told=told.text,
-        told_utc=told.utc,
         external_id=one.external_id,
         label=one.label or one.external_id,
         href="" if one.record_id is None else href(one.entity, one.record_id),

@@ -46,6 +46,7 @@ from sync_core.services.plan_approval import ApprovalState
 from sync_core.services.problems import Choice
 from sync_core.services.record_views import When
 from sync_core.services.report import Freshness, LineQuery, ReportView
+from sync_core.services.session_views import SessionView
 from sync_core.store.database import get_database
 
 DRIFT_SHOWN = 25
@@ -109,6 +110,7 @@ class ReportState(PageState):
     query_action: str = ""
     query_about: str = ""
     is_told: bool = False
+    told_at: dict[str, list[str]] = {}
     lines: list[LineRow] = []
     sample_tabs: list[SampleTab] = []
     first_url: str = ""
@@ -180,11 +182,7 @@ class ReportState(PageState):
         self.session_id, self.run_href = str(view.id), parts.run_href(view.id)
         self.is_dry = view.config.dry_run
         self.again_href = f"/syncs/new?like={view.id}"
-        source = view.source_session_id
-        self.source = "" if source is None else f"Plan #{view.source_number}"
-        self.source_href, self.source_compare = (
-            ("", "") if source is None else (parts.report_href(source), parts.compare_href(source, view.id))
-        )
+        self._show_source(view)
         self.title = f"Plan #{view.number}" if self.is_dry else f"Report of sync #{view.number}"
         said = [parts.described(view), history.strategy_of(view.config), history.span_of(view.config, actor.time_zone)]
         self.about = " · ".join(one for one in said if one)
@@ -219,6 +217,14 @@ class ReportState(PageState):
         self.applied = rows.applied(found)
         self.mix = charts.mix_rows(found.matrix)
         self.matrix, self.totals, self.total = rows.matrix(found, query), rows.totals(found), f"{found.total:,}"
+
+    def _show_source(self, view: SessionView) -> None:
+        """The plan that it applied."""
+        source = view.source_session_id
+        shown = ("", "", "")
+        if source is not None:
+            shown = f"Plan #{view.source_number}", parts.report_href(source), parts.compare_href(source, view.id)
+        self._put(source=shown[0], source_href=shown[1], source_compare=shown[2])
 
     def _show_standing(self, found: ReportView, actor: Actor) -> None:
         """What the plan is called, how long it takes to apply, what came after it, and whose word it waits for."""
@@ -256,12 +262,13 @@ class ReportState(PageState):
         self.sample_tabs = rows.sample_tabs(self.session_id, query)
         about += ["By email, those of one email together"] if query.shared else []
         about += ["What Stripe's webhook events say since this was read"] if query.told else []
-        self.is_told = query.told
+        times = {f"{one.seq}": When.of(one.told_at, actor.time_zone) for one in found.items if query.told}
+        self._put(is_told=query.told, told_at={key: [at.text, at.utc] for key, at in times.items()})
         self.query_entity = "Customers that share an email" if query.shared else query.entity.label
         self.query_entity = "Changed in Stripe since" if query.told else self.query_entity
         self.query_action = "" if query.action is None else query.action.value
         self.query_about = " · ".join(about)
-        self.lines = [rows.line(one, of_any=query.action is None, zone=actor.time_zone) for one in found.items]
+        self.lines = [rows.line(one, of_any=query.action is None) for one in found.items]
         turned = query.after is not None or query.before is not None
         self.first_url = rows.query_href(self.session_id, query) if turned and found.before is not None else ""
         self.previous_url = (
