@@ -50,7 +50,7 @@ def actions() -> rx.Component:
         ),
         sync_problems.verify_button(),
         rx.cond(
-            SyncState.again_href != "",
+            (SyncState.again_href != "") & ~is_open(),
             ui.button_link("Run again", SyncState.again_href, icon_name="rotate-cw"),
             rx.fragment(),
         ),

@@ -286,6 +286,7 @@ class SyncState(PageState):
             parts.compare_href(found.source_session_id, found.id) if found.source_session_id is not None else ""
         )
         self.report_href = parts.report_href(found.id)
+        self.again_href = f"/syncs/new?like={found.id}" if actor.can(Permission.RUN_SYNC) else ""
         self.limited = found.config.limit is not None
 
     def _show(self, view: ProgressView, actor: Actor, *, bars: bool = True) -> None:
@@ -331,7 +332,6 @@ class SyncState(PageState):
             rest_href=self.source_href if self.limited and view.status is SessionStatus.COMPLETED else "",
             review=_review(view),
             review_href=f"/conflicts?run={view.session_id}",
-            again_href=f"/syncs/new?like={view.session_id}" if may_run and not view.is_open else "",
         )
 
     @rx.event
