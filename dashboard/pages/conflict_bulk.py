@@ -261,7 +261,7 @@ def rule_form() -> rx.Component:
                 ui.Option(
                     "newer",
                     "Whichever changed last",
-                    "By Stripe's events and the edits here. Where that is not known, the conflict stays open.",
+                    "By Stripe's webhook events and the edits here. Where they do not say, the conflict stays open.",
                 ),
                 ui.Option("filled", "Whichever has a value", "Where both have one, the conflict stays open."),
             ],

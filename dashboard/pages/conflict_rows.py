@@ -15,7 +15,7 @@ from sync_core.domain.mentions import pieces
 from sync_core.domain.newer import Change
 from sync_core.domain.resolution import RECORD, Taken
 from sync_core.domain.value_words import in_words, is_worded
-from sync_core.domain.vocabulary import Choice, ConflictStatus, Doubt, Severity, Strategy
+from sync_core.domain.vocabulary import Blend, Choice, ConflictStatus, Doubt, Severity, Strategy
 from sync_core.services.conflict_views import ConflictRow, ConflictView, FieldView, NestedView
 from sync_core.services.record_views import When, pretty, value_text
 from sync_core.store.conflicts import Comment
@@ -31,6 +31,7 @@ TAKES: Mapping[Take, str] = {
     Choice.STRIPE: "Stripe",
     Choice.BASE: "Last sync",
     Choice.CUSTOM: "Own value",
+    Blend.NEWER: "The newer",
 }
 
 

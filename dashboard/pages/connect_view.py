@@ -354,8 +354,9 @@ def _webhook(state: Any) -> rx.Component:
             rx.cond(state.card.webhook, forget, rx.fragment()),
         ),
         rx.el.p(
-            "Optional: let Stripe tell of changes as they happen. Add an endpoint with this address in Stripe's dashboard,"
-            " then paste its signing secret.",
+            "Optional: let Stripe tell of changes as they happen, by which the newer side of a conflict is known. Add an endpoint with this"
+            " address in Stripe's dashboard, for customer.updated, product.updated, price.updated, customer.subscription.updated and"
+            " invoice.updated, then paste its signing secret.",
             class_name="muted small",
         ),
         ui.id_chip(state.webhook_url, label="Copy the address"),

@@ -179,6 +179,22 @@ async def test_what_is_not_known_stays_open(database: Database, workspace_id: UU
     assert await here.names() == {"cus_1": "Ours 1"}
 
 
+async def test_an_applied_plan_goes_by_the_clocks_of_its_dry_run(database: Database, workspace_id: UUID) -> None:
+    here = await make(database, workspace_id, 1, None)
+    await here.says(1, 2)
+    await here.edited(1, 5)
+    assert (await here.preview()).not_covered == (NotCovered(said(Doubt.NO_CLOCK), 1),)
+    await rows(
+        database,
+        workspace_id,
+        "WITH dry AS (INSERT INTO payment_sync_sessions (workspace_id, entity_types, status, phase, dry_run, stats)"
+        """ VALUES (:w, '{customers}', 'completed', 'done', true, '{"clock_skew": 0.5}') RETURNING id)"""
+        " UPDATE payment_sync_sessions SET source_session_id = dry.id FROM dry RETURNING 1",
+        w=workspace_id,
+    )
+    assert (await here.preview()).rows == 1
+
+
 async def test_another_workspaces_events_say_nothing_here(database: Database, workspace_id: UUID) -> None:
     here = await make(database, workspace_id, 1)
     there = await make(database, await make_workspace(database, "Other"), 1)
