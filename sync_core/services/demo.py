@@ -6,17 +6,22 @@ field and in different ones), never synced before, the same email without a link
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sync_core.domain.events import told
 from sync_core.domain.fields import Values
 from sync_core.domain.vocabulary import EntityType, SyncStatus
 from sync_core.sandbox.account import Account
 from sync_core.sandbox.blueprint import Blueprint
 from sync_core.sandbox.demo import DemoRecord, demo_overlap
 from sync_core.settings import Settings, get_settings
+from sync_core.store import inbox
 from sync_core.store.database import Database
 from sync_core.store.demo import SeedRecord, lock_empty, write
 
@@ -36,6 +41,7 @@ _OWN_PRODUCTS = (
     ("Onboarding package", None),
 )
 _OLD_SUFFIXES = (" GmbH", " (old)", " & Co.")
+_TOLD_AFTER_DAYS = (21, 5, None)
 
 
 async def seed_demo(database: Database, workspace_id: UUID, *, settings: Settings | None = None) -> int:
@@ -47,8 +53,41 @@ async def seed_demo(database: Database, workspace_id: UUID, *, settings: Setting
         if wallet_id is None:
             return 0
         records = demo_records(datetime.now(UTC))
-        await write(session, workspace_id, wallet_id, Account.generated(Blueprint()).id, records)
+        account = Account.generated(Blueprint()).id
+        await write(session, workspace_id, wallet_id, account, records)
+        for place, record in enumerate(records):
+            if record.told_at is not None:
+                await _tell(session, workspace_id, account, f"evt_demo{place:04}", record)
     return len(records)
+
+
+async def _tell(session: AsyncSession, workspace_id: UUID, account: str, event_id: str, record: SeedRecord) -> None:
+    """Stripe's event of the renaming that `_changed_on_both` is about, as if a webhook had brought it."""
+    assert record.told_at is not None
+    assert record.base is not None
+    name = str(record.base["name"])
+    theirs = next(name.removesuffix(suffix) for suffix in _OLD_SUFFIXES if name.endswith(suffix))
+    kind = record.entity.singular
+    event = {
+        "id": event_id,
+        "object": "event",
+        "type": f"{kind}.updated",
+        "created": int(record.told_at.timestamp()),
+        "livemode": False,
+        "data": {
+            "object": {**record.base, "id": record.external_id, "object": kind, "created": 0, "name": theirs},
+            "previous_attributes": {"name": name},
+        },
+    }
+    await inbox.put(
+        session,
+        workspace_id,
+        event_id=event_id,
+        event_type=f"{kind}.updated",
+        account_id=account,
+        payload=json.dumps(event),
+        told=told(event),
+    )
 
 
 def demo_records(now: datetime) -> list[SeedRecord]:
@@ -119,10 +158,13 @@ def _moved_in_stripe(record: SeedRecord) -> SeedRecord:
 
 
 def _changed_on_both(record: SeedRecord) -> SeedRecord:
-    """The name was changed here and in Stripe, to different ones."""
+    """The name was changed here and in Stripe, to different ones: here first, in Stripe first, or nobody knows."""
     before = _before(record)
     ours = {**before, "name": f"{record.values['name']} and Partners"}
-    return replace(record, values=ours, base=before, status=SyncStatus.LOCAL_EDIT)
+    assert record.synced_at is not None
+    edited_at, days = record.synced_at + timedelta(days=14), _TOLD_AFTER_DAYS[len(str(record.values["name"])) % 3]
+    told_at = record.synced_at + timedelta(days=days) if days else None
+    return replace(record, values=ours, base=before, status=SyncStatus.LOCAL_EDIT, edited_at=edited_at, told_at=told_at)
 
 
 def _changed_apart(record: SeedRecord) -> SeedRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +28,9 @@ _USED = text(
 
 @dataclass(frozen=True, slots=True)
 class SeedRecord:
-    """A record to be written: linked when it has an `external_id`. Times are when it was made, and last synced."""
+    """A record to be written: linked when it has an `external_id`. Times are when it was made, last synced, edited here, and changed in Stripe,
+    as far as an event tells.
+    """
 
     entity: EntityType
     values: Values
@@ -37,6 +40,14 @@ class SeedRecord:
     base: Values | None = None
     synced_at: datetime | None = None
     deleted_at: datetime | None = None
+    edited_at: datetime | None = None
+    told_at: datetime | None = None
+
+    @property
+    def edits(self) -> dict[str, Any]:
+        """What was edited here since the last sync, as the audit log has it."""
+        base = self.base or {}
+        return {name: [base[name], ours] for name, ours in self.values.items() if name in base and base[name] != ours}
 
 
 async def lock_empty(session: AsyncSession, workspace_id: UUID) -> UUID | None:
@@ -53,6 +64,21 @@ async def write(
         rows = [_row(workspace_id, wallet_id, account, record) for record in records if record.entity is entity]
         if rows:
             await session.execute(insert(model), rows)
+    for record in records:
+        if record.edited_at is not None:
+            await session.execute(text(_EDITED.format(table=record.entity.value)), _edit(workspace_id, record))
+
+
+_EDITED = (
+    "INSERT INTO audit_log (workspace_id, actor, action, target, occurred_at, details)"
+    " SELECT workspace_id, 'demo', 'record.edited', '{table}/' || id, :at, CAST(:details AS jsonb) FROM {table}"
+    " WHERE workspace_id = :workspace AND external_id = :id"
+)
+
+
+def _edit(workspace_id: UUID, record: SeedRecord) -> dict[str, Any]:
+    details = json.dumps({"changes": record.edits})
+    return {"workspace": workspace_id, "id": record.external_id, "at": record.edited_at, "details": details}
 
 
 def _row(workspace_id: UUID, wallet_id: UUID, account: str, record: SeedRecord) -> dict[str, Any]:

@@ -9,19 +9,23 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from sync_core.domain.vocabulary import Choice, EntityType, ReasonCode, Role, SessionStatus
+from sync_core.domain.conflict_rules import Rule
+from sync_core.domain.vocabulary import Blend, Choice, Doubt, EntityType, ReasonCode, Role, SessionStatus
 from sync_core.engine.drive import drive
 from sync_core.sandbox.account import Account
 from sync_core.sandbox.blueprint import Blueprint
 from sync_core.sandbox.launch import SandboxProcess
-from sync_core.services import records
+from sync_core.services import conflicts_bulk, records
 from sync_core.services.actor import Actor
+from sync_core.services.conflict_bulk_views import BulkPreview
+from sync_core.services.conflict_timing import said
 from sync_core.services.demo import seed_demo
 from sync_core.services.record_cards import Card, card
 from sync_core.services.record_views import NOTHING
 from sync_core.services.records import RecordQuery, RecordsPage
 from sync_core.settings import Settings
 from sync_core.store import runs
+from sync_core.store.conflict_query import ConflictQuery
 from sync_core.store.database import Database
 from sync_core.store.record_details import RecordDetail
 from tests import support
@@ -71,6 +75,19 @@ async def test_the_first_sync_opens_every_kind_of_conflict(database: Database, s
         ("products", ReasonCode.NO_BASE): 1,
         ("products", ReasonCode.DELETED_HERE): 1,
     }
+
+
+async def test_which_side_changed_last_is_known_of_some_conflicts_and_not_of_others(
+    database: Database, synced: Actor
+) -> None:
+    renamed = ConflictQuery.of(reason=ReasonCode.BOTH_CHANGED.value)
+    preview = await conflicts_bulk.bulk_preview(database, synced, renamed, Rule(Blend.NEWER))
+    assert isinstance(preview, BulkPreview)
+    sides = Counter(time.take for one in preview.samples for time in one.times)
+    assert min(sides[Choice.STRIPE], sides[Choice.LOCAL]) >= 2
+    assert preview.rows == sides.total()
+    assert [one.reason for one in preview.not_covered] == [said(Doubt.NO_EVENT)]
+    assert preview.rows + preview.not_covered[0].rows == 10
 
 
 async def test_fields_changed_on_different_sides_are_merged(database: Database, synced: Actor) -> None:
