@@ -179,25 +179,30 @@ class SyncState(PageState):
                 return
             seen = view
             if not view.is_open:
-                around = await self._around(actor, view, turns)
+                around = {}
             took = time.monotonic() - began
             await asyncio.sleep(due - time.monotonic())
             async with self:
                 if not (self.held and view.is_open):
-                    self._show(view, actor, bars=not around or not view.is_open)
+                    self._show(view, actor, bars=not around)
                     self._put(**around)
             if not view.is_open:
                 break
             due, turns = time.monotonic() + EVERY_SECONDS, turns + 1
-        await asyncio.sleep(EVERY_SECONDS)
-        await self._last(actor, session_id)
+        await self._last(actor, view)
 
-    async def _last(self, actor: Actor, session_id: UUID) -> None:
-        """What the message of the end had no room for."""
-        events = await self._read_events(actor, session_id, None) if self.events_first else {}
-        outcome = await self._read_outcome(actor, session_id)
+    async def _last(self, actor: Actor, view: ProgressView) -> None:
+        """What the message of the end had no room for, each a second after the one before, as ever."""
+        await self._tell(await self._around(actor, view, 0) | await self._read_outcome(actor, view.session_id))
+        if self.lane_entity:
+            await self._tell(await self._read_lanes(actor, view.session_id, EntityType(self.lane_entity)))
+        if self.events_first:
+            await self._tell(await self._read_events(actor, view.session_id, None))
+
+    async def _tell(self, values: dict[str, Any]) -> None:
+        await asyncio.sleep(EVERY_SECONDS)
         async with self:
-            self._put(**outcome, **events)
+            self._put(**values)
 
     async def _read_outcome(self, actor: Actor, session_id: UUID) -> dict[str, Any]:
         """Of a sync that came to its end: what to do next."""

@@ -29,7 +29,6 @@ T = TypeVar("T")
 class Tally:
     """What the run did since it was last taken up; the heartbeat carries it to the screen."""
 
-    requests: int = 0
     landed: int = 0
     planned: int = 0
 

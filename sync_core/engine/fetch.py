@@ -84,7 +84,6 @@ class EntityFetch:
     async def _page(self, window: WindowRow) -> Page | None:
         """None when the object that the cursor names is gone."""
         embed = self._embedded.of
-        self._run.tally.requests += 1
         try:
             page = await self._run.source.list_page(
                 self._entity,

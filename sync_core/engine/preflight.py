@@ -23,7 +23,6 @@ _BEGINNING: Final = 0
 async def preflight(run: Run) -> list[WindowRow]:
     """Probe each entity type, freeze the range by Stripe's own clock, and open one window for each."""
     probes = await asyncio.gather(*(run.source.probe(entity) for entity in run.row.config.entity_types))
-    run.tally.requests += len(probes)
     _demand_permissions(probes)
     config = run.row.config
     now = min(probe.server_date for probe in probes if probe.server_date is not None)

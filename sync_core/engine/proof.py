@@ -116,7 +116,6 @@ class Proof:
         """One page. One whose cursor's object is gone is asked by time; what lies between is found by its ids."""
         for _ in range(_PATIENCE):
             self._asked.requests += 1
-            self._run.tally.requests += 1
             try:
                 page = await self._run.source.list_page(
                     self._entity,

@@ -96,7 +96,6 @@ class Related:
     ) -> StagedRow | None:
         async with self._doors:
             if found is None:
-                self._run.tally.requests += 1
                 try:
                     found = await self._run.source.retrieve(entity, external_id)
                 except (PermissionMissing, RequestRefused):

@@ -61,7 +61,8 @@ async def read(database: Database, actor: Actor, session_id: UUID) -> PaceHistor
         entities = await store.read_entities(session, actor.workspace_id, session_id) if samples else []
     if samples and run.completed_at is not None:
         # What was done after the last sample is in the counters only.
-        done, requests = sum(one.processed for one in entities), sum(one.requests for one in entities)
+        done = sum(one.processed for one in entities)
+        requests = max(sum(one.requests for one in entities), int(run.stats.get("requests") or 0))
         samples = _to_the_end(samples, Sample(0, run.completed_at, done, requests, samples[-1].throttled))
     return PaceHistory(stretches(samples))
 

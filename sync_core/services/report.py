@@ -221,8 +221,7 @@ async def summary(database: Database, actor: Actor, session_id: UUID) -> ReportV
         rates = await plan_facts.apply_rates(session, actor.workspace_id) if view.has_plan else []
         sizes = await row_sizes(session) if view.has_plan else {}
         limits = plan_limits.of((await session_store.defaults(session, actor.workspace_id)).settings)
-    requests = sum(one.requests for one in view.entities)
-    reads = Reads(requests, made, get_settings().monthly_reads)
+    reads = Reads(view.requests, made, get_settings().monthly_reads)
     return _report(view, applied, reads, later, approval_of(view, limits), rates, sizes)
 
 

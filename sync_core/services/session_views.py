@@ -88,6 +88,11 @@ class SessionView:
         return self.ceiling if self.config.end is None else self.started_at
 
     @property
+    def requests(self) -> int:
+        """All that were made: for lists' pages, which entities count, for single objects and for the proof."""
+        return max(sum(one.requests for one in self.entities), int(self.stats.get("requests") or 0))
+
+    @property
     def outcome(self) -> str | None:
         """What was written before it was stopped, in a sentence; None of a run that is open or came to its end."""
         if self.status not in _STOPPED:

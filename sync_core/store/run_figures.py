@@ -23,7 +23,7 @@ WITH held AS (
 ), sampled AS (
   INSERT INTO payment_sync_pace_samples (workspace_id, session_id, slot, fetched, processed, requests, throttled)
   SELECT workspace_id, session_id, %(slot)s, sum(fetched), sum(created + updated + unchanged + skipped + conflicts + failed),
-    sum(requests), %(throttled)s
+    greatest(sum(requests), (%(stats)s::jsonb->>'requests')::bigint), %(throttled)s
   FROM payment_sync_entity_runs WHERE workspace_id = %(workspace)s AND session_id = %(session)s
     AND %(slot)s::int IS NOT NULL AND EXISTS (SELECT FROM held)
   GROUP BY workspace_id, session_id ON CONFLICT DO NOTHING

@@ -12,7 +12,7 @@ from sync_core.domain.progress import MOST_SAMPLES, sample_step
 from sync_core.domain.vocabulary import EntityType, Step
 from sync_core.errors import Refusal
 from sync_core.sandbox.launch import SandboxProcess
-from sync_core.services import pace_history
+from sync_core.services import pace_history, report
 from sync_core.services.pace_history import PaceHistory, stretches
 from sync_core.services.progress_view import ProgressView, Watch
 from sync_core.services.run_steps import StepState
@@ -43,14 +43,22 @@ async def read(database: Database, workspace_id: UUID, session_id: UUID) -> Pace
 async def test_a_finished_run_shows_all_that_it_did_and_how_long_each_phase_took(
     database: Database, workspace_id: UUID, sandbox: SandboxProcess, *, dry_run: bool
 ) -> None:
+    sandbox.reset_stats()
     ended = await sync(database, workspace_id, sandbox.url, config(CUSTOMERS, dry_run=dry_run))
+    asked = sandbox.stats()["requests"]
     found = await read(database, workspace_id, ended.session_id)
     view = await Watch(database, actor_of(workspace_id), ended.session_id).look()
 
     done = sum(one.objects * (one.until - one.since) for one in found.stretches)
     sent = sum(one.requests * (one.until - one.since) for one in found.stretches)
     assert done == pytest.approx(len(sandbox.truth("customers")))
-    assert sent == pytest.approx(sum(row["requests"] for row in ended.counters.values()))
+    # The proof's as well as pages; a probe may have been made before the first sample.
+    first, *_ = await rows(database, workspace_id, "SELECT requests FROM payment_sync_pace_samples ORDER BY slot")
+    assert asked > sum(row["requests"] for row in ended.counters.values())
+    assert sent == pytest.approx(asked - first["requests"])
+    told = await report.summary(database, actor_of(workspace_id), ended.session_id)
+    assert not isinstance(told, Refusal)
+    assert told.requests == asked
     assert isinstance(view, ProgressView)
     assert view.mean_rate is not None
     assert view.mean_rate <= found.peak
