@@ -37,6 +37,7 @@ from sync_core.settings import get_settings
 from sync_core.store.database import get_database
 
 _LOOK_SECONDS = 0.15
+_EVENT_SECONDS = 30.0
 _WEBHOOK_SAID = {
     "webhook_secret_malformed": "A signing secret starts with whsec_. It is shown beside the endpoint in Stripe's dashboard.",
     "not_connected": "Connect a Stripe account first.",
@@ -64,6 +65,7 @@ class ConnectState(PageState):
     confirm_problem: str = ""
     webhook_url: str = ""
     webhook_problem: str = ""
+    awaiting: bool = False
     draft: DraftCard = DraftCard()
     of_draft: bool = False
     taking_up: bool = False
@@ -119,7 +121,7 @@ class ConnectState(PageState):
         if self.examining:
             self.checks = check_rows((), running=True)
         self.replacing = self.examining and bool(self.card.account_id)
-        self.disconnecting = False
+        self.disconnecting = self.awaiting = False
         webhook = dict(self.router.url.query_parameters).get("webhook", "")
         if webhook == "saved":
             self._say("The signing secret is kept.")
@@ -220,6 +222,31 @@ class ConnectState(PageState):
             self._refuse(result)
             return
         await self._show()
+
+    @rx.event(background=True, supersedes=True)
+    async def await_event(self) -> None:
+        """The signing secret is proved by an event that is signed with it."""
+        async with self:
+            actor = await self._actor()
+            if self.awaiting:
+                return
+            self.awaiting = True
+        try:
+            came = await connections.event_comes(get_database(), actor, within=_EVENT_SECONDS)
+        finally:
+            async with self:
+                self.awaiting = False
+        async with self:
+            if isinstance(came, Refusal):
+                self._refuse(came)
+            elif came is None:
+                self._say(
+                    f"No event came within {_EVENT_SECONDS:.0f} seconds. Compare address and secret with Stripe's.",
+                    "warn",
+                )
+            else:
+                self._say(f"An event came, and its signature is right: {came}.")
+                await self._show()
 
     @rx.event
     async def start_replacing(self) -> None:

@@ -353,6 +353,18 @@ def _webhook(state: Any) -> rx.Component:
             ),
             rx.cond(state.card.webhook, forget, rx.fragment()),
         ),
+        rx.cond(
+            state.card.webhook,
+            ui.button(
+                rx.cond(state.awaiting, "Waiting up to 30 seconds for an event…", "Wait for a test event"),
+                icon_name="radio",
+                small=True,
+                on_click=state.await_event,
+                disabled=state.awaiting,
+                title="Then send one from the endpoint's page in Stripe's dashboard",
+            ),
+            rx.fragment(),
+        ),
         rx.el.p(
             "Optional: let Stripe tell of changes as they happen, by which the newer side of a conflict is known. Add an endpoint with this"
             " address in Stripe's dashboard, for customer.updated, product.updated, price.updated, customer.subscription.updated and"

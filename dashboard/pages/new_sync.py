@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import reflex as rx
 
+from dashboard.fitting import weight
 from dashboard.navigation import add_page
 from dashboard.pages.new_sync_form import (
     FIELD_LABELS,
@@ -26,7 +27,8 @@ from dashboard.pages.new_sync_form import (
     form_of_preset,
     mistakes,
     parents_left_out,
-    preset_row,
+    preset_call,
+    preset_rows,
     request_of,
     with_parents,
 )
@@ -34,6 +36,7 @@ from dashboard.pages.new_sync_view import view
 from dashboard.pages.run_parts import parsed_id
 from dashboard.pages.sync_state import SyncState
 from dashboard.state import PageState
+from sync_core.domain.fields import ORDER
 from sync_core.domain.vocabulary import EntityType, SessionStatus, Strategy
 from sync_core.errors import Refusal
 from sync_core.services import connections, presets, sessions
@@ -48,6 +51,8 @@ from sync_core.store.sessions import RunFilter
 _SPANS = {"all", "custom", *PRESETS}
 _STRATEGIES = {strategy.value for strategy in Strategy}
 _MOST_CHARACTERS = 20
+# Of a message's 16 kB: more presets than that come in one of their own.
+_PRESETS_ALONE = 5_000
 
 
 class NewSyncState(PageState):
@@ -60,7 +65,7 @@ class NewSyncState(PageState):
     end_date: str = ""
     strategy: str = "skip"
     by_entity: dict[str, str] = {}
-    by_field: dict[str, str] = {}
+    _by_field: dict[str, str] = {}
     exceptions: list[FieldException] = []
     batch_size: str = "100"
     concurrent: str = "3"
@@ -69,6 +74,8 @@ class NewSyncState(PageState):
     presets: list[PresetRow] = []
     saving: bool = False
     managing: bool = False
+    called_preset: str = ""
+    preset_call: str = ""
     error_preset: str = ""
     account: str = ""
     mode: str = ""
@@ -88,6 +95,9 @@ class NewSyncState(PageState):
     error_concurrent: str = ""
     error_form: str = ""
     loaded: bool = False
+    _reads: tuple[EntityType, ...] = tuple(EntityType)
+    _touched: bool = False
+    _opened_at: str = ""
 
     def _form(self) -> Form:
         return Form(
@@ -97,7 +107,7 @@ class NewSyncState(PageState):
             end_date=self.end_date,
             strategy=self.strategy,
             by_entity=dict(self.by_entity),
-            by_field=dict(self.by_field),
+            by_field=dict(self._by_field),
             batch_size=self.batch_size,
             concurrent=self.concurrent,
         )
@@ -109,8 +119,9 @@ class NewSyncState(PageState):
     async def _refresh(self) -> None:
         """What follows from the form: the cards' notes, and that an estimate is of another one."""
         await self._mark_mistakes()
-        self.entities, self.exceptions = entity_cards(self._form()), field_exceptions(self._form())
+        self._put(entities=entity_cards(self._form(), self._reads), exceptions=field_exceptions(self._form()))
         self.left_out = parents_left_out(self._form())
+        self._touched = self.loaded
         self.estimate_stale = self.estimate.ready
         asked = await self._asked(dry_run=True)
         if isinstance(asked, StartRequest):
@@ -135,17 +146,20 @@ class NewSyncState(PageState):
         self.mode = "" if connection is None else "sandbox" if connection.is_sandbox else connection.mode
         zone = ZoneInfo(actor.time_zone)
         self.today = datetime.now(zone).date().isoformat()
+        self._reads = tuple(EntityType) if connection is None else connection.entity_types
         await self._start_from(zone)
         await self._read_presets()
+        if weight(self.presets) > _PRESETS_ALONE:
+            yield
         self.saving = self.managing = False
         self.estimate, self.estimate_problem, self.starting = EstimateCard(), "", ""
-        self.advanced_open, self.error_preset = bool(self.by_field), ""
+        self.advanced_open, self.error_preset = bool(self._by_field), ""
         self.running_href = await self._running()
+        touched = self._touched
         await self._refresh()
-        self.loaded = True
+        self._touched, self.loaded = touched, True
         if connection is not None and self.may_run:
-            return NewSyncState.run_estimate
-        return None
+            yield NewSyncState.run_estimate
 
     async def _running(self) -> str:
         actor = await self._actor()
@@ -158,6 +172,11 @@ class NewSyncState(PageState):
     async def _start_from(self, zone: ZoneInfo) -> None:
         """The preset or the sync that the address names; else the last configuration."""
         actor, words = await self._actor(), dict(self.router.url.query_parameters)
+        opened_at = f"{actor.workspace_id} {sorted(words.items())}"
+        if self._touched and self._opened_at == opened_at:
+            self.filled, self.filled_from = self.filled + 1, "As you left it"
+            return
+        self._touched, self._opened_at = False, opened_at
         if "preset" in words:
             preset = await presets.get(get_database(), actor, _id(words["preset"]))
             if not isinstance(preset, Refusal):
@@ -173,29 +192,50 @@ class NewSyncState(PageState):
                 return
             self._refuse(run)
         last = await sessions.last_config(get_database(), actor)
-        self._fill(form_of(last.config, zone))
+        self._fill(self._fresh() if last.is_default else form_of(last.config, zone))
         self.filled_from = "" if last.is_default else "As in the last sync"
+
+    def _fresh(self) -> Form:
+        """All that the key is to read."""
+        return Form(chosen=tuple(entity.value for entity in ORDER if entity in self._reads))
 
     async def _read_presets(self) -> None:
         actor = await self._actor()
-        zone, workspace = ZoneInfo(actor.time_zone), str(actor.workspace_id)
-        origin = get_settings().origin
-        found = await presets.every(get_database(), actor)
-        self.presets = [preset_row(one, zone, origin=origin, workspace_id=workspace) for one in found]
+        self.presets = preset_rows(await presets.every(get_database(), actor), ZoneInfo(actor.time_zone))
+        self._put(called_preset="", preset_call="")
+
+    @rx.event
+    async def show_call(self, preset_id: str) -> None:
+        """The preset as a call of the REST API; shown again, it goes."""
+        actor = await self._actor()
+        found = await presets.get(get_database(), actor, _id(preset_id))
+        if isinstance(found, Refusal):
+            self.error_preset = found.message
+            return
+        if self.called_preset == str(found.id):
+            self.called_preset = self.preset_call = ""
+            return
+        zone, origin = ZoneInfo(actor.time_zone), get_settings().origin
+        said = preset_call(found, zone, origin=origin, workspace_id=str(actor.workspace_id))
+        self.called_preset, self.preset_call = (
+            str(found.id),
+            said or "It can't be started as it is: open it to see why.",
+        )
 
     def _fill(self, form: Form) -> None:
         self.filled += 1
         self.chosen = list(form.chosen)
         self.span, self.start_date, self.end_date = form.span, form.start_date, form.end_date
-        self.strategy, self.by_entity, self.by_field = form.strategy, dict(form.by_entity), dict(form.by_field)
+        self.strategy, self.by_entity, self._by_field = form.strategy, dict(form.by_entity), dict(form.by_field)
         self.batch_size, self.concurrent = form.batch_size, form.concurrent
 
     @rx.event
     async def start_over(self) -> None:
         """Back to the defaults, whatever was used last."""
-        self._fill(Form())
+        self._fill(self._fresh())
         self.filled_from = ""
         await self._refresh()
+        self._touched = False
 
     @rx.event
     async def choose_entity(self, name: str, chosen: bool) -> None:
@@ -245,12 +285,12 @@ class NewSyncState(PageState):
     async def add_exception(self, form: dict[str, Any]) -> None:
         path, strategy = form.get("field"), form.get("field_strategy")
         if path in FIELD_LABELS and strategy in _STRATEGIES:
-            self.by_field = {**self.by_field, str(path): str(strategy)}
+            self._by_field = {**self._by_field, str(path): str(strategy)}
             await self._refresh()
 
     @rx.event
     async def drop_exception(self, path: str) -> None:
-        self.by_field = {one: kept for one, kept in self.by_field.items() if one != path}
+        self._by_field = {one: kept for one, kept in self._by_field.items() if one != path}
         await self._refresh()
 
     @rx.event
@@ -356,6 +396,7 @@ class NewSyncState(PageState):
             self._place(result)
             self.error_form = self.error_form or "Nothing was started. See what is marked."
             return
+        self._touched = False
         (await self.get_state(SyncState))._leave()  # noqa: SLF001 - the page's own word for it
         yield rx.redirect(f"/syncs/{result.id}")
 

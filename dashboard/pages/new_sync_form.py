@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from dashboard.fitting import clipped, weight
 from sync_core.domain.fields import FIELDS, ORDER
 from sync_core.domain.vocabulary import EntityType, Strategy
 from sync_core.errors import Refusal
@@ -54,14 +55,10 @@ class FieldException:
 
 @dataclass(frozen=True, slots=True)
 class PresetRow:
-    """`curl` is the same sync as a call of the REST API."""
-
     preset_id: str
     name: str
     about: str
     by: str
-    href: str
-    curl: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,17 +185,22 @@ def field_exceptions(form: Form) -> list[FieldException]:
     ]
 
 
-def preset_row(preset: Preset, zone: ZoneInfo, *, origin: str, workspace_id: str) -> PresetRow:
-    form = form_of_preset(preset, zone)
-    asked = request_of(form, dry_run=True, now=datetime.now(zone))
-    return PresetRow(
-        preset_id=str(preset.id),
-        name=preset.name,
-        about=described(form),
-        by=preset.created_by,
-        href=f"/syncs/new?preset={preset.id}",
-        curl="" if isinstance(asked, Refusal) else curl(asked, origin, workspace_id),
-    )
+_PRESETS_MOST = 14_000
+_WHOLE_NOTES = 60
+
+
+def preset_rows(found: Sequence[Preset], zone: ZoneInfo) -> list[PresetRow]:
+    """With their whole names always, and as much of the rest as one message holds beside them."""
+    rows = [PresetRow(str(one.id), one.name, described(form_of_preset(one, zone)), one.created_by) for one in found]
+    if weight(rows) > _PRESETS_MOST:
+        rows = [replace(row, about=clipped(row.about, _WHOLE_NOTES), by=clipped(row.by, _WHOLE_NOTES)) for row in rows]
+    return rows if weight(rows) <= _PRESETS_MOST else [replace(row, about="", by="") for row in rows]
+
+
+def preset_call(preset: Preset, zone: ZoneInfo, *, origin: str, workspace_id: str) -> str:
+    """Empty for one that can't be started any more."""
+    asked = request_of(form_of_preset(preset, zone), dry_run=True, now=datetime.now(zone))
+    return "" if isinstance(asked, Refusal) else curl(asked, origin, workspace_id)
 
 
 def described(form: Form) -> str:
@@ -215,7 +217,8 @@ def described(form: Form) -> str:
     return f"{kinds} · {span} · {Strategy(form.strategy).label}{more}"
 
 
-def entity_cards(form: Form) -> list[EntityCard]:
+def entity_cards(form: Form, reads: Collection[EntityType] = tuple(EntityType)) -> list[EntityCard]:
+    """`reads` are the types that the connection's key was examined for."""
     missing = missing_parents([entity for entity in ORDER if entity.value in form.chosen])
     return [
         EntityCard(
@@ -224,13 +227,19 @@ def entity_cards(form: Form) -> list[EntityCard]:
             about=_ABOUT[entity],
             needs=_listed(NEEDS[entity]),
             chosen=entity.value in form.chosen,
-            note=f"Of {_listed(missing[entity])} only those come along that they refer to."
-            if entity in missing
-            else "",
+            note=_note(entity, missing, reads) if entity.value in form.chosen else "",
             strategy=form.by_entity.get(entity.value, ""),
         )
         for entity in ORDER
     ]
+
+
+def _note(
+    entity: EntityType, missing: Mapping[EntityType, tuple[EntityType, ...]], reads: Collection[EntityType]
+) -> str:
+    if entity not in reads:
+        return "The key was not checked for these: the sync fails if it may not read them."
+    return f"Of {_listed(missing[entity])} only those come along that they refer to." if entity in missing else ""
 
 
 def estimate_card(found: Estimate) -> EstimateCard:

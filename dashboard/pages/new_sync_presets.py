@@ -20,7 +20,7 @@ def preset_bar(state: Any) -> rx.Component:
                     rx.foreach(
                         state.presets,
                         lambda one: ui.button_link(
-                            one.name, one.href, small=True, icon_name="bookmark", title=one.about
+                            one.name, _href(one), small=True, icon_name="bookmark", title=one.about
                         ),
                     ),
                     rx.el.span("None yet. Save this form under a name to use it again.", class_name="muted small"),
@@ -36,6 +36,10 @@ def preset_bar(state: Any) -> rx.Component:
             ),
         ),
     )
+
+
+def _href(one: Any) -> Any:
+    return "/syncs/new?preset=" + one.preset_id
 
 
 def save_dialog(state: Any) -> rx.Component:
@@ -87,13 +91,21 @@ def _managed(state: Any, one: Any) -> rx.Component:
                 class_name="input",
             ),
             ui.button("Rename", type="submit", small=True),
-            ui.button_link("Use", one.href, small=True, icon_name="arrow-right"),
+            ui.button_link("Use", _href(one), small=True, icon_name="arrow-right"),
             ui.icon_button("trash-2", "Delete the preset " + one.name, on_click=state.delete_preset(one.preset_id)),
             on_submit=state.rename_preset,
             class_name="row",
         ),
-        rx.el.p(one.about, " · by ", one.by, class_name="muted small"),
-        rx.cond(one.curl != "", ui.disclosure("The same over REST", rest_call(one.curl)), rx.fragment()),
+        rx.el.p(one.about, rx.cond(one.by != "", " · by " + one.by, ""), class_name="muted small"),
+        ui.button(
+            "The same over REST",
+            variant="ghost",
+            small=True,
+            icon_name="terminal",
+            on_click=state.show_call(one.preset_id),
+            aria_expanded=rx.cond(state.called_preset == one.preset_id, "true", "false"),
+        ),
+        rx.cond(state.called_preset == one.preset_id, rest_call(state.preset_call), rx.fragment()),
         key=one.preset_id,
     )
 

@@ -14,6 +14,7 @@ from sync_core.domain.vocabulary import EntityType
 from sync_core.errors import Refusal
 from sync_core.services.check_results import OF_KEY, Check, CheckName, CheckStatus, Part
 from sync_core.stripe_source import (
+    SDK_VERSION,
     STRIPE_VERSION,
     Account,
     AuthRefused,
@@ -327,12 +328,9 @@ def _version(probes: list[Probe]) -> Check:
     if not answered:
         return Check(CheckName.VERSION, CheckStatus.SKIPPED, "Stripe did not say which version it answers in.")
     if answered == {STRIPE_VERSION}:
-        return Check(
-            CheckName.VERSION,
-            CheckStatus.PASSED,
-            f"Stripe answers in {STRIPE_VERSION}, as asked.",
-            request_id=_answered(probes),
-        )
+        own = "the SDK's own" if SDK_VERSION == STRIPE_VERSION else f"not the SDK's own, {SDK_VERSION}"
+        message = f"Stripe answers in {STRIPE_VERSION}, as asked: {own}."
+        return Check(CheckName.VERSION, CheckStatus.PASSED, message, request_id=_answered(probes))
     return Check(
         CheckName.VERSION,
         CheckStatus.WARNING,

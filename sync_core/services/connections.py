@@ -5,9 +5,12 @@ A key is only ever read from what a person or the operator gives, sealed, and op
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -23,7 +26,7 @@ from sync_core.services.check_results import OF_KEY, OF_OURS, CheckName, CheckSt
 from sync_core.services.checks import Bound, Examined, Report, examine
 from sync_core.services.connection_views import ConnectionView, ConnectRefusal, phrase, refused, view_of
 from sync_core.settings import Settings, get_settings
-from sync_core.store import connection_drafts
+from sync_core.store import connection_drafts, inbox
 from sync_core.store import connections as store
 from sync_core.store.audit import record
 from sync_core.store.connections import Identity, SealedKey, StoredConnection
@@ -211,6 +214,24 @@ async def set_webhook_secret(
         await record(session, actor.workspace_id, actor.label, action, target=str(found.id), details={})
         again = await store.active(session, actor.workspace_id)
         return NOT_CONNECTED if again is None else await view_of(session, actor.workspace_id, again)
+
+
+async def event_comes(database: Database, actor: Actor, *, within: float, every: float = 1.0) -> str | Refusal | None:
+    """The type of the next webhook event, as soon as it is there; None when none comes in so many seconds."""
+    if not actor.can(Permission.MANAGE_CONNECTION):
+        return _FORBIDDEN
+    ends = time.monotonic() + within
+    before = await _last_event(database, actor.workspace_id)
+    while (last := await _last_event(database, actor.workspace_id)) == before:
+        if time.monotonic() >= ends:
+            return None
+        await asyncio.sleep(every)
+    return None if last is None else last[1]
+
+
+async def _last_event(database: Database, workspace_id: UUID) -> tuple[datetime, str] | None:
+    async with database.workspace(workspace_id) as session:
+        return await inbox.last(session, workspace_id)
 
 
 async def webhook_secrets(database: Database, workspace_id: UUID, *, settings: Settings | None = None) -> list[str]:

@@ -13,9 +13,10 @@ from sync_core.stripe_source.governor import Governor, GovernorStats
 from sync_core.stripe_source.keys import KeyInfo, check_key_format
 from sync_core.stripe_source.slots import LocalSlots, SlotStore
 from sync_core.stripe_source.webhooks import verify_signature
-from sync_core.stripe_source.wire import STRIPE_VERSION, http_client
+from sync_core.stripe_source.wire import SDK_VERSION, STRIPE_VERSION, http_client
 
 __all__ = [
+    "SDK_VERSION",
     "STRIPE_VERSION",
     "Account",
     "AuthRefused",

@@ -27,6 +27,8 @@ from sync_core.stripe_source.retry import Broken, Cause
 
 # Every shape is accepted, but only this one is asked for: what a run reads must not depend on the account's own default.
 STRIPE_VERSION: Final = "2026-06-24.dahlia"
+# What the SDK would ask for by itself: each request says the other one instead.
+SDK_VERSION: Final[str] = stripe.api_version
 
 _TIMEOUT: Final = httpx.Timeout(connect=5.0, read=30.0, write=10.0, pool=30.0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from sync_core.services.connection_views import ConnectionView
 from sync_core.settings import Settings
 from sync_core.store import database as database_module
 from sync_core.store.database import Database
+from tests import support
 from tests.events._browser import Browser, browser
 from tests.services import KEY, actor_of, settings_for, small_sandbox
 
@@ -272,6 +274,34 @@ async def test_the_signing_secret_goes_by_a_form(owner: Browser, forms: httpx.As
 
     await owner.send(ConnectState, "forget_webhook")
     assert owner.of(ConnectState, "card")["webhook"] is False
+
+
+async def test_a_test_event_is_waited_for(
+    owner: Browser, forms: httpx.AsyncClient, database: Database, workspace_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pasted(forms, owner, KEY)
+    await forms.post(WEBHOOK_FORM, data={"webhook_secret": "whsec_0123456789"}, headers={"cookie": owner.cookie})
+    monkeypatch.setattr("dashboard.pages.connect._EVENT_SECONDS", 0.0)
+    await owner.send(ConnectState, "await_event")
+    assert "No event came" in owner.of(PageState, "notice")
+
+    monkeypatch.setattr("dashboard.pages.connect._EVENT_SECONDS", 120.0)
+    waiting = asyncio.create_task(owner.send(ConnectState, "await_event"))
+
+    async def another_event() -> bool:
+        """Until whoever waits has seen one come: what is there before they look does not count."""
+        insert = (
+            "INSERT INTO payment_webhook_inbox (workspace_id, event_id, event_type, payload)"
+            " SELECT id, gen_random_uuid()::text, 'product.created', '{}' FROM workspaces RETURNING event_id"
+        )
+        await support.rows(database, workspace_id, insert)
+        return waiting.done()
+
+    assert await support.holds(another_event, every=0.1)
+    await waiting
+    assert "product.created" in owner.of(PageState, "notice")
+    assert statuses(owner)["webhook"] == "passed"
+    assert owner.of(ConnectState, "awaiting") is False
 
 
 @pytest.mark.parametrize(

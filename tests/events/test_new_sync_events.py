@@ -11,12 +11,15 @@ import pytest
 from sqlalchemy import text
 
 from dashboard.pages.new_sync import NewSyncState
+from dashboard.pages.new_sync_form import FIELD_LABELS
 from dashboard.pages.sync_state import SyncState
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import EntityType, Role, Strategy
+from sync_core.errors import Refusal
 from sync_core.sandbox.launch import SandboxProcess
-from sync_core.services import connections, sessions
+from sync_core.services import connections, presets, sessions
 from sync_core.services.session_views import Listing, SessionView
+from sync_core.services.start_request import StartRequest
 from sync_core.settings import Settings
 from sync_core.store import database as database_module
 from sync_core.store.database import Database
@@ -239,8 +242,9 @@ async def test_a_preset_is_saved_shared_by_its_address_renamed_and_deleted(
 
     (preset,) = owner.of(NewSyncState, "presets")
     assert "last 30 days" in preset["about"]
-    assert '"strategies": {"fields": {"customers.name": "skip"}}' in preset["curl"]
-    path, _, query = preset["href"].partition("?preset=")
+    await owner.send(NewSyncState, "show_call", preset_id=preset["preset_id"])
+    assert '"strategies": {"fields": {"customers.name": "skip"}}' in owner.of(NewSyncState, "preset_call")
+    path, query = "/syncs/new", preset["preset_id"]
     async with browser(database, workspace_id, path, Role.OPERATOR) as colleague:
         colleague.at(path, preset=query)
         await colleague.send(NewSyncState, "load")
@@ -259,6 +263,45 @@ async def test_a_preset_is_saved_shared_by_its_address_renamed_and_deleted(
     assert [one["name"] for one in owner.of(NewSyncState, "presets")] == ["Weekly"]
     await owner.send(NewSyncState, "delete_preset", preset_id=preset["preset_id"])
     assert owner.of(NewSyncState, "presets") == []
+
+
+A_MESSAGE = 16_000
+
+
+async def test_as_many_presets_and_exceptions_as_there_can_be_come_in_small_messages(
+    owner: Browser, database: Database, workspace_id: UUID
+) -> None:
+    asked = StartRequest(entity_types=("customers",), strategies={"fields": dict.fromkeys(FIELD_LABELS, "flag")})
+    for number in range(presets.MOST_PRESETS):
+        name = f"{number:02}" + "夜" * (presets.LONGEST_NAME - 2)
+        saved = await presets.save(database, actor_of(workspace_id, label=f"{'a' * 240}@example.com"), name, asked)
+        assert not isinstance(saved, Refusal)
+    preset_id = str((await presets.every(database, actor_of(workspace_id)))[-1].id)
+    owner.at("/syncs/new", preset=preset_id)
+
+    await owner.send(NewSyncState, "load")
+    assert len(owner.of(NewSyncState, "exceptions")) == len(FIELD_LABELS)
+    await owner.send(NewSyncState, "set_strategy", value="flag")
+    await owner.send(NewSyncState, "rename_preset", form={"preset": preset_id, "name": "Weekly"})
+    await owner.send(NewSyncState, "show_call", preset_id=preset_id)
+
+    assert len(owner.of(NewSyncState, "presets")) == presets.MOST_PRESETS
+    assert "夜" * 58 in {one["name"][2:] for one in owner.of(NewSyncState, "presets")}
+    assert '"customers.name": "flag"' in owner.of(NewSyncState, "preset_call")
+    assert [(one.size, sorted(one.names)) for one in owner.messages if one.size > A_MESSAGE] == []
+
+
+async def test_what_was_entered_is_there_when_somebody_comes_back(owner: Browser) -> None:
+    await owner.send(NewSyncState, "load")
+    await owner.send(NewSyncState, "choose_entity", name="invoices", chosen=False)
+    await owner.send(NewSyncState, "set_strategy", value="flag")
+
+    await owner.send(NewSyncState, "load")
+    assert "invoices" not in owner.of(NewSyncState, "chosen")
+    assert (owner.of(NewSyncState, "strategy"), owner.of(NewSyncState, "filled_from")) == ("flag", "As you left it")
+    await owner.send(NewSyncState, "start_over")
+    await owner.send(NewSyncState, "load")
+    assert (owner.of(NewSyncState, "strategy"), owner.of(NewSyncState, "filled_from")) == ("skip", "")
 
 
 async def test_a_sync_can_be_run_again_as_it_was(owner: Browser, database: Database, workspace_id: UUID) -> None:
