@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +14,11 @@ from sync_core.domain.conflict_rules import Rule
 from sync_core.domain.fields import FIELDS
 from sync_core.domain.newer import newer
 from sync_core.domain.vocabulary import Blend, Choice, Doubt, EntityType
+from sync_core.errors import Refusal
 from sync_core.services.conflict_bulk_views import NotCovered, SampleTime
 from sync_core.store import conflict_weighed as weighed_items
 from sync_core.store import last_changes
+from sync_core.store.conflict_previews import Item
 from sync_core.store.last_changes import Traced
 
 _AT_ONCE = 250
@@ -68,6 +70,27 @@ def _weighed(one: Traced, rule: Rule) -> dict[str, Any] | Doubt:
             "event": traces.theirs.by,
         }
     return made
+
+
+OUTDATED = Refusal(
+    "newer_unknown", "What is known of when it changed is another than in the preview: make a new one.", status=409
+)
+
+
+async def outdated(
+    session: AsyncSession, workspace_id: UUID, preview_id: UUID, rule: Rule, items: Sequence[Item]
+) -> frozenset[int]:
+    """The places of those of which something else is known by now: an event that came since may say that Stripe's side has changed again."""
+    if not rule.asks_times:
+        return frozenset()
+    first, last = items[0].seq, items[-1].seq
+    found = await last_changes.of_preview(session, workspace_id, preview_id, after=first - 1, size=last - first + 1)
+    now = {one.seq: _weighed(one, rule) for one in found}
+    return frozenset(item.seq for item in items if not _agree(now.get(item.seq), item.choices))
+
+
+def _agree(now: dict[str, Any] | Doubt | None, then: Mapping[str, Any] | None) -> bool:
+    return isinstance(now, dict) and sides_of(now) == sides_of(then)
 
 
 def sides_of(own: Mapping[str, Any] | None) -> dict[str, Choice]:

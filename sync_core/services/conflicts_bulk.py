@@ -6,7 +6,7 @@ Work goes on a thousand rows a transaction. What changed since the preview is le
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -32,7 +32,7 @@ from sync_core.services.conflict_bulk_views import (
 )
 from sync_core.services.conflict_facets import FORBIDDEN
 from sync_core.services.conflict_settling import settlement
-from sync_core.services.conflict_timing import sides_of, times_of, weigh
+from sync_core.services.conflict_timing import OUTDATED, outdated, sides_of, times_of, weigh
 from sync_core.services.conflict_views import LeftOut
 from sync_core.store import conflict_effects as effects
 from sync_core.store import conflict_previews as previews
@@ -367,6 +367,7 @@ class _Work:
             one.conflict.id: one
             for one in await writes.hold(session, self.actor.workspace_id, entity, ids, skip_locked=True)
         }
+        stale = await outdated(session, self.actor.workspace_id, self.preview_id, self.rule, items)
         settlements, outcomes = dict[UUID, writes.Settlement](), dict[int, str]()
         later = list[previews.Item]()
         for place, item in enumerate(items):
@@ -379,8 +380,7 @@ class _Work:
             if found.record.record_id in settlements:
                 later.append(item)
                 continue
-            made = _choices(found.conflict, item.choices, self.rule)
-            settled = self._allowed(settlement(found, made, item.revision))
+            settled = self._planned(found, item, stale)
             if isinstance(settled, Refusal):
                 outcomes[item.seq] = settled.message
             else:
@@ -397,6 +397,11 @@ class _Work:
             )
             await conflict_ignoring.note_here(session, self.actor, self.rule, entity, list(settlements))
         return outcomes | (await self._attempt(session, later) if later else {})
+
+    def _planned(self, found: writes.Held, item: previews.Item, stale: Collection[int]) -> writes.Settlement | Refusal:
+        made = _choices(found.conflict, item.choices, self.rule)
+        planned = self._allowed(settlement(found, made, item.revision))
+        return OUTDATED if item.seq in stale and not isinstance(planned, Refusal) else planned
 
     def _allowed(self, planned: writes.Settlement | Refusal) -> writes.Settlement | Refusal:
         """A rule that leaves money to people writes no sensitive field, also none that would have merged by itself."""

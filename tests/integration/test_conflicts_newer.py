@@ -21,7 +21,7 @@ from sync_core.jobs.housekeeping import read_events
 from sync_core.services import conflict_history, conflict_rules, conflict_undo, conflicts, conflicts_bulk, records
 from sync_core.services.actor import Actor
 from sync_core.services.conflict_bulk_views import BulkPreview, BulkResult, NotCovered
-from sync_core.services.conflict_timing import said
+from sync_core.services.conflict_timing import OUTDATED, said
 from sync_core.services.conflicts import ConflictQuery
 from sync_core.services.record_edits import Typed
 from sync_core.store import inbox
@@ -283,6 +283,25 @@ async def test_what_changed_since_the_preview_is_left_out(database: Database, wo
     result = await here.apply(preview)
     assert (result.resolved, result.left_out_count) == (1, 1)
     assert await here.names() == {"cus_1": "Edited", "cus_2": "Stripe 2"}
+
+
+async def test_an_event_that_comes_after_the_preview_is_heard_of(database: Database, workspace_id: UUID) -> None:
+    """One says that Stripe's has changed again, one that it changed later than was known; one says the same once more."""
+    here = await make(database, workspace_id, 3)
+    for number in (1, 2, 3):
+        await here.says(number, 9)
+        await here.edited(number, 5)
+    preview = await here.preview()
+    assert (preview.rows, preview.samples[0].times[0].take) == (3, Choice.LOCAL)
+    await here.says(1, 2, "Again")
+    await here.says(2, 2)
+    await here.says(3, 7)
+    result = await here.apply(preview)
+    assert (result.resolved, result.left_out_count) == (1, 2)
+    assert {(one.label, one.reason) for one in result.left_out} == {
+        ("Ours 1", OUTDATED.message),
+        ("Ours 2", OUTDATED.message),
+    }
 
 
 async def test_the_choices_of_some_fields_alone_are_asked_for_times(database: Database, workspace_id: UUID) -> None:
