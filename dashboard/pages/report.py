@@ -118,7 +118,7 @@ def head() -> rx.Component:
         rx.cond(
             ReportState.source_href != "",
             ui.row(
-                ui.link(ReportState.source, ReportState.source_href),
+                rx.el.span("Applied ", ui.link(ReportState.source, ReportState.source_href), "."),
                 ui.link("What came out otherwise than planned", ReportState.source_compare),
             ),
             rx.fragment(),

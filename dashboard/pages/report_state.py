@@ -223,7 +223,7 @@ class ReportState(PageState):
         source = view.source_session_id
         shown = ("", "", "")
         if source is not None:
-            shown = f"Plan #{view.source_number}", parts.report_href(source), parts.compare_href(source, view.id)
+            shown = f"plan #{view.source_number}", parts.report_href(source), parts.compare_href(source, view.id)
         self._put(source=shown[0], source_href=shown[1], source_compare=shown[2])
 
     def _show_standing(self, found: ReportView, actor: Actor) -> None:

@@ -88,7 +88,7 @@ def beside_plan(found: Outcome | None) -> str:
     count, rows = found.otherwise
     if not count:
         return f"All {rows:,} rows came out as planned."
-    how = f": {', '.join(differ)}" if differ else ", though as many of each"
+    how = f": {', '.join(differ)}" if differ else ", though as many of each" if found.beside_plan else ""
     return f"{count:,} of {rows:,} rows came out otherwise than planned{how}."
 
 

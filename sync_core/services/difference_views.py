@@ -223,8 +223,6 @@ def _why(row: DifferingRow, views: tuple[SessionView, SessionView], changed: set
 def _not_done(one: SessionView, other: SessionView) -> str:
     if other.source_session_id != one.id:
         return "Not in the later one."
-    if other.config.limit is not None:
-        return f"Only the first {other.config.limit:,} of each entity type were applied."
     if other.status in (SessionStatus.COMPLETED, SessionStatus.PARTIAL):
         return "Not done."
     return "Not done yet." if other.status.is_open else "Not done: it was stopped before."

@@ -90,7 +90,8 @@ async def every(
 def _pair(views: tuple[SessionView, SessionView]) -> Pair:
     one, other = views
     staged = [view.source_session_id or view.id for view in views]
-    return Pair(one.workspace_id, one.id, other.id, staged[0], staged[1])
+    partly = other.source_session_id == one.id and other.config.limit is not None
+    return Pair(one.workspace_id, one.id, other.id, staged[0], staged[1], partly)
 
 
 async def page(

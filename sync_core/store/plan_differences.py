@@ -22,13 +22,16 @@ STEP = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two runs, the earlier one first, each with the dry run whose plan it applies, or its own id."""
+    """Two runs, the earlier one first, each with the dry run whose plan it applies, or its own id. `partly`: the later one is of some of the
+    earlier one's rows only, and those alone are compared.
+    """
 
     workspace_id: UUID
     one: UUID
     other: UUID
     one_staged: UUID
     other_staged: UUID
+    partly: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,7 @@ both_sides AS MATERIALIZED (
     a.reason_code AS a_reason, b.reason_code AS b_reason, a.record_version AS a_version, b.record_version AS b_version,
     a.detail AS a_detail, b.detail AS b_detail
   FROM a FULL JOIN b USING (external_id, entity_type) AS k
-  WHERE NOT EXISTS (SELECT FROM ends e WHERE (k.external_id, k.entity_type) > (e.external_id, e.entity_type))
+  WHERE (NOT %(partly)s OR b.action IS NOT NULL) AND NOT EXISTS (SELECT FROM ends e WHERE (k.external_id, k.entity_type) > (e.external_id, e.entity_type))
 ), differing AS (SELECT * FROM both_sides WHERE {_DIFFERS})
 """
 _COUNT = f"""{_STEP_SQL}
@@ -177,6 +180,7 @@ def _bound(pair: Pair, after: Key | None) -> dict[str, Any]:
         "other": pair.other,
         "one_staged": pair.one_staged,
         "other_staged": pair.other_staged,
+        "partly": pair.partly,
         "id": "" if after is None else after.external_id,
         "entity": "" if after is None else after.entity_type,
         "step": STEP,

@@ -232,7 +232,7 @@ def _action(item: Item | None) -> Action | None:
     return None if item is None else Action(item[0])
 
 
-async def test_what_is_compared_is_ones_own_and_there(database: Database, workspace_id: UUID) -> None:
+async def test_what_is_compared_is_ones_own_and_was_done(database: Database, workspace_id: UUID) -> None:
     mine = await made(database, workspace_id, {})
     applied = await made(database, workspace_id, {}, mine)
     other = await make_workspace(database, "Other")
@@ -248,5 +248,14 @@ async def test_what_is_compared_is_ones_own_and_there(database: Database, worksp
     }
     assert {one.code if isinstance(one, Refusal) else one for one in refused.values()} == {*refused}
     assert isinstance(await differences.plan_of(database, actor, uuid4()), Refusal)
+    # Of a plan's first few, those alone are compared: what is still to come has not come out otherwise.
+    few: dict[tuple[str, str], Item] = {("customers", f"cus_{n}"): ("create", None, None) for n in range(5)}
+    lost: dict[tuple[str, str], Item] = {("customers", "cus_3"): ("error", "write_failed", None)}
+    whole = await made(database, workspace_id, few)
+    canary = await made(database, workspace_id, dict(list(few.items())[:1]) | lost, whole)
+    limited = "UPDATE payment_sync_sessions SET config = jsonb_set(config, '{limit}', '2') WHERE id = :id"
+    await execute(database, workspace_id, limited, id=canary)
+    found = await counted(database, workspace_id, whole, canary)
+    assert (found.looked, found.counts) == (2, {Kind(CUSTOMERS, Action.CREATE, Action.ERROR): 1})
     assert await differences.plan_of(database, actor, applied) == mine
     assert (await counted(database, workspace_id, mine, applied)).sentence == "Neither of them has rows."

@@ -129,6 +129,7 @@ _FEWER = {Action.CREATE: -2, Action.CONFLICT: 2}
 @pytest.mark.parametrize(
     ("more", "otherwise", "said"),
     [
+        pytest.param(None, None, "", id="no plan"),
         pytest.param({}, (0, 1_200), "All 1,200 rows came out as planned.", id="as planned"),
         pytest.param(
             _FEWER,
@@ -137,15 +138,19 @@ _FEWER = {Action.CREATE: -2, Action.CONFLICT: 2}
             id="otherwise",
         ),
         pytest.param(
-            {}, (1, 1_200), "1 of 1,200 rows came out otherwise than planned, though as many of each.", id="as many"
+            dict.fromkeys(Action, 0),
+            (1, 1_200),
+            "1 of 1,200 rows came out otherwise than planned, though as many of each.",
+            id="as many",
         ),
+        pytest.param({}, (1, 3), "1 of 3 rows came out otherwise than planned.", id="of the first few"),
         pytest.param(
             _FEWER, None, "Otherwise than planned: 2 fewer created, 2 more to review.", id="too many to count"
         ),
     ],
 )
 def test_how_many_rows_came_out_otherwise_is_said(
-    more: dict[Action, int], otherwise: tuple[int, int] | None, said: str
+    more: dict[Action, int] | None, otherwise: tuple[int, int] | None, said: str
 ) -> None:
     assert beside_plan(Outcome(more, otherwise, lacks_webhook=False, lacks_schedule=False)) == said
 
