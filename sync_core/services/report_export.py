@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
@@ -264,8 +265,8 @@ def markdown(head: ReportView, found: Findings) -> str:
         f"# {'Plan' if head.session.config.dry_run else 'Sync'} #{head.session.number}",
         "",
         head.sentence,
-        *([f"Hash {head.session.plan_hash}"] if head.session.plan_hash else []),
-        *([f"Adds about {head.space.bytes:,} bytes to the database."] if head.space else []),
+        "",
+        *_facts(head),
         "",
         *_table(
             ["Entity type", *(action.label for action in Action), "Total"],
@@ -283,6 +284,28 @@ def markdown(head: ReportView, found: Findings) -> str:
         *_reasons(found),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _facts(head: ReportView) -> list[str]:
+    """In UTC: a ticket is read anywhere."""
+    view, made = head.session, head.session.completed_at or head.session.created_at
+    plan = (
+        [
+            f"- Status: {head.freshness.value}"
+            + (f", valid until {_utc(head.valid_until)}" if head.valid_until else ""),
+            f"- Stripe's state of {_utc(view.read_at)}" if view.read_at else "",
+            f"- Hash {view.plan_hash}" if view.plan_hash else "",
+            f"- Adds about {head.space.bytes:,} bytes to the database." if head.space else "",
+        ]
+        if view.config.dry_run
+        else []
+    )
+    made_by = f"- Made {_utc(made)} by {_escaped(view.created_by)}; requests to Stripe: {head.requests:,}"
+    return [made_by, *(line for line in plan if line)]
+
+
+def _utc(moment: int) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _table(heads: list[str], rows: list[list[str]], *, words: int = 1) -> list[str]:

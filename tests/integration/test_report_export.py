@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import orjson
@@ -96,6 +97,9 @@ async def test_json_and_markdown_say_what_the_screen_says(
     assert document["totals"]["update"] == 1
     assert document["strategies"]["flag"] == {"update": 1, "conflict": 0, "skip": 0}
     assert document["summary"] in words
+    assert f"- Hash {document['plan_hash']}" in words
+    until = datetime.fromtimestamp(document["valid_until"], UTC)
+    assert f"- Status: fresh, valid until {until:%Y-%m-%d %H:%M:%S} UTC" in words
     assert "| Customers | 0 | 1 |" in words
     assert "| Overwrite, as planned | 1 | 0 | 0 |" in words
     assert {(bar["field"], bar["replaced"]) for bar in document["fields"]} == {("name", 1)}
