@@ -136,12 +136,11 @@ def _effect(one: FieldEffect, *, by_rule: bool) -> EffectRow:
     # Where one side alone has changed, no time is asked for.
     said = one.take is not None and (one.take is not Blend.NEWER or one.sides)
     what = (TAKES.get(one.take) or one.take.label) if one.take and said else unsaid
-    sides = [f"{_SIDES[side]} in {count:,}" for side, count in one.sides.items()]
     return EffectRow(
         key=f"{one.entity.value}.{one.name}",
         label=one.label,
         entity=one.entity.label,
-        becomes=" · ".join([what, *sides]),
+        becomes=what,
         ways=[
             WayRow(word.label, f"{count:,}", f"{max(1, round(100 * count / one.rows))}%")
             for word, count in one.transitions.items()

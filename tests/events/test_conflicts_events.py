@@ -345,7 +345,7 @@ async def test_the_newer_side_is_shown_with_both_times(
         )
         for one in shown["effects"]
     }
-    assert about["Name"] == ("The newer · Stripe's in 1", "1", "0", [("Another value", "1")])
+    assert about["Name"] == ("The newer", "1", "0", [("Another value", "1")])
     assert about["Phone"] == ("Merged by itself", "0", "1", [("Empty in Stripe", "1")])
     (sample,) = shown["samples"]
     assert sample["changes"] == ["Name: Ours 60 → Stripe 60"]
