@@ -143,6 +143,14 @@
     });
   };
 
+  const showOvertaken = () => {
+    document.querySelectorAll("[data-overtaken]:not([data-seen])").forEach((told) => {
+      told.dataset.seen = "";
+      told.focus({ preventScroll: true });
+      told.scrollIntoView({ block: "center" });
+    });
+  };
+
   document.addEventListener("keydown", (event) => {
     if (event.target instanceof Element && act(event)) event.preventDefault();
   });
@@ -167,6 +175,9 @@
   NARROW.addEventListener("change", () => {
     document.querySelectorAll(".facet-drawer").forEach((drawer) => (drawer.open = !NARROW.matches));
   });
-  new MutationObserver(foldFilters).observe(document.documentElement, { childList: true, subtree: true });
+  new MutationObserver(() => {
+    foldFilters();
+    showOvertaken();
+  }).observe(document.documentElement, { childList: true, subtree: true });
   foldFilters();
 })();

@@ -195,6 +195,10 @@ class ConflictList(BaseModel):
 
 class Conflict(ConflictLine):
     why: str
+    request_id: str | None = Field(description="Stripe's, of the answer that its side was read from.")
+    base_run: int | None = Field(
+        description="The number of the run in which both sides last agreed; null once it is settled."
+    )
     dependents: dict[str, int]
     newer_id: str | None
     base_known: bool

@@ -54,7 +54,7 @@ def batch_row(one: PastBatch, zone: str) -> BatchRow:
     return BatchRow(
         id=str(one.batch_id),
         what=one.label if single else plural(one.rows, "conflict"),
-        href="" if single else f"{BATCHES}/{one.batch_id}",
+        href=f"{PATH}/{one.conflict_id}" if single else f"{BATCHES}/{one.batch_id}",
         actor=one.actor,
         at=at.text,
         utc=at.utc,
@@ -216,7 +216,7 @@ def _history() -> rx.Component:
 
 def _history_row(row: Any) -> rx.Component:
     return rx.el.tr(
-        rx.el.td(rx.cond(row.href != "", ui.link(row.what, row.href), rx.el.span(row.what))),
+        rx.el.td(ui.link(row.what, row.href)),
         rx.el.td(row.actor, custom_attrs={"data-label": "By"}),
         rx.el.td(ui.moment(row.at, row.utc), custom_attrs={"data-label": "When"}),
         rx.el.td(_outcome(row), custom_attrs={"data-label": "State"}),

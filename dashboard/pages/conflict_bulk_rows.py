@@ -155,11 +155,15 @@ def _effect(one: FieldEffect, *, by_rule: bool) -> EffectRow:
 _SIDES = {Choice.STRIPE: "Stripe's", Choice.LOCAL: "ours"}
 
 
+_LONGEST = 80
+
+
 def _sample(one: Sample, zone: str) -> SampleRow:
     fields = {field.name: field for field in FIELDS[one.entity]}
 
     def text(name: str, value: JsonValue) -> str:
-        return value_text(fields[name], value, {"currency": one.currency}, zone)[:80] or NOTHING
+        said = value_text(fields[name], value, {"currency": one.currency}, zone) or NOTHING
+        return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
 
     changes = [f"{made.label}: {text(made.name, made.before)} → {text(made.name, made.after)}" for made in one.changes]
     return SampleRow(

@@ -63,6 +63,8 @@ class ConflictState(PageState):
     equal_count: int = 0
     base_known: bool = False
     base_at: When = When()
+    base_run: str = ""
+    base_run_url: str = ""
     local_by: str = ""
     request_id: str = ""
     local_at: When = When()
@@ -177,6 +179,10 @@ class ConflictState(PageState):
     def _show_note(self, view: ConflictView, zone: str) -> None:
         note = view.note
         self.base_at = When.of(note.synced_at, zone) if note else When()
+        run = note.synced_run if note else None
+        self._put(
+            base_run=f"sync #{run}" if run else "", base_run_url=f"/syncs/{note.synced_run_id}" if run and note else ""
+        )
         self.local_by, self.local_at = "", When()
         self.request_id = (note.request_id if note else None) or ""
         told = told_by(view)

@@ -74,8 +74,10 @@ def inline(state: Any) -> rx.Component:
 
 
 def overtaken(state: Any) -> rx.Component:
-    """Two people on one record: the later one sees the other's decision, and says which is to stand."""
-    return ui.callout(
+    """Two people on one record: the later one sees the other's decision, and says which is to stand. It takes the focus: whoever has just
+    clicked below is to see it.
+    """
+    told = ui.callout(
         state.overtaken,
         rx.cond(
             state.theirs_said != "",
@@ -88,7 +90,11 @@ def overtaken(state: Any) -> rx.Component:
                 rx.el.p("You meant ", state.mine_said, "."),
                 rx.el.div(
                     ui.button(
-                        rx.cond(state.theirs_who != "", "Keep " + state.theirs_who.to(str) + "'s", "Keep theirs"),
+                        rx.cond(
+                            state.theirs_who != "",
+                            "Keep " + state.theirs_who.to(str) + "'s",
+                            rx.cond(state.status == "resolved", "Keep theirs", "Drop mine"),
+                        ),
                         small=True,
                         on_click=state.keep_theirs,
                     ),
@@ -104,6 +110,9 @@ def overtaken(state: Any) -> rx.Component:
         ),
         kind="warn",
         title="Somebody was faster",
+    )
+    return rx.el.div(
+        told, tab_index=-1, key=state.conflict_uid + state.revision.to(str), custom_attrs={"data-overtaken": ""}
     )
 
 

@@ -79,7 +79,13 @@ def written(state: Any) -> rx.Component:
 
 
 def synced(state: Any) -> rx.Component:
-    return rx.cond(state.base_known, ui.moment(state.base_at.text, state.base_at.utc), rx.fragment("never synced"))
+    """When both sides last agreed, and in which run; of a settled conflict that is gone."""
+    at = rx.fragment(
+        ui.moment(state.base_at.text, state.base_at.utc),
+        rx.cond(state.base_run != "", rx.fragment(", ", ui.link(state.base_run, state.base_run_url)), rx.fragment()),
+    )
+    known = rx.cond(state.base_at.text != "", at, rx.fragment("before it was settled"))
+    return rx.cond(state.base_known, known, rx.fragment("never synced"))
 
 
 def heading(label: str, note: Any, icon: str) -> rx.Component:

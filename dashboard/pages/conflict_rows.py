@@ -259,7 +259,7 @@ def _typed(field: Field, value: JsonValue, shown: str) -> str:
 def _nested_row(view: ConflictView, one: FieldView, inner: NestedView) -> ChoiceRow:
     texts = _plain(inner.local), _plain(inner.base), _plain(inner.theirs)
     against = (texts[1], texts[1]) if view.base_known else (texts[2], texts[0])
-    taken = {Choice.LOCAL: texts[0], Choice.BASE: texts[1], Choice.STRIPE: texts[2], Choice.CUSTOM: _plain(inner.value)}
+    settled, becomes = _becomes_inside(one, inner)
     return ChoiceRow(
         key=inner.key or f"{one.name}/{inner.label}",
         label=inner.label,
@@ -270,8 +270,8 @@ def _nested_row(view: ConflictView, one: FieldView, inner: NestedView) -> Choice
         base=texts[1] if view.base_known else "",
         local=_marked(texts[0], against[0]),
         theirs=_marked(texts[2], against[1]),
-        result=taken[inner.take] if inner.take else "",
-        settled=inner.take is not None,
+        result=_plain(becomes),
+        settled=settled,
         take=inner.take.value if inner.take else "",
         by="",
         has_base=view.base_known,
@@ -281,6 +281,23 @@ def _nested_row(view: ConflictView, one: FieldView, inner: NestedView) -> Choice
         options=[],
         typed=texts[0],
     )
+
+
+def _becomes_inside(one: FieldView, inner: NestedView) -> tuple[bool, JsonValue]:
+    """Whether it is settled what stands in a place, by its own choice or by that for all of the field, and what that is."""
+    sides = {
+        Choice.LOCAL: inner.local,
+        Choice.BASE: inner.base,
+        Choice.STRIPE: inner.theirs,
+        Choice.CUSTOM: inner.value,
+    }
+    if inner.take is not None:
+        return True, sides[inner.take]
+    if one.take is not None and one.take is not Choice.CUSTOM:
+        return True, sides[one.take]
+    if not one.settled or inner.key is None:
+        return False, None
+    return True, one.result.get(inner.label) if isinstance(one.result, dict) else None
 
 
 def _plain(value: JsonValue) -> str:

@@ -145,18 +145,18 @@ def covers(rule: Rule, reason: ReasonCode, fields: Sequence[str], transitions: S
     """Why a rule leaves conflicts of this kind open, as a sentence; empty when it settles them."""
     if reason in ASKED_OF_RECORD:
         if rule.answer not in (Choice.LOCAL, Choice.STRIPE):
-            return "They ask what becomes of the record, which this rule does not say."
+            return "This rule does not say what becomes of a record that is in question as a whole."
         if rule.answer is Choice.LOCAL or reason is ReasonCode.DELETED_IN_STRIPE:
             return ""
     takes = {name: rule.of(name) for name in fields}
     if None in takes.values():
-        return "Other fields of theirs would stay open."
+        return "Other fields would stay open."
     if Choice.BASE in takes.values() and reason in (ReasonCode.NO_BASE, ReasonCode.EMAIL_MATCH):
-        return "They were never synced: there is no earlier value."
+        return "Without an earlier sync there is no value to go back to."
     if any(take is Blend.KEYS and name != "metadata" for name, take in takes.items()):
         return "Only metadata can be joined key by key."
     if Blend.FILLED in takes.values() and not _ONE_SIDED.issuperset(transitions):
         return "Both sides have a value."
     if not rule.money and not SENSITIVE.isdisjoint(fields):
-        return "They are about money, which this rule leaves to people."
+        return "This rule leaves what is about money to people."
     return ""

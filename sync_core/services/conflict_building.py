@@ -117,7 +117,7 @@ _WHY = {
 
 def _why(dispute: Dispute) -> str:
     labels = [one.label.lower() for one in FIELDS[dispute.entity] if one.name in dispute.fields]
-    named = ", ".join(labels) or "the record"
+    named = " and ".join(filter(None, (", ".join(labels[:-1]), *labels[-1:]))) or "the record"
     return f"{_WHY.get(dispute.reason, dispute.reason.label).format(fields=named)} The strategy says to ask."
 
 

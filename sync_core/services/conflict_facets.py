@@ -15,6 +15,7 @@ from sync_core.domain.vocabulary import (
     Age,
     ConflictStatus,
     Facet,
+    Mark,
 )
 from sync_core.errors import Refusal
 from sync_core.services.actor import Actor, Permission
@@ -88,6 +89,10 @@ def _counts(query: ConflictQuery, found: Sequence[Cell], facet: Facet) -> Counte
     for cell in found:
         if cell.fits(query, facet):
             counts.update(dict.fromkeys(cell.values(facet), cell.count))
+    settled = query.status is not ConflictStatus.OPEN
+    if facet is Facet.MARK and settled and Mark.CHOSEN.value not in query.chosen.get(facet, ()):
+        # Its choices are applied.
+        del counts[Mark.CHOSEN.value]
     return counts
 
 

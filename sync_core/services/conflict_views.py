@@ -245,6 +245,7 @@ class ConflictView:
             **self.row.to_json(),
             "why": self.why,
             "request_id": self.note.request_id if self.note else None,
+            "base_run": self.note.synced_run if self.note else None,
             "dependents": {entity.value: count for entity, count in self.dependents.items()},
             "newer_id": str(self.newer_id) if self.newer_id else None,
             "base_known": self.base_known,

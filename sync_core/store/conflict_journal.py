@@ -124,7 +124,7 @@ async def last_batch(session: AsyncSession, workspace_id: UUID, actor: str) -> B
 
 @dataclass(frozen=True, slots=True)
 class PastBatch:
-    """One entry of the history: many decisions made together, or a single one. `label` names the record of a single one."""
+    """One entry of the history: many decisions made together, or a single one, of which `label` names the record."""
 
     batch_id: UUID
     actor: str
@@ -134,6 +134,7 @@ class PastBatch:
     waiting: int
     undone: int
     label: str
+    conflict_id: UUID | None
     rule: dict[str, Any] | None
 
 
@@ -147,11 +148,11 @@ async def past_batches(
         "SELECT * FROM (SELECT id AS batch_id, created_by AS actor, created_at, coalesce((summary->>'resolved')::bigint, 0) AS rows,"
         " coalesce((summary->>'left_out')::bigint, 0) AS left_out,"
         " coalesce((summary->>'waiting')::bigint, (summary->>'rows')::bigint, 0) AS waiting,"
-        " coalesce((summary->>'undone')::bigint, 0) AS undone, '' AS label, rule FROM payment_sync_conflict_previews"
+        " coalesce((summary->>'undone')::bigint, 0) AS undone, '' AS label, NULL::uuid AS conflict_id, rule FROM payment_sync_conflict_previews"
         f" WHERE workspace_id = %(workspace)s AND applied_at IS NOT NULL AND created_at > {since}{until.format('created_at')}"
         " ORDER BY created_at DESC LIMIT %(size)s) many UNION ALL"
         " SELECT * FROM (SELECT d.batch_id, d.actor, d.created_at, 1, 0, 0, (d.undone_at IS NOT NULL)::int,"
-        " coalesce(nullif(c.label, ''), c.external_id), NULL::jsonb FROM payment_sync_conflict_decisions d"
+        " coalesce(nullif(c.label, ''), c.external_id), c.id, NULL::jsonb FROM payment_sync_conflict_decisions d"
         " JOIN payment_sync_conflicts c ON c.workspace_id = d.workspace_id AND c.id = d.conflict_id"
         f" WHERE d.workspace_id = %(workspace)s AND d.alone AND d.created_at > {since}{until.format('d.created_at')}"
         " ORDER BY d.created_at DESC, d.id DESC LIMIT %(size)s) one ORDER BY created_at DESC, batch_id LIMIT %(size)s"

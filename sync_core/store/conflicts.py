@@ -216,11 +216,14 @@ async def open_beside(session: AsyncSession, workspace_id: UUID, settled: Stored
 
 @dataclass(frozen=True, slots=True)
 class RecordNote:
-    """What is shown of the record beside its values: the times of its last sync and last write. `request_id` is Stripe's, of the answer
-    that Stripe's side was read from, as long as the run that read it is kept.
+    """What is shown of the record beside its values: the times of its last sync, with the run that it was, and of its last write. Of a
+    settled conflict's both are those before the decision, which is itself a write and an agreement; so of its last sync nothing is known.
+    `request_id` is Stripe's, of the answer that Stripe's side was read from, as long as the run that read it is kept.
     """
 
     synced_at: datetime | None
+    synced_run: int | None
+    synced_run_id: UUID | None
     updated_at: datetime
     last_actor: str | None
     last_action: str | None
@@ -237,15 +240,24 @@ _REQUEST = (
 )
 
 
+# One run at a time writes records; what a person's decision agreed on while none was under way is of no run.
+_RUN_OF_THEN = (
+    "SELECT r.id, r.number FROM payment_sync_sessions r WHERE r.workspace_id = t.workspace_id AND NOT r.dry_run"
+    " AND r.started_at <= y.at AND coalesce(r.completed_at, 'infinity') >= y.at ORDER BY r.started_at DESC LIMIT 1"
+)
+
+
 async def record_note(session: AsyncSession, workspace_id: UUID, conflict: StoredConflict) -> RecordNote | None:
     entity = EntityType(conflict.entity_type)
     connection = await driver(session)
     async with connection.cursor(row_factory=class_row(RecordNote)) as cursor:
         await cursor.execute(
-            "SELECT t.payment_synced_at AS synced_at, t.updated_at, a.actor AS last_actor, a.action AS last_action,"
+            f"SELECT y.at AS synced_at, s.number AS synced_run, s.id AS synced_run_id, t.updated_at, a.actor AS last_actor, a.action AS last_action,"
             f" a.occurred_at AS last_at, {_REQUEST} AS request_id FROM {TABLES[entity]} t LEFT JOIN LATERAL (SELECT actor, action, occurred_at FROM audit_log"
-            " WHERE workspace_id = t.workspace_id AND target = %(target)s ORDER BY occurred_at DESC LIMIT 1) a ON true"
-            " WHERE t.workspace_id = %(workspace)s AND t.id = %(id)s",
+            " WHERE workspace_id = t.workspace_id AND target = %(target)s AND (%(settled)s::timestamptz IS NULL OR occurred_at < %(settled)s)"
+            " ORDER BY occurred_at DESC LIMIT 1) a ON true"
+            " CROSS JOIN LATERAL (SELECT CASE WHEN %(settled)s::timestamptz IS NULL THEN t.payment_synced_at END AS at) y"
+            f" LEFT JOIN LATERAL ({_RUN_OF_THEN}) s ON true WHERE t.workspace_id = %(workspace)s AND t.id = %(id)s",
             {
                 "workspace": workspace_id,
                 "id": conflict.record_id,
@@ -255,6 +267,7 @@ async def record_note(session: AsyncSession, workspace_id: UUID, conflict: Store
                 "object": conflict.external_id,
                 "observed": conflict.observed_at,
                 "theirs": Jsonb(conflict.theirs),
+                "settled": conflict.resolved_at,
             },
         )
         return await cursor.fetchone()

@@ -77,9 +77,21 @@ async def test_a_search_becomes_an_address(listing: Browser) -> None:
 
 async def test_choosing_applying_and_undoing(database: Database, workspace_id: UUID) -> None:
     await make_conflicts(database, workspace_id, 1)
-    async with browser(database, workspace_id, f"/conflicts/{await first_id(database, workspace_id)}") as client:
+    only = await first_id(database, workspace_id)
+    freed = 'UPDATE payment_sync_conflicts SET theirs = theirs || \'{"metadata": {"plan": "free"}}\' RETURNING id'
+    await rows(database, workspace_id, freed)
+    async with browser(database, workspace_id, f"/conflicts/{only}") as client:
+
+        def plan() -> tuple[str, bool]:
+            return next((one["result"], one["settled"]) for one in client.of(ConflictState, "choices") if one["nested"])
+
         await client.send(ConflictState, "load")
         assert client.of(ConflictState, "to_choose") == "Choose a value for name."
+        # Stripe alone has changed it: it merges by itself, until it is chosen for as a part of all.
+        assert plan() == ("free", True)
+        await client.send(ConflictState, "take", key="metadata", side="local")
+        assert plan() == ("gold", True)
+        await client.send(ConflictState, "take", key="metadata", side="local")
         await client.send(ConflictState, "take", key="name", side="local")
         assert client.of(ConflictState, "to_choose") == ""
         await client.send(ConflictState, "take", key="name", side="local")
@@ -89,6 +101,14 @@ async def test_choosing_applying_and_undoing(database: Database, workspace_id: U
         await client.send(ConflictState, "apply")
         assert client.of(ConflictState, "status") == "resolved"
         assert await record_names(database, workspace_id) == {"Third"}
+        client.at("/conflicts", status="resolved")
+        await client.send(ConflictsState, "load")
+        # What was chosen is applied, not to be applied.
+        assert "Marked" not in {one["label"] for one in client.of(ConflictsState, "groups")}
+        client.at("/conflicts/history")
+        await client.send(HistoryState, "load")
+        assert [one["href"] for one in client.of(HistoryState, "rows")] == [f"/conflicts/{only}"]
+        client.at(f"/conflicts/{only}")
         (decision,) = client.of(ConflictState, "decisions")
         await client.send(ConflictState, "undo", decision_id=decision["id"])
         assert client.of(ConflictState, "status") == "open"

@@ -261,7 +261,7 @@ async def test_what_a_rule_does_not_settle_is_said_beforehand(database: Database
     preview = await previewed(database, actor, rule=Rule(Choice.BASE))
     assert preview.rows == 3
     assert [(one.rows, one.reason) for one in preview.not_covered] == [
-        (1, "They were never synced: there is no earlier value.")
+        (1, "Without an earlier sync there is no value to go back to.")
     ]
 
 

@@ -87,6 +87,13 @@ async def request_of(database: Database, workspace_id: UUID, row: ConflictRow) -
     return view.to_json()["request_id"]
 
 
+async def base_run_of(database: Database, workspace_id: UUID, row: ConflictRow) -> object:
+    """The run in which both sides last agreed."""
+    view = await conflicts.get(database, person(workspace_id), row.id)
+    assert not isinstance(view, Refusal)
+    return view.to_json()["base_run"]
+
+
 async def asked_by(database: Database, workspace_id: UUID, row: ConflictRow) -> object:
     """The request that brought the object in the run that found the conflict."""
     sql = "SELECT request_id FROM payment_sync_staged_objects WHERE session_id = :run AND external_id = :object"
@@ -112,8 +119,11 @@ async def test_the_next_run_leaves_a_settled_record_alone(
 ) -> None:
     row = await disturbed(database, workspace_id, server, reason)
     assert await request_of(database, workspace_id, row) == await asked_by(database, workspace_id, row)
+    assert await base_run_of(database, workspace_id, row) == 1
     done = await conflicts.resolve(database, person(workspace_id), row.id, take_all=take)
     assert isinstance(done, Resolved)
+    # Both sides have agreed since: of no run is that.
+    assert await base_run_of(database, workspace_id, row) is None
     settled = await customers(database, workspace_id)
     await sync(database, workspace_id, server.url, CUSTOMERS)
     assert await open_rows(database, workspace_id) == ()
