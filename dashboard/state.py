@@ -35,11 +35,13 @@ _admitted: ContextVar[tuple[str, accounts.SignedIn] | None] = ContextVar("admitt
 
 class PageState(rx.State):
     """`signed_out` covers the page with a way back in; `failed` stands in for content that did not come; `notice` is the toast,
-    `notice_undo` the batch of decisions that it offers to take back.
+    `notice_undo` the batch of decisions that it offers to take back. `role` comes with a page's content: what is missing there for want of
+    another one is told with it.
     """
 
     signed_out: bool = False
     failed: bool = False
+    role: str = ""
     notice: str = ""
     notice_kind: str = "info"
     notice_number: int = 0
@@ -62,6 +64,7 @@ class PageState(rx.State):
         found = await self._ask()
         if not isinstance(self, StateProxy):
             _admitted.set((EventContext.get().txid, found))
+            self._put(role=found.actor.role.label)
 
     async def _signed_in(self) -> accounts.SignedIn:
         """Raises SignedOut, which the guard turns into a way back in."""
@@ -123,7 +126,6 @@ class ShellState(PageState):
     ready: bool = False
     email: str = ""
     workspace: str = ""
-    role: str = ""
     time_zone: str = "UTC"
     may: dict[str, bool] = {one.value: False for one in Permission}
     mode: str = ""
@@ -142,7 +144,6 @@ class ShellState(PageState):
         self._put(
             email=found.email,
             workspace=found.workspace_name,
-            role=actor.role.label,
             time_zone=actor.time_zone,
             may={one.value: actor.can(one) for one in Permission},
             mode=around.mode,

@@ -22,7 +22,7 @@ from dashboard.components.forms import (
     radio_cards,
     select,
 )
-from dashboard.components.shell import page_shell
+from dashboard.components.shell import page_shell, takes_a_role
 from dashboard.components.status import (
     action_pill,
     conflict_status_pill,
@@ -101,6 +101,7 @@ __all__ = [
     "tab_link",
     "tab_links",
     "table_skeleton",
+    "takes_a_role",
     "tile",
     "when_loaded",
 ]

@@ -15,6 +15,7 @@ from dashboard.components.status import mode_badge
 from dashboard.navigation import PLACES, Place
 from dashboard.state import PageState, ShellState
 from dashboard.undo import UndoState
+from sync_core.domain.vocabulary import Role
 
 _THEMES = (("light", "sun", "Light theme"), ("dark", "moon", "Dark theme"), ("system", "monitor", "System theme"))
 
@@ -26,8 +27,11 @@ def page_shell(
     lead: Any = None,
     actions: Sequence[Any] = (),
     back: tuple[str, str] | None = None,
+    takes: tuple[Role, str] | None = None,
 ) -> rx.Component:
-    """A whole page. `current` is the place in the navigation; `back` is (label, address) of the page above."""
+    """A whole page. `current` is the place in the navigation; `back` is (label, address) of the page above; `takes` is what people
+    come here to do, and the role that it asks for: who has a lesser one is told why there are fewer buttons.
+    """
     return rx.el.div(
         anchor("Skip to content", href="#content", reload_document=True, class_name="skip-link"),
         _topbar(),
@@ -35,7 +39,7 @@ def page_shell(
         rx.el.button(type="button", aria_label="Close navigation", tab_index=-1, class_name="nav-veil"),
         rx.el.main(
             rx.el.div(
-                _head(title, lead, actions, back),
+                _head(title, lead, actions, back, takes),
                 rx.cond(PageState.failed, _not_loaded(), rx.fragment(*children)),
                 class_name="page",
             ),
@@ -63,7 +67,9 @@ def _not_loaded() -> rx.Component:
     )
 
 
-def _head(title: Any, lead: Any, actions: Sequence[Any], back: tuple[str, str] | None) -> rx.Component:
+def _head(
+    title: Any, lead: Any, actions: Sequence[Any], back: tuple[str, str] | None, takes: tuple[Role, str] | None
+) -> rx.Component:
     """What is a Var, and all actions, belong to what is shown, and go with it when it did not load."""
     above = [anchor(icon("chevron-left", 14), back[0], href=back[1], class_name="crumb")] if back else []
     own = isinstance(title, rx.Var | rx.Component)
@@ -71,7 +77,23 @@ def _head(title: Any, lead: Any, actions: Sequence[Any], back: tuple[str, str] |
     below = [rx.cond(PageState.failed, rx.fragment(), rx.el.p(lead, class_name="lead"))] if lead is not None else []
     tools = [rx.cond(PageState.failed, rx.fragment(), rx.el.div(*actions, class_name="row"))] if actions else []
     heading = rx.el.h1(named, id="page-title", tab_index=-1, class_name="own" if own else "")
+    if takes:
+        below.append(takes_a_role(*takes))
     return rx.el.header(rx.el.div(*above, heading, *below), *tools, class_name="page-head")
+
+
+def takes_a_role(least: Role, what: str) -> rx.Component:
+    """For who has a lesser one: why they do not find how to do it."""
+    lesser = [Role.VIEWER, Role.OPERATOR] if least is Role.ADMIN else [Role.VIEWER]
+    return rx.cond(
+        rx.Var.create([one.label for one in lesser]).contains(PageState.role),
+        rx.el.p(
+            icon("lock", 13),
+            rx.el.span(f"To {what} takes the role of an {least.value}; yours is ", PageState.role, "."),
+            class_name="takes",
+        ),
+        rx.fragment(),
+    )
 
 
 def _brand() -> rx.Component:

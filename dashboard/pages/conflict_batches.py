@@ -18,6 +18,7 @@ from dashboard.pages.conflict_keys import KeysState, assets
 from dashboard.pages.conflict_preview_view import preview_parts
 from dashboard.state import PageState
 from dashboard.undo import taken_back
+from sync_core.domain.vocabulary import Role
 from sync_core.errors import Refusal
 from sync_core.services import conflict_history, conflicts_bulk
 from sync_core.services.actor import Permission
@@ -185,6 +186,7 @@ def history_view() -> rx.Component:
         current=PATH,
         back=("Conflicts", PATH),
         lead="Everything that people and rules decided in the last 30 days. Each can be taken back.",
+        takes=(Role.OPERATOR, "take a decision back"),
     )
 
 
@@ -247,6 +249,7 @@ def batch_view() -> rx.Component:
         current=PATH,
         back=("Decisions", HISTORY),
         lead=rx.fragment(BatchState.about, ui.moment(BatchState.at.text, BatchState.at.utc)),
+        takes=(Role.OPERATOR, "settle conflicts"),
         actions=[_batch_actions()],
     )
 

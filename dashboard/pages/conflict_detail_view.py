@@ -13,6 +13,7 @@ from dashboard.pages.conflict_handling_view import snoozing
 from dashboard.pages.conflict_ignoring import ignore_dialog
 from dashboard.pages.conflict_keys import assets, key_help
 from dashboard.pages.conflict_presence import presence
+from sync_core.domain.vocabulary import Role
 
 
 def view(state: Any) -> rx.Component:
@@ -27,6 +28,7 @@ def view(state: Any) -> rx.Component:
         ignore_dialog(),
         current=PATH,
         back=("Conflicts", state.list_url),
+        takes=(Role.OPERATOR, "settle conflicts"),
         actions=[steps(state)],
     )
 

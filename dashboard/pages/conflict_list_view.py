@@ -15,7 +15,7 @@ from dashboard.pages.conflict_keys import assets, key_help
 from dashboard.pages.conflict_presence import heart
 from dashboard.pages.conflict_table_view import nothing, table
 from dashboard.state import PageState
-from sync_core.domain.vocabulary import ConflictSort
+from sync_core.domain.vocabulary import ConflictSort, Role
 
 
 class ApartState(PageState):
@@ -34,6 +34,7 @@ def view(state: Any) -> rx.Component:
         discard_dialog(state),
         current=PATH,
         lead="Where Stripe and your own records disagree. Nothing here is overwritten until you decide.",
+        takes=(Role.OPERATOR, "settle conflicts"),
         actions=[undo_button(state), settle_button(state)],
     )
 

@@ -18,7 +18,7 @@ from dashboard.pages.conflict_ignoring import ignore_dialog
 from dashboard.pages.conflict_keys import KeysState, assets
 from dashboard.state import PageState
 from sync_core.domain.fields import FIELDS
-from sync_core.domain.vocabulary import CustomerState, EntityType, Facet, ReasonCode, Severity, Transition
+from sync_core.domain.vocabulary import CustomerState, EntityType, Facet, ReasonCode, Role, Severity, Transition
 from sync_core.errors import Refusal
 from sync_core.services import conflict_rules
 from sync_core.services.actor import Permission
@@ -183,6 +183,7 @@ def view() -> rx.Component:
         _import_dialog(),
         current=PATH,
         back=("Conflicts", PATH),
+        takes=(Role.ADMIN, "change rules"),
         lead="At the end of every sync the first rule that fits a new conflict decides it. What a rule did is listed and taken back like"
         " anything else.",
         actions=[

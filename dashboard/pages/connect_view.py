@@ -12,7 +12,7 @@ from dashboard.pages.connect_cap import read_cap
 from dashboard.pages.connect_draft import save_for_later, saved_draft
 from dashboard.pages.connect_rows import PERMISSIONS
 from dashboard.state import ShellState
-from sync_core.domain.vocabulary import EntityType
+from sync_core.domain.vocabulary import EntityType, Role
 from sync_core.services.actor import Permission
 from sync_core.services.check_results import CheckStatus
 
@@ -30,6 +30,7 @@ def view(state: Any) -> rx.Component:
         rx.cond(state.loaded, _body(state), ui.card_skeleton(6)),
         current="/connect",
         lead="The Stripe account that this workspace syncs from. Cyphera Sync only reads it.",
+        takes=(Role.ADMIN, "change the connection"),
     )
 
 

@@ -14,7 +14,7 @@ from dashboard.navigation import add_page
 from dashboard.pages import run_parts as parts
 from dashboard.pages.history_filters import Filters
 from dashboard.state import PageState, ShellState
-from sync_core.domain.vocabulary import Action, EntityType, SessionStatus
+from sync_core.domain.vocabulary import Action, EntityType, Role, SessionStatus
 from sync_core.errors import Refusal
 from sync_core.services import history, sessions
 from sync_core.services.actor import Actor, Permission
@@ -174,6 +174,7 @@ def view() -> rx.Component:
         ),
         current="/syncs",
         lead="Every dry run and every sync, with what it did.",
+        takes=(Role.OPERATOR, "start a sync"),
         actions=[
             ui.button_link("Timeline", "/syncs/timeline", icon_name="history"),
             rx.cond(
@@ -216,6 +217,7 @@ def tools() -> rx.Component:
             rx.cond(
                 HistoryState.narrowed, ui.button_link("Show all", "/syncs", icon_name="x", small=True), rx.fragment()
             ),
+            class_name="toolbar",
         ),
         ui.spread(days(), of_record()),
         gap="sm",
@@ -344,7 +346,6 @@ def run(one: rx.Var[RunRow]) -> rx.Component:
                 checked=HistoryState.chosen.contains(one.session_id),
                 on_change=HistoryState.choose(one.session_id),
                 aria_label="Compare " + one.kind + " of " + one.started,
-                style={"width": "18px", "height": "18px", "accentColor": "var(--accent)"},
             )
         ),
         rx.el.th(

@@ -286,8 +286,7 @@ def _estimated(state: Any) -> rx.Component:
         rx.el.table(
             rx.el.caption("Records by entity type", class_name="sr-only"),
             rx.el.tbody(rx.foreach(found.rows, _estimate_row)),
-            class_name="table small",
-            style={"margin": "0 -16px", "width": "calc(100% + 32px)"},
+            class_name="table small bare",
         ),
         rx.el.div(
             ui.progress_bar(found.reads_share, label="Reads of this month with this sync", text=found.reads),

@@ -12,7 +12,7 @@ from dashboard.navigation import add_page
 from dashboard.pages import run_parts as parts
 from dashboard.pages.history import RunRow, run_rows
 from dashboard.state import PageState, ShellState
-from sync_core.domain.vocabulary import SessionStatus
+from sync_core.domain.vocabulary import Role, SessionStatus
 from sync_core.errors import Refusal
 from sync_core.services import overview
 from sync_core.services.actor import Actor, Permission
@@ -205,6 +205,7 @@ def view() -> rx.Component:
         "Overview",
         rx.cond(OverviewState.loaded, body(), ui.card_skeleton(6)),
         current="/",
+        takes=(Role.OPERATOR, "start a sync"),
         actions=[
             rx.cond(
                 OverviewState.connected & ShellState.may[Permission.RUN_SYNC.value],
@@ -330,7 +331,7 @@ def standing(one: rx.Var[StandingRow]) -> rx.Component:
         ui.number_cell(one.in_sync, "In sync"),
         count(one.conflicts, one.conflicts_href, "In conflict"),
         count(one.local_edits, one.edits_href, "Edited here"),
-        ui.number_cell(one.never, "Never synced"),
+        ui.number_cell(rx.cond(one.never == "0", rx.el.span("0", class_name="muted"), one.never), "Never synced"),
         key=one.entity,
     )
 

@@ -10,6 +10,7 @@ from dashboard import components as ui
 from dashboard.navigation import add_page
 from dashboard.pages.record_form import edit_form
 from dashboard.pages.record_state import RecordState
+from sync_core.domain.vocabulary import Role
 
 _CARD = RecordState.card
 
@@ -46,6 +47,7 @@ def body() -> rx.Component:
     return rx.el.div(
         ui.stack(
             rx.cond(_CARD.cut, too_much(), rx.fragment()),
+            rx.cond(_CARD.editable, ui.takes_a_role(Role.OPERATOR, "edit this record"), rx.fragment()),
             rx.cond(RecordState.editing, edit_form(), values_card()),
             rx.cond(_CARD.lines.length() > 0, lines_card(), rx.fragment()),
             rx.foreach(_CARD.children, child_card),

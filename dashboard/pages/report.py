@@ -14,7 +14,7 @@ from dashboard.pages.report_limits_view import limits_dialog
 from dashboard.pages.report_lines import lines
 from dashboard.pages.report_rows import FRESHNESS, FRESHNESS_ABOUT, AppliedRow, CellRow, MatrixLine
 from dashboard.pages.report_state import ReportState
-from sync_core.domain.vocabulary import Action
+from sync_core.domain.vocabulary import Action, Role
 from sync_core.services.plan_approval import ApprovalState
 from sync_core.services.report import Freshness
 
@@ -34,6 +34,7 @@ def view() -> rx.Component:
         limits_dialog(),
         current="/syncs",
         lead=ReportState.about,
+        takes=(Role.OPERATOR, "apply a plan"),
         back=("Syncs", "/syncs"),
         actions=[actions()],
     )

@@ -10,6 +10,7 @@ from dashboard import components as ui
 from dashboard.pages.run_parts import renewed
 from dashboard.pages.schedules_form import KINDS, WEEKDAYS
 from dashboard.state import ShellState
+from sync_core.domain.vocabulary import Role
 
 PATH: Final = "/schedules"
 _LONGEST_NAME = 80
@@ -28,6 +29,7 @@ def view(state: Any) -> rx.Component:
         ui.when_loaded(state, _body(state), ui.card_skeleton(6)),
         _remove_dialog(state),
         current=PATH,
+        takes=(Role.OPERATOR, "set a schedule"),
         lead=rx.fragment(
             "Syncs that start by themselves.", rx.cond(state.loaded, rx.fragment(" Times are in ", state.zone, "."), "")
         ),

@@ -15,7 +15,7 @@ from dashboard.pages.sync_rows import COUNTED, FORETOLD, EntityRow, LaneRow
 from dashboard.pages.sync_state import SyncState
 from dashboard.pages.sync_stepper import stepper
 from sync_core.domain.going_on import Way
-from sync_core.domain.vocabulary import SessionStatus
+from sync_core.domain.vocabulary import Role, SessionStatus
 
 
 def view() -> rx.Component:
@@ -31,6 +31,7 @@ def view() -> rx.Component:
         cancel_dialog(),
         current="/syncs",
         lead=SyncState.about,
+        takes=(Role.OPERATOR, "start or stop a sync"),
         back=("Syncs", "/syncs"),
         actions=[actions()],
     )

@@ -309,7 +309,7 @@ class SyncState(PageState):
             pulse=pulse,
             pulse_tone=tone,
             percent=int((view.fraction or 0.0) * 100),
-            percent_text="" if view.fraction is None else f"{int(view.fraction * 100)} %",
+            percent_text="" if view.fraction is None else f"{int(view.fraction * 100)}%",
             eta=_eta(view),
             rate=parts.rate(view.rate if view.is_open else view.mean_rate),
             elapsed=parts.duration(view.elapsed),
@@ -429,7 +429,7 @@ def _tab(view: ProgressView, title: str) -> str:
     """What the browser's tab says, so that one can wait elsewhere."""
     if not view.is_open:
         return f"{view.status.label} · {title}"
-    return title if view.fraction is None else f"{int(view.fraction * 100)} % · {title}"
+    return title if view.fraction is None else f"{int(view.fraction * 100)}% · {title}"
 
 
 def _configured(view: SessionView) -> str:

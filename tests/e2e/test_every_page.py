@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import psycopg
@@ -68,6 +69,11 @@ SELECT workspace_id, entity_types, connection_id, config, 'failed', 'fetch', fal
   '{"message": "Stripe refused the key: it was revoked."}'
 FROM payment_sync_sessions WHERE id = %(like)s RETURNING id
 """
+_RUNNING = """
+INSERT INTO payment_sync_sessions (workspace_id, entity_types, connection_id, config, status, phase, dry_run, created_by, started_at)
+SELECT workspace_id, entity_types, connection_id, config, 'running', 'fetch', false, created_by, now()
+FROM payment_sync_sessions WHERE id = %(like)s RETURNING id
+"""
 _UNAPPLIED = "UPDATE payment_sync_sessions SET source_session_id = %(source)s WHERE id = %(id)s"
 
 EMPTY = {
@@ -111,6 +117,7 @@ def test_pages_with_all_of_it(open_page: Opener, made: Made, failed: str) -> Non
     for name, path in (full(page, made) | rest).items():
         visit(page, path)
         wrong += wrong_with(page, f"full-{name}")
+    wrong += wrong_with_dialogs(page, DIALOGS_OF_RULES)
     assert "\n".join(wrong) == ""
 
 
@@ -181,28 +188,59 @@ def first_link(page: Page, path: str) -> str:
     return found
 
 
-DIALOGS = {
+Dialogs = dict[str, tuple[str, str, str]]
+"""Where each is, the button that opens it, its title."""
+DIALOGS: Dialogs = {
     "disconnect": ("/connect", "Disconnect", "Disconnect this account?"),
     "settle all": ("/conflicts", "Settle all matching…", "Settle many at once"),
     "import": ("/conflicts", "Import decisions…", "Import decisions"),
+    "discard": ("/conflicts", "Discard", "Discard your choices?"),
+    "presets": ("/syncs/new", "Manage", "Presets"),
     "delete a schedule": ("/schedules", f"Delete {WEEKLY}", "Delete this schedule?"),
     "design": ("/design", "Open a dialog", "Cancel this sync?"),
 }
+DIALOGS_OF_RULES: Dialogs = {
+    "delete a rule": ("/conflicts/rules", "Delete…", "Delete this rule?"),
+    "import rules": ("/conflicts/rules", "Import…", "Import rules"),
+}
 
 
-@pytest.mark.usefixtures("made", "scheduled")
-def test_dialogs(open_page: Opener) -> None:
+@pytest.mark.usefixtures("scheduled")
+def test_dialogs(open_page: Opener, served: Served, made: Made) -> None:
     page = open_page()
+    sign_in(page, path=made.conflict)
+    page.locator('[data-take="2"]').first.click()
+    expect(page.locator('[data-take="2"][aria-pressed=true]').first).to_be_visible()
+    visit(page, "/syncs/new")
+    page.get_by_role("button", name="Save as preset").click()
+    page.get_by_role("dialog").get_by_label("Name").fill(_LONG)
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("link", name=_LONG)).to_be_visible()
+    with a_running_sync(served, made) as running:
+        cancel: Dialogs = {"cancel": (running, "Cancel", "Cancel this sync?")}
+        wrong = wrong_with_dialogs(page, DIALOGS | cancel)
+    assert "\n".join(wrong) == ""
+
+
+def wrong_with_dialogs(page: Page, dialogs: Dialogs) -> list[str]:
     wrong: list[str] = []
-    sign_in(page, path="/")
-    for name, (path, button, title) in DIALOGS.items():
+    for name, (path, button, title) in dialogs.items():
         visit(page, path)
-        page.get_by_role("button", name=button).click()
+        page.get_by_role("button", name=button, exact=True).click()
         expect(page.get_by_role("dialog", name=title)).to_be_visible()
-        wrong += wrong_with(page, f"dialog-{name}")
+        wrong += wrong_with(page, f"dialog-{name}", (1440, 360))
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_have_count(0)
-    assert "\n".join(wrong) == ""
+    return wrong
+
+
+@contextmanager
+def a_running_sync(served: Served, made: Made) -> Iterator[str]:
+    """Where it is. It has no lease, so no worker takes it up: it runs as long as it is looked at."""
+    with psycopg.connect(served.database_url, autocommit=True) as connection:
+        [(session,)] = connection.execute(_RUNNING, {"like": made.sync.rsplit("/", 1)[1]}).fetchall()
+        yield f"/syncs/{session}"
+        connection.execute("DELETE FROM payment_sync_sessions WHERE id = %s", (session,))
 
 
 def by_button(name: str) -> Callable[[Page], None]:

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import OWNER, PASSWORD, Opener, Served, axe, hydrated, screenshot, sign_in, visit
+from tests.e2e.looking import wrong_with
 
 
 def test_a_wrong_password_is_told_beside_the_field(page: Page) -> None:
@@ -63,7 +64,7 @@ def test_an_open_page_says_that_its_session_has_ended(owner: Page) -> None:
     ended = owner.get_by_role("dialog", name="You are signed out")
     expect(ended).to_be_visible()
     expect(owner.get_by_role("dialog", name="Cancel this sync?")).to_have_count(0)
-    assert axe(owner) == []
+    assert wrong_with(owner, "signed-out", (1440, 360)) == []
     ended.get_by_role("link", name="Sign in").click()
     expect(owner.get_by_role("heading", name="Sign in")).to_be_visible()
 
