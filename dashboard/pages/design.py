@@ -6,6 +6,7 @@ import reflex as rx
 
 from dashboard import components as ui
 from dashboard.navigation import add_page
+from dashboard.pages import design_pictures as pictures
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import Action, ConflictStatus, EntityType, SessionStatus, SyncStatus
 
@@ -52,6 +53,8 @@ def view() -> rx.Component:
         ui.grid(_statuses(), _messages()),
         _table(),
         ui.grid(_form(), _choices()),
+        pictures.a_run(),
+        ui.grid(pictures.charts(), pictures.differences()),
         ui.grid(_states(), _loading()),
         ui.grid(_small(), _waiting()),
         _dialog(),

@@ -31,7 +31,7 @@ def parts() -> set[str]:
     }
 
 
-SHOWN = {name for name, _ in calls(DASHBOARD / "pages" / "design.py")}
+SHOWN = {name for path in (DASHBOARD / "pages").glob("design*.py") for name, _ in calls(path)}
 
 
 @pytest.mark.parametrize("part", sorted(parts()))
