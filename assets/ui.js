@@ -76,6 +76,13 @@
     document.documentElement.classList.toggle("arriving", awaited !== "");
   };
 
+  // A page about one thing is called by it, among the browser's tabs too.
+  const nameDocument = () => {
+    const thing = document.querySelector("h1.own")?.textContent;
+    const title = document.querySelector("[data-page-title]")?.textContent || (thing && `${thing} · Cyphera Sync`);
+    if (title && awaited === "" && document.title !== title) document.title = title;
+  };
+
   // Of more tabs than there is room for, the one that is chosen is in sight, and the one that the keyboard is on.
   let chosenTab = "";
 
@@ -102,9 +109,8 @@
   new MutationObserver(() => {
     document.querySelectorAll("dialog[data-modal]").forEach(openDialog);
     forgetDialogs();
-    const title = document.querySelector("[data-page-title]")?.textContent;
-    if (title && document.title !== title) document.title = title;
     arrive();
+    nameDocument();
     showChosenTab();
     keepFocus();
   }).observe(document.documentElement, {

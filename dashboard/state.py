@@ -16,6 +16,7 @@ from reflex_base.event.context import EventContext
 
 from dashboard.auth.cookies import token_in
 from dashboard.auth.guard import GUARDED, SignedOut, guarded
+from sync_core.domain.vocabulary import Role
 from sync_core.errors import Refusal
 from sync_core.services import accounts, standing
 from sync_core.services.actor import Actor, Permission
@@ -29,19 +30,21 @@ LOADS: Final[set[str]] = set()
 UNASKED: Final = frozenset({"renew", "beat", "leave"})
 """Handlers that the browser calls by itself: one that fails is called again, and nobody is told of what they did not do."""
 
+_LESSER = (Role.OPERATOR, Role.VIEWER)
+
 # By which event, and who. An event's task may begin as a copy of another's context, hence the event.
 _admitted: ContextVar[tuple[str, accounts.SignedIn] | None] = ContextVar("admitted", default=None)
 
 
 class PageState(rx.State):
     """`signed_out` covers the page with a way back in; `failed` stands in for content that did not come; `notice` is the toast,
-    `notice_undo` the batch of decisions that it offers to take back. `role` comes with a page's content: what is missing there for want of
-    another one is told with it.
+    `notice_undo` the batch of decisions that it offers to take back. `lesser_role` is that of who may not do everything: it
+    comes with a page's content, which tells what is missing there.
     """
 
     signed_out: bool = False
     failed: bool = False
-    role: str = ""
+    lesser_role: str = ""
     notice: str = ""
     notice_kind: str = "info"
     notice_number: int = 0
@@ -64,7 +67,8 @@ class PageState(rx.State):
         found = await self._ask()
         if not isinstance(self, StateProxy):
             _admitted.set((EventContext.get().txid, found))
-            self._put(role=found.actor.role.label)
+            role = found.actor.role
+            self._put(lesser_role=role.label if role in _LESSER else "")
 
     async def _signed_in(self) -> accounts.SignedIn:
         """Raises SignedOut, which the guard turns into a way back in."""
@@ -126,6 +130,7 @@ class ShellState(PageState):
     ready: bool = False
     email: str = ""
     workspace: str = ""
+    role: str = ""
     time_zone: str = "UTC"
     may: dict[str, bool] = {one.value: False for one in Permission}
     mode: str = ""
@@ -144,6 +149,7 @@ class ShellState(PageState):
         self._put(
             email=found.email,
             workspace=found.workspace_name,
+            role=actor.role.label,
             time_zone=actor.time_zone,
             may={one.value: actor.can(one) for one in Permission},
             mode=around.mode,

@@ -82,7 +82,8 @@ def when_loaded(state: Any, content: rx.Component, waiting: rx.Component) -> rx.
 
 
 def _loading(content: rx.Component) -> rx.Component:
-    return rx.el.div(rx.el.span("Loading", class_name="sr-only"), content, role="status", aria_busy="true")
+    """By its key it is another element than what comes in its place: one that is kept and filled anew counts as content that moved."""
+    return rx.el.div(rx.el.span("Loading", class_name="sr-only"), content, role="status", aria_busy="true", key="loading")
 
 
 def progress_bar(value: Any, *, label: Any, text: Any = None, tone: str = "", most: float = 100) -> rx.Component:

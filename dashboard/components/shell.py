@@ -86,10 +86,10 @@ def takes_a_role(least: Role, what: str) -> rx.Component:
     """For who has a lesser one: why they do not find how to do it."""
     lesser = [Role.VIEWER, Role.OPERATOR] if least is Role.ADMIN else [Role.VIEWER]
     return rx.cond(
-        rx.Var.create([one.label for one in lesser]).contains(PageState.role),
+        rx.Var.create([one.label for one in lesser]).contains(PageState.lesser_role),
         rx.el.p(
             icon("lock", 13),
-            rx.el.span(f"To {what} takes the role of an {least.value}; yours is ", PageState.role, "."),
+            rx.el.span(f"To {what} takes the role of an {least.value}; yours is ", PageState.lesser_role, "."),
             class_name="takes",
         ),
         rx.fragment(),

@@ -43,7 +43,7 @@ def undo_button(state: Any) -> rx.Component:
     return rx.cond(
         state.last_batch != "",
         ui.button(
-            rx.el.span("Undo: ", state.last_label, class_name="truncate"),
+            rx.el.span("Undo: ", state.last_label, title=state.last_label, class_name="truncate"),
             icon_name="undo-2",
             on_click=state.undo_last,
             custom_attrs={"data-hotkey": "u", "data-own": ""},

@@ -12,8 +12,9 @@ from dashboard.pages.sync_rows import LaneRow
 from dashboard.pages.sync_stepper import step
 from sync_core.domain.vocabulary import Role, Step
 
-_STATES = ("done", "done", "now", "waits", "idle", "next", "stopped", "unreached")
-_COVERED = (10, 10, 10, 10, 7, 4, 0, 0, 10, 10, 2, 0)
+_BEGUN = ("done", "now", "waits", "stopped")
+_STATES = ("done", "done", "now", "waits", "idle", "stopped", "unreached", "next")
+_COVERED = (10,) * 20 + (7,) * 6 + (4,) * 4 + (0,) * 10 + (10,) * 12 + (2,) * 4 + (0,) * 4
 _PACE = run_charts.PaceChart(
     cells=8,
     objects="M0 40H1V20H3V5H6V12H8V40z",
@@ -52,13 +53,15 @@ _LANE = LaneRow(
 )
 
 
+def _step(one: Step, state: str) -> rx.Component:
+    took, span = ("4 s", "09:05:00 to 09:05:04") if state in _BEGUN else ("", "")
+    return step(rx.Var.create([one.value, state, span]), rx.Var.create(took))
+
+
 def a_run() -> rx.Component:
     return ui.card(
         rx.el.ol(
-            *[
-                step(rx.Var.create([one.value, state, "09:05:00 to 09:05:04"]), rx.Var.create("4 s"))
-                for one, state in zip(Step, _STATES, strict=True)
-            ],
+            *[_step(one, state) for one, state in zip(Step, _STATES, strict=True)],
             class_name="stepper",
             aria_label="Steps of a run",
         ),

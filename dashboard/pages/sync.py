@@ -104,7 +104,7 @@ def headline() -> rx.Component:
         ui.progress_bar(SyncState.percent, label="Progress of the sync", text=SyncState.percent_text),
         stepper(),
         rx.el.div(
-            parts.figure("Records a second", SyncState.rate),
+            parts.figure("Objects a second", SyncState.rate),
             parts.figure("Time", SyncState.elapsed),
             parts.figure("Requests to Stripe", SyncState.requests, note=SyncState.throttled),
             rx.cond(SyncState.quota != "", quota(), rx.fragment()),

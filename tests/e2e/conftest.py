@@ -42,8 +42,7 @@ async (rules) => {
   // What people aim at has 24 pixels: asked for by WCAG 2.2, and off by axe's own default.
   const only = rules.length ? { runOnly: { type: "rule", values: rules } } : { rules: { "target-size": { enabled: true } } };
   const found = await axe.run(document, { resultTypes: ["violations"], ...only });
-  return found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
-    .map((one) => `${one.id}: ${one.nodes[0].html.slice(0, 200)}`);
+  return found.violations.filter((one) => one.impact !== "minor").map((one) => `${one.id}: ${one.nodes[0].html.slice(0, 200)}`);
 }
 """
 # What a shell's environment may hold and a server under test must not see.
@@ -219,7 +218,7 @@ def hydrated(page: Page) -> None:
 
 
 def axe(page: Page, *rules: str) -> list[str]:
-    """Serious and critical findings, each with its first element. Axe comes by evaluation, once a document: the page's own policy forbids
+    """All but minor findings, each with its first element. Axe comes by evaluation, once a document: the page's own policy forbids
     injected scripts.
     """
     if not page.evaluate("typeof axe === 'object'"):

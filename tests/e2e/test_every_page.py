@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from sync_core.domain.vocabulary import EntityType
 from tests.e2e.conftest import PASSWORD, Opener, Served, profiles, serving, sign_in, visit
 from tests.e2e.keyboard import RUN_MS, Made, main_way
-from tests.e2e.looking import wrong_with
+from tests.e2e.looking import watch_shifts, wrong_with
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 NEWCOMER, VIEWER = "new@example.com", "viewer@example.com"
@@ -93,6 +93,7 @@ EMPTY = {
 def test_pages_with_nothing_on_them(open_page: Opener) -> None:
     page = open_page()
     wrong: list[str] = []
+    watch_shifts(page)
     sign_in(page, email=NEWCOMER, path="/")
     for name, path in EMPTY.items():
         visit(page, path)
@@ -104,6 +105,7 @@ def test_pages_with_nothing_on_them(open_page: Opener) -> None:
 def test_pages_with_all_of_it(open_page: Opener, made: Made, failed: str) -> None:
     page = open_page()
     wrong: list[str] = []
+    watch_shifts(page)
     sign_in(page, path="/")
     preview = kept_as_a_rule(page)
     wrong += wrong_with(page, "dialog-preview", (360,))

@@ -121,5 +121,6 @@ def test_a_page_shows_nothing_of_the_one_before(open_page: Opener) -> None:
 def opened(page: Page, address: str, name: str) -> None:
     page.locator(f'tbody a[href="{address}"]').click()
     expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    expect(page).to_have_title(f"{name} · Cyphera Sync")
     expect(page.locator("html")).not_to_have_class(re.compile("arriving"))
     hydrated(page)
