@@ -64,9 +64,10 @@ def a_run() -> rx.Component:
             *[_step(one, state) for one, state in zip(Step, _STATES, strict=True)],
             class_name="stepper",
             aria_label="Steps of a run",
+            title="Times in UTC",
         ),
         parts.coverage_bar(parts.area(_COVERED), "Customers: what has been read of the date range, oldest first"),
-        rx.el.div(lane(rx.Var.create(_LANE)), class_name="lanes"),
+        rx.el.div(lane(rx.Var.create(_LANE)), class_name="lanes", title="Times in UTC"),
         rx.el.div(
             parts.figure("Created", "20,000"),
             parts.figure("Updated", "9,000"),
