@@ -83,7 +83,9 @@ def when_loaded(state: Any, content: rx.Component, waiting: rx.Component) -> rx.
 
 def _loading(content: rx.Component) -> rx.Component:
     """By its key it is another element than what comes in its place: one that is kept and filled anew counts as content that moved."""
-    return rx.el.div(rx.el.span("Loading", class_name="sr-only"), content, role="status", aria_busy="true", key="loading")
+    return rx.el.div(
+        rx.el.span("Loading", class_name="sr-only"), content, role="status", aria_busy="true", key="loading"
+    )
 
 
 def progress_bar(value: Any, *, label: Any, text: Any = None, tone: str = "", most: float = 100) -> rx.Component:

@@ -154,7 +154,7 @@ def tabs(state: Any) -> rx.Component:
         ui.tab_link("Snoozed", state.snoozed_url, current=state.snoozed),
         ui.tab_link("Settled", state.settled_url, current=state.status == "resolved"),
         ui.tab_link("Mentions", f"{PATH}/mentions", current=False),
-        ui.tab_link("History", f"{PATH}/history", current=False),
+        ui.tab_link("Decisions", f"{PATH}/history", current=False),
         ui.tab_link("Rules", f"{PATH}/rules", current=False),
         label="Which conflicts",
     )
