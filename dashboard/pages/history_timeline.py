@@ -11,7 +11,7 @@ import reflex as rx
 from dashboard import components as ui
 from dashboard.navigation import add_page
 from dashboard.pages import run_parts as parts
-from dashboard.state import PageState
+from dashboard.state import PageState, ShellState
 from sync_core.errors import Refusal
 from sync_core.services import timeline
 from sync_core.services.record_views import When
@@ -159,7 +159,7 @@ def row(one: rx.Var[ToldRow]) -> rx.Component:
         rx.el.td(rx.match(one.kind, *about, rx.el.span(one.kind))),
         rx.el.th(
             ui.row(
-                rx.cond(one.href != "", ui.link(one.text, one.href), rx.el.span(one.text)),
+                rx.cond(one.href != "", ui.link(one.text, one.href), _told(one)),
                 rx.cond(one.status != "", ui.session_status_pill(one.status), rx.fragment()),
             ),
             scope="row",
@@ -168,6 +168,12 @@ def row(one: rx.Var[ToldRow]) -> rx.Component:
         rx.el.td(one.who, class_name="small", style={"overflowWrap": "anywhere", "minWidth": "160px"}),
         key=one.key,
     )
+
+
+def _told(one: rx.Var[ToldRow]) -> rx.Component:
+    """A schedule's times of day are the workspace's."""
+    zoned = rx.el.span(one.text, title=ShellState.time_zone + " time, not UTC")
+    return rx.cond(one.kind == Kind.SCHEDULES.value, zoned, rx.el.span(one.text))
 
 
 _LOOKS = {
