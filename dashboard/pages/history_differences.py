@@ -342,7 +342,7 @@ def rows_card() -> rx.Component:
                     ui.Column("Record"),
                     ui.Column(planned),
                     ui.Column(done),
-                    ui.Column("Why, and what differs: earlier, then later"),
+                    ui.Column("Why, and what differs"),
                 ],
                 rx.foreach(found.rows, row),
                 caption="Rows that differ",
@@ -375,7 +375,7 @@ def rows_card() -> rx.Component:
             ),
         ],
         id="rows",
-        class_name="plan-rows reflow",
+        class_name="differing reflow",
     )
 
 
