@@ -108,7 +108,7 @@ FROM payment_sync_conflicts WHERE workspace_id = %(workspace)s
 """
 _TOLD = """
 INSERT INTO payment_webhook_inbox (workspace_id, event_id, event_type, account_id, payload, object_id, happened_at, livemode, changes)
-SELECT workspace_id, 'evt_' || id, 'customer.updated', 'acct_large', json_build_object('id', 'evt_' || id, 'filler', repeat('x', 1500)),
+SELECT workspace_id, 'evt_' || id, 'customer.updated', 'acct_large', json_build_object('id', 'evt_' || id, 'filler', repeat('x', 500)),
   external_id, now() - (1 + abs(hashtext(external_id)) %% 5) * interval '1 hour', false, jsonb_build_object('name', theirs->'name')
 FROM payment_sync_conflicts WHERE workspace_id = %(workspace)s
 """
