@@ -41,6 +41,7 @@ class TimelineState(PageState):
     rows: list[ToldRow] = []
     kinds: list[list[str]] = []
     kind: str = ""
+    zone: str = "UTC"
     first_url: str = ""
     next_url: str = ""
 
@@ -59,7 +60,7 @@ class TimelineState(PageState):
         kind = next((one for one in allowed if one.value == words.get("kind")), None)
         found = await timeline.page(get_database(), actor, kind=kind, cursor=words.get("after", ""))
         named = "" if kind is None else kind.value
-        self._put(kinds=[[one.value, one.label] for one in allowed], kind=named, loaded=True)
+        self._put(kinds=[[one.value, one.label] for one in allowed], kind=named, zone=actor.time_zone, loaded=True)
         if isinstance(found, Refusal):
             self._put(problem=found.message, rows=[])
             return
@@ -163,6 +164,7 @@ def row(one: rx.Var[ToldRow]) -> rx.Component:
                 rx.cond(one.status != "", ui.session_status_pill(one.status), rx.fragment()),
             ),
             scope="row",
+            title=rx.cond(one.kind == Kind.SCHEDULES.value, "Times of day in " + TimelineState.zone + ", not UTC", ""),
             style={"overflowWrap": "anywhere"},
         ),
         rx.el.td(one.who, class_name="small", style={"overflowWrap": "anywhere", "minWidth": "160px"}),

@@ -121,6 +121,11 @@ def area(cells: Sequence[int]) -> str:
     return f"M0 10{''.join(path)}V10z" if any(cells) else ""
 
 
+def share_of(cells: Sequence[int]) -> int:
+    """In per cent, and 100 only when nothing is left out."""
+    return sum(cells) * 10 // len(cells) if cells else 0
+
+
 def coverage_bar(path: Any, label: Any) -> rx.Component:
     """Which parts of the date range have been read, oldest on the left."""
     return rx.el.svg(

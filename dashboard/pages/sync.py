@@ -71,7 +71,10 @@ def body() -> rx.Component:
         rx.cond(
             SyncState.lines.length() > 0,
             ui.card(
-                rx.foreach(SyncState.lines, lambda one, at: entity(one, SyncState.paths[at], SyncState.retried[at])),
+                rx.foreach(
+                    SyncState.lines,
+                    lambda one, at: entity(one, SyncState.paths[at], SyncState.retried[at], SyncState.read[at]),
+                ),
                 flush=True,
                 title="Entity types",
             ),
@@ -185,8 +188,8 @@ def pace_card() -> rx.Component:
     )
 
 
-def entity(one: rx.Var[EntityRow], path: rx.Var[str], retried: rx.Var[str]) -> rx.Component:
-    """`path` draws the coverage bar. It and `retried` are nothing before they are known of an entity type that came along."""
+def entity(one: rx.Var[EntityRow], path: rx.Var[str], retried: rx.Var[str], read: rx.Var[int]) -> rx.Component:
+    """`path` draws the coverage bar, `read` says it. They and `retried` are nothing before they are known of an entity type that came along."""
     return rx.el.div(
         ui.spread(
             ui.row(
@@ -213,7 +216,9 @@ def entity(one: rx.Var[EntityRow], path: rx.Var[str], retried: rx.Var[str]) -> r
         ),
         rx.cond(
             path,
-            parts.coverage_bar(path, one.label + ": what has been read of the date range, oldest first"),
+            parts.coverage_bar(
+                path, f"{one.label}: {read} % of the date range has been read; the oldest is on the left"
+            ),
             ui.progress_bar(one.percent, label=one.label),
         ),
         rx.el.div(

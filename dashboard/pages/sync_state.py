@@ -92,6 +92,7 @@ class SyncState(PageState):
     at_once: str = ""
     lines: list[EntityRow] = []
     paths: list[str] = []
+    read: list[int] = []
     retried: list[str] = []
     said: str = ""
     tab: str = ""
@@ -302,6 +303,7 @@ class SyncState(PageState):
         pulse, tone = rows.pulse_text(view)
         if bars:
             self._put(paths=[parts.area(line.cells) for line in view.entities])
+            self._put(read=[parts.share_of(line.cells) for line in view.entities])
             self._put(retried=[rows.retried_text(line.retried) for line in view.entities])
         self._put(
             said=step_rows.heard(view),

@@ -6,6 +6,7 @@ The way by keyboard comes first: what it leaves behind is what the pages are loo
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -279,7 +280,8 @@ OPENED: dict[str, tuple[str, Callable[[Page], None], str]] = {
     "navigation": ("/", open_navigation, "details.menu[open] .menu-list"),
     "export": ("report", lambda page: page.locator("details.menu > summary.button").click(), ".menu-list.below"),
     "field": ("report", lambda page: page.locator("th[scope=row] > button").first.click(), "dialog[open] table"),
-    "unfolded": ("/conflicts", unfold_all, "[data-fold][aria-expanded=true]"),
+    # Few rows: all of them are looked at on their own page, and each takes axe its time.
+    "unfolded": ("/conflicts?reason=both_changed", unfold_all, "[data-fold][aria-expanded=true]"),
     "ignore": ("conflict", by_button("Ignore"), "dialog[open] .dialog-actions"),
     "preset": ("/syncs/new", by_button("Save as preset"), "dialog[open] input"),
     "schedule": ("/schedules?add=last", save_without_a_name, "#name-error .error"),
@@ -447,3 +449,23 @@ def test_names_without_a_place_to_break(open_page: Opener, served: Served, made:
         visit(page, path)
         wrong += wrong_with(page, f"long-{name}", ())
     assert "\n".join(wrong) == ""
+
+
+@pytest.mark.usefixtures("scheduled")
+def test_a_schedule_is_changed_and_its_list_follows_what_it_starts(open_page: Opener, served: Served) -> None:
+    """By itself: nobody touches the page meanwhile, and what they have opened stays open."""
+    page = open_page()
+    sign_in(page, path="/schedules")
+    page.get_by_role("button", name=f"Change {WEEKLY}").click()
+    expect(page.get_by_label("Name")).to_have_value(WEEKLY)
+    page.get_by_label("Name").fill("Every Monday")
+    page.get_by_role("button", name="Save the schedule").click()
+    changed = page.locator(".schedule", has=page.get_by_role("heading", name="Every Monday"))
+    expect(changed.get_by_text("None yet")).to_be_visible()
+    page.locator("summary[aria-label=Account]").click()
+    with psycopg.connect(served.database_url, autocommit=True) as connection:
+        connection.execute("UPDATE payment_sync_schedules SET next_at = now() WHERE name = 'Every Monday'")
+    expect(changed.get_by_text(re.compile("^Completed"))).to_be_visible(timeout=RUN_MS)
+    expect(page.locator("details.menu[open]")).to_have_count(1)
+    changed.get_by_role("link", name=re.compile("^Sync #")).click()
+    expect(page.get_by_text("by schedule Every Monday")).to_be_visible()

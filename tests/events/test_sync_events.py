@@ -27,7 +27,7 @@ from tests.services import actor_of
 from tests.support import config, enqueue, every, holds
 
 MOST_BYTES = 4_096
-NAMES = ("status", "percent", "lines", "steps", "at_once", "requests", "throttled", "pulse_tone", "said")
+NAMES = ("status", "percent", "lines", "read", "steps", "at_once", "requests", "throttled", "pulse_tone", "said")
 _NOW = {Step.WINDOWS, Step.FETCH, Step.DIFF, Step.WRITE, Step.RECONCILE}
 _STATS = {
     "requests": 900,
@@ -217,6 +217,8 @@ async def test_a_reload_a_second_tab_and_a_server_that_was_started_again_show_th
     one, other = seen
     assert one == other
     assert one["status"] == "running"
+    assert len(set(one["read"])) == 1
+    assert 0 < one["read"][0] < 100
     assert {name for name, state, _ in one["steps"] if state == "now"} == {step.value for step in _NOW}
     assert one["at_once"].endswith("Reconcile parents are under way together.")
     assert [line["entity"] for line in one["lines"]] == [entity.value for entity in EntityType]
