@@ -34,7 +34,7 @@ _TOLD = (
     "action <> ALL (ARRAY['conflict.resolved', 'conflict.bulk_resolved', 'conflict.reopened', 'conflict.undone', 'record.edited',"
     " 'signed_in'])"
 )
-# Each side of it stops at a page's rows of its own index. A run is looked up by its key, for the rows of the page only.
+# Each side of it stops at a page's rows of its own index.
 _PAGE = text(
     "WITH told AS (SELECT occurred_at AS at, id, actor, action, target, details FROM audit_log"
     f" WHERE workspace_id = :workspace AND {_TOLD} AND action = ANY(CAST(:actions AS text[]))"
@@ -42,12 +42,12 @@ _PAGE = text(
     " ended AS (SELECT completed_at AS at, id, created_by AS actor, CAST(:ended AS text) AS action, CAST(id AS text) AS target,"
     " CAST('{}' AS jsonb) AS details FROM payment_sync_sessions WHERE workspace_id = :workspace AND deleted_at IS NULL"
     " AND completed_at IS NOT NULL AND status IN ('completed', 'partial', 'failed', 'cancelled') AND :ended = ANY(CAST(:actions AS text[]))"
-    " AND (completed_at, id) < (CAST(:at AS timestamptz), CAST(:id AS uuid)) ORDER BY completed_at DESC, id DESC LIMIT :limit),"
-    " page AS (SELECT * FROM told UNION ALL SELECT * FROM ended ORDER BY at DESC, id DESC LIMIT :limit)"
-    " SELECT p.*, r.number, r.status, r.dry_run FROM page p LEFT JOIN LATERAL (SELECT s.number, s.status, s.dry_run"
-    " FROM payment_sync_sessions s WHERE s.workspace_id = :workspace AND s.deleted_at IS NULL"
-    " AND s.id = CASE WHEN p.action LIKE 'sync.%' OR p.action = 'plan.approved' THEN CAST(p.target AS uuid) END) r ON true"
-    " ORDER BY p.at DESC, p.id DESC"
+    " AND (completed_at, id) < (CAST(:at AS timestamptz), CAST(:id AS uuid)) ORDER BY completed_at DESC, id DESC LIMIT :limit)"
+    " SELECT * FROM told UNION ALL SELECT * FROM ended ORDER BY at DESC, id DESC LIMIT :limit"
+)
+_RUNS = text(
+    "SELECT id, number, status, dry_run FROM payment_sync_sessions WHERE workspace_id = :workspace AND deleted_at IS NULL"
+    " AND id = ANY(CAST(:ids AS uuid[]))"
 )
 
 
@@ -56,4 +56,8 @@ async def page(
 ) -> list[Happened]:
     """Of these actions, the newest first."""
     bound = {"workspace": workspace_id, "actions": list(actions), "at": before[0], "id": before[1], "limit": limit}
-    return [Happened(**row) for row in (await session.execute(_PAGE, {**bound, "ended": ENDED})).mappings()]
+    rows = (await session.execute(_PAGE, {**bound, "ended": ENDED})).mappings().all()
+    ids = {UUID(row["target"]) for row in rows if row["action"].startswith(("sync.", "plan."))}
+    found = await session.execute(_RUNS, {"workspace": workspace_id, "ids": list(ids)})
+    runs = {str(row.id): (row.number, row.status, row.dry_run) for row in found}
+    return [Happened(*row.values(), *runs.get(row["target"], (None, None, None))) for row in rows]

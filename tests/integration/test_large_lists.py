@@ -45,6 +45,7 @@ from sync_core.services import (
     report,
     sessions,
     standing,
+    timeline,
 )
 from sync_core.services.actor import Actor
 from sync_core.services.conflict_bulk_views import BulkPreview
@@ -265,6 +266,15 @@ async def one_record(database: Database, actor: Actor, _large: Large) -> Any:
     return await records.read_record(database, actor, EntityType.CUSTOMERS, UUID(page.rows[0].record_id))
 
 
+def told(kind: timeline.Kind | None = None) -> Look:
+    async def look(database: Database, actor: Actor, _large: Large) -> Any:
+        page = await timeline.page(database, actor, kind=kind)
+        assert not isinstance(page, Refusal)
+        return await timeline.page(database, actor, kind=kind, cursor=page.cursor) if page.cursor else page
+
+    return look
+
+
 def runs(**wanted: Any) -> Look:
     async def look(database: Database, actor: Actor, _large: Large) -> Any:
         only = RunFilter(**wanted)
@@ -310,6 +320,9 @@ LISTS: dict[str, Look] = {
     "history: all at once": runs(
         entity_type=EntityType.INVOICES, created_by="ben", since=0, status=SessionStatus.COMPLETED, dry_run=False
     ),
+    "timeline": told(),
+    "timeline: syncs": told(timeline.Kind.RUNS),
+    "timeline: schedules": told(timeline.Kind.SCHEDULES),
     "history: who started them": lambda database, actor, _large: sessions.starters(database, actor),
     "events: all": events(),
     **{f"events: {kind.value}": events(event_type=kind) for kind in EventType},
