@@ -59,5 +59,6 @@ async def page(
     rows = (await session.execute(_PAGE, {**bound, "ended": ENDED})).mappings().all()
     ids = {UUID(row["target"]) for row in rows if row["action"].startswith(("sync.", "plan."))}
     found = await session.execute(_RUNS, {"workspace": workspace_id, "ids": list(ids)})
-    runs = {str(row.id): (row.number, row.status, row.dry_run) for row in found}
-    return [Happened(*row.values(), *runs.get(row["target"], (None, None, None))) for row in rows]
+    nothing = {"number": None, "status": None, "dry_run": None}
+    runs = {str(row["id"]): {name: row[name] for name in nothing} for row in found.mappings()}
+    return [Happened(**row, **runs.get(row["target"], nothing)) for row in rows]
