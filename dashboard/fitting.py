@@ -34,10 +34,15 @@ def lightened(rows: Sequence[T], most: int, texts: Collection[str]) -> list[T]:
         return list(rows)
     cut: list[T] = []
     for longest in _LENGTHS:
-        cut = [_cut(row, longest, texts) for row in rows]
+        cut = shortened(rows, longest, texts)
         if weight(cut) <= most:
             return cut
     return cut[: _largest(len(cut), lambda count: weight(cut[:count]) <= most)]
+
+
+def shortened(rows: Sequence[T], longest: int, texts: Collection[str]) -> list[T]:
+    """All of the rows, with their texts of these names cut at the length."""
+    return [_cut(row, longest, texts) for row in rows]
 
 
 def shares(wanted: Mapping[str, int], least: Mapping[str, int], most: int) -> dict[str, int]:

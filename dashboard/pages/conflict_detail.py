@@ -12,6 +12,7 @@ import reflex as rx
 from dashboard.navigation import add_page
 from dashboard.pages.conflict_detail_view import view
 from dashboard.pages.conflict_filters import A_DAY, PATH, address, query_of
+from dashboard.pages.conflict_fitting import fitted_choices, fitted_decisions
 from dashboard.pages.conflict_keys import KeysState
 from dashboard.pages.conflict_presence import PresenceState
 from dashboard.pages.conflict_rows import (
@@ -161,13 +162,13 @@ class ConflictState(PageState):
         self.entity, self.external_id, self.reason = row.entity.value, row.external_id, row.reason.label
         self.record_url = href(row.entity, row.record_id)
         self.status, self.assignee, self.me = row.status.value, row.assignee or "", actor.label
-        self.choices = choice_rows(view, zone)
+        self.choices = fitted_choices(choice_rows(view, zone))
         self.equal, self.equal_count = ", ".join(view.equal), len(view.equal)
         self.base_known, self.seen_at = view.base_known, When.of(view.observed_at, zone)
         self._show_note(view, zone)
         self._show_question(view)
         self.to_choose, self.answered, self.questions = view.problem, row.answered, row.questions
-        self.decisions = decision_rows(view, zone)
+        self.decisions = fitted_decisions(decision_rows(view, zone))
         self.comments = [comment_row(one, self.members, zone) for one in view.comments]
         self.snoozed, self.snoozed_until = _put_off(row.snoozed_for, row.snoozed_until, zone)
         self.why, self.reach, self.reviewed = view.why, reach_of(view), view.reviewed

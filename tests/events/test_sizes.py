@@ -12,6 +12,7 @@ import pytest
 from reflex.state import State, state_snapshot_hashes
 
 import dashboard.dashboard
+from dashboard.pages.conflict_detail import ConflictState
 from dashboard.pages.new_sync import NewSyncState
 from dashboard.pages.records import RecordsState
 from dashboard.pages.report_state import ReportState
@@ -189,6 +190,34 @@ async def test_a_page_sends_no_more_than_it_shows(
     await client.send(first.state, first.fn.__name__)
     longest = {name: len(value) for name, value in client.told.items() if isinstance(value, list) and len(value) > ROWS}
     assert longest == {}
+    assert [(one.size, sorted(one.names)) for one in client.messages if one.size > A_MESSAGE] == []
+
+
+# Fifty keys of metadata that each say something else on all three sides, beside texts as long as Stripe takes them.
+_DIFFERS = """UPDATE payment_sync_conflicts SET fields = ARRAY['metadata', 'name', 'description'], {sides}
+WHERE id = %(id)s"""
+_SIDE = """{side} = coalesce({side}, '{{}}'::jsonb) || jsonb_build_object('name', repeat('{letter}', 250), 'description', repeat('{letter} “ä” ', 700),
+  'metadata', (SELECT jsonb_object_agg('key ' || i, repeat('{letter}', 500)) FROM generate_series(10, 59) i))"""
+
+
+async def test_a_conflict_of_any_size_comes_in_small_messages(
+    visitor: tuple[Browser, Large], large: tuple[str, Large]
+) -> None:
+    client, _ = visitor
+    with psycopg.connect(large[0], autocommit=True) as connection:
+        wanted = "SELECT id FROM payment_sync_conflicts WHERE entity_type = 'customers' AND status = 'open' ORDER BY id LIMIT 1"
+        [(conflict,)] = connection.execute(wanted).fetchall()
+        sides = ", ".join(_SIDE.format(side=side, letter=side[0]) for side in ("local", "base", "theirs"))
+        connection.execute(_DIFFERS.format(sides=sides), {"id": conflict})
+    client.path = f"/conflicts/{conflict}"
+    await client.send(ConflictState, "load")
+    rows = client.of(ConflictState, "choices")
+    assert {row["key"] for row in rows if not row["nested"]} >= {"metadata", "name", "description"}
+    assert 0 < sum(row["nested"] for row in rows) < 50
+    # What is typed over begins whole: a part would be written as if it were all.
+    typed = {row["key"]: row["typed"] for row in rows if row["custom"]}
+    assert "description" not in typed
+    assert all(value == "l" * 500 for key, value in typed.items() if key.startswith("metadata"))
     assert [(one.size, sorted(one.names)) for one in client.messages if one.size > A_MESSAGE] == []
 
 
