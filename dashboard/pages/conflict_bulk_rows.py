@@ -106,7 +106,9 @@ def _said(preview: BulkPreview) -> str:
         else plural(matching, "conflict")
     )
     written, kept = sum(one.writes for one in preview.fields), sum(one.rows - one.writes for one in preview.fields)
-    values = f" {plural(written, 'value')} would be written" + (f", {kept:,} are so already." if kept else ".")
+    values = f" {plural(written, 'value')} would be written" + (
+        f", {kept:,} {'is' if kept == 1 else 'are'} so already." if kept else "."
+    )
     return f"{many} would be settled" + (f": {kinds}." if kinds else ".") + (values if preview.fields else "")
 
 

@@ -46,7 +46,7 @@ def fields(state: Any) -> rx.Component:
             rx.el.div(
                 heading("Field", "", ""),
                 heading("Ours", written(state), "user-pen"),
-                heading("Last sync", synced(state), "history"),
+                heading("Last sync", synced(state, linked=False), "history"),
                 heading("Stripe", ui.moment(state.seen_at.text, state.seen_at.utc), "cloud"),
                 heading("Becomes", "", "arrow-right"),
                 class_name="sides-head",
@@ -78,11 +78,12 @@ def written(state: Any) -> rx.Component:
     return rx.fragment(state.local_by, ui.moment(state.local_at.text, state.local_at.utc))
 
 
-def synced(state: Any) -> rx.Component:
+def synced(state: Any, *, linked: bool = True) -> rx.Component:
     """When both sides last agreed, and in which run; of a settled conflict that is gone."""
+    run = ui.link(state.base_run, state.base_run_url) if linked else rx.el.span(state.base_run)
     at = rx.fragment(
         ui.moment(state.base_at.text, state.base_at.utc),
-        rx.cond(state.base_run != "", rx.fragment(", ", ui.link(state.base_run, state.base_run_url)), rx.fragment()),
+        rx.cond(state.base_run != "", rx.fragment(", ", run), rx.fragment()),
     )
     known = rx.cond(state.base_at.text != "", at, rx.fragment("before it was settled"))
     return rx.cond(state.base_known, known, rx.fragment("never synced"))

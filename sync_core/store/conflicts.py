@@ -240,10 +240,11 @@ _REQUEST = (
 )
 
 
-# One run at a time writes records; what a person's decision agreed on while none was under way is of no run.
+# One run at a time writes records, and none for so long; what a person's decision agreed on while none was under way is of no run.
 _RUN_OF_THEN = (
     "SELECT r.id, r.number FROM payment_sync_sessions r WHERE r.workspace_id = t.workspace_id AND NOT r.dry_run"
-    " AND r.started_at <= y.at AND coalesce(r.completed_at, 'infinity') >= y.at ORDER BY r.started_at DESC LIMIT 1"
+    " AND r.created_at <= y.at AND r.created_at > y.at - interval '7 days' AND r.started_at <= y.at"
+    " AND coalesce(r.completed_at, 'infinity') >= y.at ORDER BY r.created_at DESC LIMIT 1"
 )
 
 
