@@ -10,7 +10,7 @@ from dashboard.api.access import CallingActor, OpenDatabase, OurSettings
 from dashboard.api.answers import noes
 from dashboard.api.errors import granted
 from dashboard.api.models import ConnectBody, Connection, DisconnectBody, ReadCap, ReadCapBody, WebhookSecretBody
-from sync_core.services import connections, read_cap
+from sync_core.services import connection_webhooks, connections, read_cap
 from sync_core.services.connections import NO_CONNECTION
 
 router = APIRouter(prefix="/connections/stripe", tags=["connections"])
@@ -41,7 +41,7 @@ async def check_connection(actor: CallingActor, database: OpenDatabase, settings
 async def put_webhook_secret(
     body: WebhookSecretBody, actor: CallingActor, database: OpenDatabase, settings: OurSettings
 ) -> dict[str, Any]:
-    view = await connections.set_webhook_secret(database, actor, body.webhook_secret, settings=settings)
+    view = await connection_webhooks.set_secret(database, actor, body.webhook_secret, settings=settings)
     return granted(view).to_json()
 
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from dashboard.auth.cookies import token_in
 from dashboard.auth.origins import from_elsewhere
 from sync_core.errors import Refusal
-from sync_core.services import accounts, attempts, connections
+from sync_core.services import accounts, attempts, connection_webhooks, connections
 from sync_core.services.actor import Actor
 from sync_core.services.attempts import Typed
 from sync_core.settings import Settings, get_settings
@@ -57,7 +57,7 @@ def form_routes(
         if isinstance(actor, Response):
             return actor
         secret = _text(await _form(request), "webhook_secret")
-        result = await connections.set_webhook_secret(database(), actor, secret, settings=settings())
+        result = await connection_webhooks.set_secret(database(), actor, secret, settings=settings())
         return _back(f"webhook={result.code if isinstance(result, Refusal) else 'saved'}")
 
     return [

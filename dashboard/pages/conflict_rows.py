@@ -210,11 +210,12 @@ def _field_row(view: ConflictView, one: FieldView, zone: str) -> ChoiceRow:
 
 
 def changed_of(one: FieldView, known: Change | Doubt | None, zone: str) -> tuple[str, str]:
-    """When a side changed, in words, and the same in UTC. That it is not known is said where both sides have changed."""
+    """When a side changed, in words, and the same in UTC. That it is not known is said where both sides changed, and of one it is known when."""
     if isinstance(known, Change):
         at = When.of(datetime.fromtimestamp(known.at, UTC), zone)
         return f"{'kept' if known.kept else 'changed'} {at.text} by {known.by}", at.utc
-    return ("time not known", known.label) if known is not None and one.needed else ("", "")
+    beside = isinstance(one.here, Change) or isinstance(one.there, Change)
+    return ("time not known", known.label) if known is not None and one.needed and beside else ("", "")
 
 
 def newest_of(view: ConflictView) -> list[str]:

@@ -29,7 +29,7 @@ from dashboard.pages.connect_rows import (
 from dashboard.pages.connect_view import view
 from dashboard.state import PageState
 from sync_core.errors import Refusal
-from sync_core.services import attempts, connection_drafts, connections, read_cap
+from sync_core.services import attempts, connection_drafts, connection_webhooks, connections, read_cap
 from sync_core.services.actor import Permission
 from sync_core.services.attempts import Typed
 from sync_core.services.check_results import CheckName
@@ -232,7 +232,7 @@ class ConnectState(PageState):
                 return
             self.awaiting = True
         try:
-            came = await connections.event_comes(get_database(), actor, within=_EVENT_SECONDS)
+            came = await connection_webhooks.event_comes(get_database(), actor, within=_EVENT_SECONDS)
         finally:
             async with self:
                 self.awaiting = False
@@ -293,7 +293,7 @@ class ConnectState(PageState):
 
     @rx.event
     async def forget_webhook(self) -> None:
-        result = await connections.set_webhook_secret(get_database(), await self._actor(), "")
+        result = await connection_webhooks.set_secret(get_database(), await self._actor(), "")
         if isinstance(result, Refusal):
             self._refuse(result)
             return

@@ -17,7 +17,7 @@ _LONGEST_NAME = 80
 _RULES = (
     "A time that comes while a sync of this workspace runs is left out; the next one counts.",
     "Times missed while the server was down are not made up for: one run at the most, then the regular times.",
-    "One that is paused starts nothing; gone on with, it counts from then on.",
+    "One that is paused starts nothing; resumed, it counts from then on.",
     "A time of day that the clock skips is the first moment after; one that comes twice counts once.",
     "Each run finds what has changed since as any sync does, and settles it by the strategy chosen.",
 )
@@ -118,10 +118,10 @@ def _buttons(state: Any, row: Any) -> rx.Component:
     return ui.row(
         ui.button(
             rx.cond(row.enabled, ui.icon("pause", 14), ui.icon("play", 14)),
-            rx.cond(row.enabled, "Pause", "Go on"),
+            rx.cond(row.enabled, "Pause", "Resume"),
             small=True,
             on_click=state.switch(row.id),
-            aria_label=rx.cond(row.enabled, "Pause", "Go on with") + " " + row.name,
+            aria_label=rx.cond(row.enabled, "Pause", "Resume") + " " + row.name,
         ),
         ui.icon_button("pencil", "Change " + row.name, on_click=state.edit(row.id)),
         ui.icon_button("trash-2", "Delete " + row.name, on_click=state.ask_to_remove(row.id)),

@@ -9,8 +9,9 @@ from uuid import UUID
 from sync_core.domain.resolution import Choices, Dispute, Outcome, Problem, refreshed, settle
 from sync_core.domain.vocabulary import ConflictStatus, ReasonCode
 from sync_core.errors import Refusal
+from sync_core.store.conflict_holding import Held, State
 from sync_core.store.conflict_journal import UNDO_DAYS, StoredDecision
-from sync_core.store.conflict_writes import Held, Reopening, Settlement, State
+from sync_core.store.conflict_writes import Reopening, Settlement
 from sync_core.store.conflicts import StoredConflict
 
 MOVED = "changed_meanwhile"

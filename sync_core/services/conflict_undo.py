@@ -27,6 +27,7 @@ from sync_core.store import conflict_previews as previews
 from sync_core.store import conflict_writes as writes
 from sync_core.store import conflicts as store
 from sync_core.store.audit import record as audit
+from sync_core.store.conflict_holding import hold
 from sync_core.store.database import Database
 
 
@@ -172,9 +173,7 @@ async def _take_back_once(
 ) -> list[LeftOut]:
     """One decision for each record."""
     ids = [one.conflict_id for one in decisions]
-    held = {
-        one.conflict.id: one for one in await writes.hold(session, actor.workspace_id, entity, ids, skip_locked=True)
-    }
+    held = {one.conflict.id: one for one in await hold(session, actor.workspace_id, entity, ids, skip_locked=True)}
     # As they stand now that the conflicts are locked: somebody may have been faster.
     standing = await journal.standing(session, actor.workspace_id, [one.id for one in decisions])
     created = [UUID(one.after["created"]) for one in decisions if one.after.get("created")]

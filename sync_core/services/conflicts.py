@@ -31,6 +31,7 @@ from sync_core.store import conflict_writes as writes
 from sync_core.store import conflicts as store
 from sync_core.store import last_changes
 from sync_core.store.audit import record as audit
+from sync_core.store.conflict_holding import Held, hold
 from sync_core.store.conflict_query import Cell, ConflictQuery
 from sync_core.store.conflict_reviews import is_ticked
 from sync_core.store.conflicts import StoredConflict
@@ -152,18 +153,16 @@ def _replaces(key: str, other: str) -> bool:
     return other == key or other.startswith(f"{key}.") or key.startswith(f"{other}.")
 
 
-async def _hold(session: AsyncSession, actor: Actor, conflict_id: UUID) -> writes.Held | None:
+async def _hold(session: AsyncSession, actor: Actor, conflict_id: UUID) -> Held | None:
     """The conflict and its record, locked."""
     stored = await store.one(session, actor.workspace_id, conflict_id)
     if stored is None:
         return None
-    held = await writes.hold(session, actor.workspace_id, EntityType(stored.entity_type), [conflict_id])
+    held = await hold(session, actor.workspace_id, EntityType(stored.entity_type), [conflict_id])
     return held[0] if held else None
 
 
-async def _overtaken(
-    session: AsyncSession, actor: Actor, held: writes.Held, revision: int | None
-) -> ConflictRefusal | None:
+async def _overtaken(session: AsyncSession, actor: Actor, held: Held, revision: int | None) -> ConflictRefusal | None:
     """Somebody was faster: their decision, or the record as it is now. A record that has moved is taken into the conflict."""
     conflict = held.conflict
     if conflict.status != ConflictStatus.OPEN:

@@ -40,6 +40,7 @@ from sync_core.store import conflict_weighed as weighed
 from sync_core.store import conflict_writes as writes
 from sync_core.store.audit import record as audit
 from sync_core.store.conflict_counts import cells
+from sync_core.store.conflict_holding import Held, hold
 from sync_core.store.conflict_query import Cell, ConflictQuery
 from sync_core.store.conflicts import StoredConflict
 from sync_core.store.database import Database
@@ -364,8 +365,7 @@ class _Work:
         entity = EntityType(items[0].entity_type)
         ids = [item.conflict_id for item in items]
         held = {
-            one.conflict.id: one
-            for one in await writes.hold(session, self.actor.workspace_id, entity, ids, skip_locked=True)
+            one.conflict.id: one for one in await hold(session, self.actor.workspace_id, entity, ids, skip_locked=True)
         }
         stale = await outdated(session, self.actor.workspace_id, self.preview_id, self.rule, items)
         settlements, outcomes = dict[UUID, writes.Settlement](), dict[int, str]()
@@ -398,7 +398,7 @@ class _Work:
             await conflict_ignoring.note_here(session, self.actor, self.rule, entity, list(settlements))
         return outcomes | (await self._attempt(session, later) if later else {})
 
-    def _planned(self, found: writes.Held, item: previews.Item, stale: Collection[int]) -> writes.Settlement | Refusal:
+    def _planned(self, found: Held, item: previews.Item, stale: Collection[int]) -> writes.Settlement | Refusal:
         made = _choices(found.conflict, item.choices, self.rule)
         planned = self._allowed(settlement(found, made, item.revision))
         return OUTDATED if item.seq in stale and not isinstance(planned, Refusal) else planned

@@ -15,6 +15,8 @@ from sync_core.services.session_views import epoch
 from sync_core.store import inbox
 from sync_core.store.connections import StoredConnection, is_elsewhere
 
+FORBIDDEN = Refusal("forbidden", "Your role may not change the connection. Ask an admin.", status=403)
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectRefusal(Refusal):

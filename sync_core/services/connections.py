@@ -5,28 +5,25 @@ A key is only ever read from what a person or the operator gives, sealed, and op
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from sync_core.domain.vocabulary import EntityType
 from sync_core.errors import Refusal
 from sync_core.jobs.starting import NOT_CONNECTED
 from sync_core.sandbox.keys import DEMO_KEY
+from sync_core.services import connection_webhooks
 from sync_core.services.actor import Actor, Permission
 from sync_core.services.check_results import OF_KEY, OF_OURS, CheckName, CheckStatus
 from sync_core.services.checks import Bound, Examined, Report, examine
-from sync_core.services.connection_views import ConnectionView, ConnectRefusal, phrase, refused, view_of
+from sync_core.services.connection_views import FORBIDDEN, ConnectionView, ConnectRefusal, phrase, refused, view_of
 from sync_core.settings import Settings, get_settings
-from sync_core.store import connection_drafts, inbox
+from sync_core.store import connection_drafts
 from sync_core.store import connections as store
 from sync_core.store.audit import record
 from sync_core.store.connections import Identity, SealedKey, StoredConnection
@@ -44,7 +41,6 @@ NOTHING_CHOSEN = Refusal(
     "entity_types_missing", "Choose at least one type that the key is to read.", field="entity_types"
 )
 NO_CONNECTION = Refusal("not_connected", "No Stripe account is connected.", status=404)
-_FORBIDDEN = Refusal("forbidden", "Your role may not change the connection. Ask an admin.", status=403)
 
 
 async def current(database: Database, actor: Actor) -> ConnectionView | None:
@@ -67,7 +63,7 @@ async def connect(
     The old key stays in use until the new one has passed everything. `report` hears of each check as it ends.
     """
     if not actor.can(Permission.MANAGE_CONNECTION):
-        return refused(_FORBIDDEN, ())
+        return refused(FORBIDDEN, ())
     if not entity_types:
         return refused(NOTHING_CHOSEN, ())
     return await _connect(
@@ -112,7 +108,7 @@ async def connect_from_environment(
     if secret is None or not secret.get_secret_value().strip():
         return result
     async with database.workspace(workspace_id) as session:
-        await _seal_webhook(session, workspace_id, result.id, secret.get_secret_value().strip(), settings)
+        await connection_webhooks.seal(session, workspace_id, result.id, secret.get_secret_value().strip(), settings)
     return replace(result, has_webhook_secret=True)
 
 
@@ -126,7 +122,7 @@ async def recheck(
 ) -> ConnectionView | Refusal:
     """Run the checks again with the key that is kept; only `name`'s result is replaced when one is named."""
     if not actor.can(Permission.MANAGE_CONNECTION):
-        return _FORBIDDEN
+        return FORBIDDEN
     settings = settings or get_settings()
     async with database.workspace(actor.workspace_id) as session:
         found = await store.active(session, actor.workspace_id)
@@ -176,7 +172,7 @@ def _works(new: Mapping[str, Any]) -> bool:
 async def disconnect(database: Database, actor: Actor, confirmation: str) -> Refusal | None:
     """Forget the key. Records, history and conflicts stay. `confirmation` must be the connection's own."""
     if not actor.can(Permission.MANAGE_CONNECTION):
-        return _FORBIDDEN
+        return FORBIDDEN
     async with database.workspace(actor.workspace_id) as session:
         await store.lock(session, actor.workspace_id)
         found = await store.active(session, actor.workspace_id)
@@ -193,63 +189,6 @@ async def disconnect(database: Database, actor: Actor, confirmation: str) -> Ref
             session, actor.workspace_id, actor.label, "connection.disconnected", target=str(found.id), details=details
         )
     return None
-
-
-async def set_webhook_secret(
-    database: Database, actor: Actor, secret: str, *, settings: Settings | None = None
-) -> ConnectionView | Refusal:
-    """Keep the signing secret of the account's webhook endpoint; an empty one forgets it."""
-    if not actor.can(Permission.MANAGE_CONNECTION):
-        return _FORBIDDEN
-    secret = secret.strip()
-    if secret and (not secret.startswith("whsec_") or len(secret) < 12 or not secret.isascii()):
-        message = "A signing secret starts with whsec_. It is shown beside the endpoint in Stripe's dashboard."
-        return Refusal("webhook_secret_malformed", message, field="webhook_secret")
-    async with database.workspace(actor.workspace_id) as session:
-        found = await store.active(session, actor.workspace_id)
-        if found is None:
-            return NOT_CONNECTED
-        await _seal_webhook(session, actor.workspace_id, found.id, secret, settings or get_settings())
-        action = "connection.webhook_secret_set" if secret else "connection.webhook_secret_removed"
-        await record(session, actor.workspace_id, actor.label, action, target=str(found.id), details={})
-        again = await store.active(session, actor.workspace_id)
-        return NOT_CONNECTED if again is None else await view_of(session, actor.workspace_id, again)
-
-
-async def event_comes(database: Database, actor: Actor, *, within: float, every: float = 1.0) -> str | Refusal | None:
-    """The type of the next webhook event, as soon as it is there; None when none comes in so many seconds."""
-    if not actor.can(Permission.MANAGE_CONNECTION):
-        return _FORBIDDEN
-    ends = time.monotonic() + within
-    before = await _last_event(database, actor.workspace_id)
-    while (last := await _last_event(database, actor.workspace_id)) == before:
-        if time.monotonic() >= ends:
-            return None
-        await asyncio.sleep(every)
-    return None if last is None else last[1]
-
-
-async def _last_event(database: Database, workspace_id: UUID) -> tuple[datetime, str] | None:
-    async with database.workspace(workspace_id) as session:
-        return await inbox.last(session, workspace_id)
-
-
-async def webhook_secrets(database: Database, workspace_id: UUID, *, settings: Settings | None = None) -> list[str]:
-    """What an incoming webhook may be signed with; empty when the workspace takes none."""
-    settings = settings or get_settings()
-    async with database.workspace(workspace_id) as session:
-        found = await store.active(session, workspace_id)
-    if found is None or found.webhook_ciphertext is None:
-        return []
-    ring = load_keyring(settings)
-    return [
-        ring.open(
-            found.webhook_ciphertext,
-            workspace_id=workspace_id,
-            connection_id=found.id,
-            purpose=Purpose.WEBHOOK_SECRET,
-        )
-    ]
 
 
 @asynccontextmanager
@@ -442,19 +381,6 @@ def _sealed(key: str, examined: Examined, workspace_id: UUID, connection_id: UUI
         key, workspace_id=workspace_id, connection_id=connection_id, purpose=Purpose.API_KEY
     )
     return SealedKey(info.kind, info.last4, info.fingerprint, ciphertext)
-
-
-async def _seal_webhook(
-    session: AsyncSession, workspace_id: UUID, connection_id: UUID, secret: str, settings: Settings
-) -> None:
-    sealed = (
-        load_keyring(settings).seal(
-            secret, workspace_id=workspace_id, connection_id=connection_id, purpose=Purpose.WEBHOOK_SECRET
-        )
-        if secret
-        else None
-    )
-    await store.save_webhook_secret(session, workspace_id, connection_id, sealed)
 
 
 def _bound(found: StoredConnection | None) -> Bound | None:

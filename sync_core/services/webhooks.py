@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sync_core.domain.events import told
 from sync_core.errors import Refusal
-from sync_core.services.connections import webhook_secrets
+from sync_core.services.connection_webhooks import secrets
 from sync_core.settings import Settings
 from sync_core.store import inbox
 from sync_core.store.database import Database
@@ -25,8 +25,8 @@ async def receive(
     database: Database, workspace_id: UUID, payload: bytes, signature: str, *, settings: Settings | None = None
 ) -> Receipt | Refusal:
     """Keep a signed event. A workspace that takes no webhooks answers as to a wrong signature: who asks learns nothing."""
-    secrets = await webhook_secrets(database, workspace_id, settings=settings)
-    event = verify_signature(payload, signature, secrets, time.time())
+    signed_with = await secrets(database, workspace_id, settings=settings)
+    event = verify_signature(payload, signature, signed_with, time.time())
     if isinstance(event, Refusal):
         return event
     event_id, event_type, account_id = event["id"], str(event.get("type", "")), event.get("account")

@@ -17,7 +17,7 @@ from sync_core.errors import Refusal
 from sync_core.jobs import child
 from sync_core.sandbox.keys import DEMO_KEY
 from sync_core.sandbox.launch import SandboxProcess
-from sync_core.services import checks, connections, sessions
+from sync_core.services import checks, connection_webhooks, connections, sessions
 from sync_core.services.check_results import OF_KEY, Check, CheckName, CheckStatus
 from sync_core.services.connection_views import ConnectionView, ConnectRefusal
 from sync_core.services.session_views import SessionView
@@ -464,7 +464,7 @@ async def test_only_admins_change_the_connection(
         await connections.connect(database, actor, KEY, settings=settings),
         await connections.recheck(database, actor, settings=settings),
         await connections.disconnect(database, actor, view.confirmation),
-        await connections.set_webhook_secret(database, actor, "whsec_0123456789", settings=settings),
+        await connection_webhooks.set_secret(database, actor, "whsec_0123456789", settings=settings),
     ]
 
     assert [one.status for one in answers if isinstance(one, Refusal)] == [403] * 4
@@ -474,16 +474,16 @@ async def test_only_admins_change_the_connection(
 async def test_webhook_secrets_are_sealed(database: Database, workspace_id: UUID, settings: Settings) -> None:
     actor = actor_of(workspace_id)
     await connected(database, workspace_id, settings)
-    wrong = await connections.set_webhook_secret(database, actor, KEY, settings=settings)
-    right = await connections.set_webhook_secret(database, actor, " whsec_0123456789 ", settings=settings)
+    wrong = await connection_webhooks.set_secret(database, actor, KEY, settings=settings)
+    right = await connection_webhooks.set_secret(database, actor, " whsec_0123456789 ", settings=settings)
 
     assert isinstance(wrong, Refusal)
     assert wrong.field == "webhook_secret"
     assert isinstance(right, ConnectionView)
     assert right.has_webhook_secret
-    assert await connections.webhook_secrets(database, workspace_id, settings=settings) == ["whsec_0123456789"]
+    assert await connection_webhooks.secrets(database, workspace_id, settings=settings) == ["whsec_0123456789"]
     other = await make_workspace(database, "Other")
-    assert await connections.webhook_secrets(database, other, settings=settings) == []
+    assert await connection_webhooks.secrets(database, other, settings=settings) == []
 
 
 @pytest.mark.parametrize(
@@ -515,7 +515,7 @@ async def test_whether_webhooks_come_is_among_the_checks(
 ) -> None:
     actor = actor_of(workspace_id)
     await connected(database, workspace_id, settings)
-    await connections.set_webhook_secret(database, actor, secret, settings=settings)
+    await connection_webhooks.set_secret(database, actor, secret, settings=settings)
     async with database.workspace(workspace_id) as session:
         for age, kind in events:
             await session.execute(

@@ -99,7 +99,7 @@ def test_a_rule_takes_the_side_that_is_known_to_be_newer_and_no_other() -> None:
 def test_what_a_rule_of_times_leaves_to_others() -> None:
     assert covers(Rule(Blend.NEWER), ReasonCode.BOTH_CHANGED, ["name"]) == ""
     assert "money" in covers(Rule(Blend.NEWER, money=False), ReasonCode.BOTH_CHANGED, ["total"])
-    assert "the record" in covers(Rule(Blend.NEWER), ReasonCode.EMAIL_MATCH, ["name"])
+    assert "in question" in covers(Rule(Blend.NEWER), ReasonCode.EMAIL_MATCH, ["name"])
     assert [
         rule.asks_times for rule in (Rule(Blend.NEWER), Rule(fields={"name": Blend.NEWER}), Rule(Blend.FILLED))
     ] == [
