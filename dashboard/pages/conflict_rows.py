@@ -312,7 +312,7 @@ def _marked(text: str, other: str, *, whole: bool = False) -> list[Seg]:
     if whole and text:
         return [Seg("same" if text == other else "added", text)]
     steps = char_diff(other, text)
-    if sum(op != "same" for op, _ in steps) > _MOST_MARKS:
+    if sum(op != "same" for op, _ in steps) > _MOST_MARKS and text.casefold() != other.casefold():
         # Two different sentences share letters by chance: only their common ends mean something.
         head, tail = (steps[0], steps[-1]) if steps else (("", ""), ("", ""))
         start = len(head[1]) if head[0] == "same" else 0

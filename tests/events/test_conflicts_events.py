@@ -56,6 +56,27 @@ async def record_names(database: Database, workspace_id: UUID) -> set[str]:
     return {row["name"] for row in await rows(database, workspace_id, "SELECT name FROM customers")}
 
 
+MARKED = {
+    "upper and lower case": ("Ada.Marin@Mail.Example", "ada.marin@mail.example", "[A]da.[M]arin@[M]ail.[E]xample"),
+    "two sentences": ("Old and rare books", "New or read looks", "[Old and rare books]"),
+}
+
+
+@pytest.mark.parametrize(("ours", "theirs", "shown"), MARKED.values(), ids=MARKED)
+async def test_what_differs_is_marked_by_letters_where_these_mean_something(
+    database: Database, workspace_id: UUID, ours: str, theirs: str, shown: str
+) -> None:
+    await make_conflicts(database, workspace_id, 1)
+    only = await first_id(database, workspace_id)
+    named = "UPDATE payment_sync_conflicts SET local = local || CAST(:ours AS jsonb), base = base || CAST(:theirs AS jsonb) RETURNING id"
+    sides = {side: json.dumps({"name": name}) for side, name in (("ours", ours), ("theirs", theirs))}
+    await rows(database, workspace_id, named, **sides)
+    async with browser(database, workspace_id, f"/conflicts/{only}") as client:
+        await client.send(ConflictState, "load")
+        (name,) = (one for one in client.of(ConflictState, "choices") if one["key"] == "name")
+    assert "".join(one["text"] if one["op"] == "same" else f"[{one['text']}]" for one in name["local"]) == shown
+
+
 async def test_a_page_of_the_list_is_one_small_message(listing: Browser) -> None:
     listed = listing.of(ConflictsState, "rows")
     assert len(listed) == 25
