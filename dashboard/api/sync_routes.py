@@ -16,16 +16,14 @@ from dashboard.api.errors import granted
 from dashboard.api.models import (
     ApplyBody,
     Estimate,
-    PlanDrift,
     RetryBody,
     StartBody,
-    SyncDifferences,
     SyncErrorList,
     SyncEventList,
-    SyncReport,
     SyncSession,
     SyncSessionList,
 )
+from dashboard.api.report_models import PlanDrift, SyncDifferences, SyncReport
 from sync_core.domain.vocabulary import Action, EntityType, EventType, ReasonCode, SessionStatus
 from sync_core.errors import Refusal
 from sync_core.services import (

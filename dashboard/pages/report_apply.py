@@ -97,52 +97,56 @@ def apply_dialog() -> rx.Component:
             ),
             rx.fragment(),
         ),
-        rx.el.form(
-            ui.radio_cards(
-                "How much of it?",
-                "scope",
-                [
-                    ui.Option(
-                        "all",
-                        "The whole plan",
-                        rx.cond(
-                            (ReportState.drift_count > 0) & (ReportState.drift_part == ""),
-                            rx.fragment(
-                                ReportState.drift_same,
-                                " exactly as planned, the ",
-                                ReportState.drift_rows,
-                                " that drifted planned anew. Nothing is fetched again.",
-                            ),
-                            "Nothing is fetched again.",
-                        ),
-                    ),
-                    ui.Option(
-                        "first",
-                        "The first few",
-                        "A canary of real changes, with the parents that they need: look at them, then apply the rest.",
-                    ),
-                ],
-                value="all",
-            ),
-            ui.field(
-                "How many of each entity type",
-                "limit",
-                hint="Only for the first few.",
-                error=ReportState.limit_error,
-                default_value="10",
-                input_mode="numeric",
-                auto_complete="off",
-            ),
-            rx.cond(
-                ReportState.must_confirm & (ReportState.warnings.length() > 0),
-                ui.checkbox("confirm", "I have looked at what the checks warn of.", required=True),
-                rx.fragment(),
-            ),
-            id="apply-form",
-            on_submit=ReportState.apply,
-            class_name="stack",
-        ),
+        _apply_form(),
         title="Apply this plan?",
         on_close=ReportState.close_apply,
         actions=[ui.button("Apply", variant="primary", icon_name="check", type="submit", form="apply-form")],
+    )
+
+
+def _apply_form() -> rx.Component:
+    return rx.el.form(
+        ui.radio_cards(
+            "How much of it?",
+            "scope",
+            [
+                ui.Option(
+                    "all",
+                    "The whole plan",
+                    rx.cond(
+                        (ReportState.drift_count > 0) & (ReportState.drift_part == ""),
+                        rx.fragment(
+                            ReportState.drift_same,
+                            " exactly as planned, the ",
+                            ReportState.drift_rows,
+                            " that drifted planned anew. Nothing is fetched again.",
+                        ),
+                        "Nothing is fetched again.",
+                    ),
+                ),
+                ui.Option(
+                    "first",
+                    "The first few",
+                    "A canary of real changes, with the parents that they need: look at them, then apply the rest.",
+                ),
+            ],
+            value="all",
+        ),
+        ui.field(
+            "How many of each entity type",
+            "limit",
+            hint="Only for the first few.",
+            error=ReportState.limit_error,
+            default_value="10",
+            input_mode="numeric",
+            auto_complete="off",
+        ),
+        rx.cond(
+            ReportState.must_confirm & (ReportState.warnings.length() > 0),
+            ui.checkbox("confirm", "I have looked at what the checks warn of.", required=True),
+            rx.fragment(),
+        ),
+        id="apply-form",
+        on_submit=ReportState.apply,
+        class_name="stack",
     )

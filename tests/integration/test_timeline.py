@@ -17,7 +17,7 @@ from sync_core.services import members, presets, schedules, sessions, timeline
 from sync_core.services.presets import Preset
 from sync_core.services.schedules import RhythmRequest, ScheduleRequest, ScheduleView
 from sync_core.services.start_request import StartRequest
-from sync_core.services.timeline import Kind, Timeline, Told
+from sync_core.services.timeline import SHOWN, Kind, Timeline, Told
 from sync_core.store.database import Database
 from tests.conftest import make_workspace, plain_url
 from tests.services import actor_of
@@ -48,8 +48,10 @@ async def happen(database: Database, workspace_id: UUID) -> None:
     await sessions.cancel(database, ben, run)
 
 
-async def told(database: Database, workspace_id: UUID, **more: object) -> Timeline:
-    found = await timeline.page(database, actor_of(workspace_id), **more)  # type: ignore[arg-type]
+async def told(
+    database: Database, workspace_id: UUID, *, kind: Kind | None = None, cursor: str = "", limit: int = SHOWN
+) -> Timeline:
+    found = await timeline.page(database, actor_of(workspace_id), kind=kind, cursor=cursor, limit=limit)
     assert isinstance(found, Timeline)
     return found
 
