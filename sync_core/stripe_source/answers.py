@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -55,12 +56,23 @@ def _parse(body: bytes) -> dict[str, Any] | None:
 
 
 def _parse_leniently(body: bytes) -> Any:
-    """Half of a surrogate pair, which a careless client may have written into Stripe, is refused by orjson; it becomes U+FFFD."""
+    """Half of a surrogate pair, which a careless client may have written into Stripe, is refused by orjson; it becomes U+FFFD. A number
+    that is none, or that no float holds, is refused as well, and becomes null.
+    """
     try:
-        text = json.dumps(json.loads(body), ensure_ascii=False)
+        text = json.dumps(json.loads(body, parse_constant=_no_number, parse_float=_finite), ensure_ascii=False)
         return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     except ValueError:
         return None
+
+
+def _no_number(_word: str) -> None:
+    return None
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if isfinite(number) else None
 
 
 @lru_cache(maxsize=16)
