@@ -11,6 +11,7 @@ import reflex as rx
 
 from dashboard import components as ui
 from dashboard.pages import run_parts as parts
+from dashboard.pages.report_lines import change
 from dashboard.pages.report_rows import ChangeRow
 from dashboard.state import PageState
 from sync_core.domain.vocabulary import Action
@@ -406,14 +407,4 @@ def side(one: rx.Var[SideCell]) -> rx.Component:
     return rx.el.div(
         action(one.action),
         rx.cond(one.reason != "", rx.el.div(one.reason, class_name="muted small"), rx.fragment()),
-    )
-
-
-def change(one: rx.Var[ChangeRow]) -> rx.Component:
-    return rx.el.li(
-        rx.el.span(one.label, class_name="muted"),
-        rx.el.del_(one.ours),
-        rx.el.span("becomes", class_name="sr-only"),
-        rx.el.ins(one.theirs),
-        key=one.label,
     )
